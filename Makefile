@@ -1,0 +1,41 @@
+# Variables: DATA (demo's data folder), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
+.PHONY: help setup build test demo bench format lint clean
+
+# Read when a recipe runs, that is after `setup` wrote it.
+LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/config.mk)
+
+# The same settings for every Swift command, so that nothing is built twice.
+FLAGS = -c release -Xlinker -rpath -Xlinker $(LIBTORCH_LIB)
+SWIFT = PKG_CONFIG_PATH=$(CURDIR)/.libtorch/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH} swift
+
+FORMATTED = $(wildcard Sources Tests Package.swift Benchmarks/Sources Benchmarks/Benchmarks Benchmarks/Package.swift)
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+
+setup: ## find or download libtorch (DEVICE=cuda, LIBTORCH=/path; see scripts/setup.sh --help)
+	@scripts/setup.sh
+
+build: setup ## build the library and the tool
+	@$(SWIFT) build $(FLAGS)
+	@echo "Built .build/release/esolm"
+
+test: setup ## build everything and run the tests
+	@$(SWIFT) build --build-tests $(FLAGS)
+	@$(SWIFT) test --skip-build $(FLAGS)
+	@echo "All tests passed."
+
+demo: build ## train and sample small models of each kind (DATA=folder)
+	@.build/release/esolm demo $(if $(DATA),--data $(DATA))
+
+bench: setup ## run the benchmarks
+	@cd Benchmarks && $(SWIFT) run $(FLAGS) benchmarks
+
+format: ## format the Swift code in place
+	@swift format --in-place --recursive $(FORMATTED)
+
+lint: ## check the Swift code's format
+	@swift format lint --strict --recursive $(FORMATTED)
+
+clean: ## delete what was built here (not the download in the user's cache)
+	rm -rf .build .libtorch Benchmarks/.build

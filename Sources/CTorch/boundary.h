@@ -1,0 +1,48 @@
+// The one place where C++ exceptions end: each C function runs its body in `guarded`.
+#pragma once
+
+#include "ctorch.h"
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+namespace ctorch {
+
+void setError(const char *message);
+
+template <typename Body> CTStatus guarded(Body body) {
+  try {
+    body();
+    return 0;
+  } catch (const c10::Error &error) {
+    setError(error.what_without_backtrace());
+  } catch (const std::exception &error) {
+    setError(error.what());
+  } catch (...) {
+    setError("unknown C++ exception");
+  }
+  return 1;
+}
+
+inline const at::Tensor &unwrap(const CTTensor *tensor) { return *reinterpret_cast<const at::Tensor *>(tensor); }
+inline at::Tensor &unwrap(CTTensor *tensor) { return *reinterpret_cast<at::Tensor *>(tensor); }
+inline at::Tensor optional(const CTTensor *tensor) { return tensor ? unwrap(tensor) : at::Tensor(); }
+inline CTTensor *wrap(at::Tensor tensor) { return reinterpret_cast<CTTensor *>(new at::Tensor(std::move(tensor))); }
+
+// Runs a body that yields one tensor.
+template <typename Body> CTStatus produce(CTTensor **out, Body body) {
+  return guarded([&] { *out = wrap(body()); });
+}
+
+inline std::vector<at::Tensor> list(CTTensor *const *tensors, int64_t count) {
+  std::vector<at::Tensor> result;
+  result.reserve(count);
+  for (int64_t i = 0; i < count; i++) result.push_back(unwrap(tensors[i]));
+  return result;
+}
+
+at::ScalarType scalarType(CTDType dtype);
+at::Device device(CTDevice device);
+
+} // namespace ctorch

@@ -1,0 +1,351 @@
+// The C interface over libtorch's own operations; the other files hold those that libtorch lacks.
+#include "boundary.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/version.h>
+
+#ifndef _WIN32
+#include <dlfcn.h>
+#endif
+
+using namespace ctorch;
+
+namespace {
+thread_local std::string lastError;
+
+CTDType ctype(at::ScalarType type) {
+  switch (type) {
+  case at::kFloat: return CTFloat32;
+  case at::kDouble: return CTFloat64;
+  case at::kHalf: return CTFloat16;
+  case at::kBFloat16: return CTBFloat16;
+  case at::kLong: return CTInt64;
+  case at::kInt: return CTInt32;
+  case at::kByte: return CTUInt8;
+  default: return CTBool;
+  }
+}
+
+at::TensorOptions options(CTDType dtype, CTDevice where = CTCPU) {
+  return at::TensorOptions().dtype(scalarType(dtype)).device(device(where));
+}
+} // namespace
+
+namespace ctorch {
+void setError(const char *message) { lastError = message; }
+
+at::ScalarType scalarType(CTDType dtype) {
+  switch (dtype) {
+  case CTFloat32: return at::kFloat;
+  case CTFloat64: return at::kDouble;
+  case CTFloat16: return at::kHalf;
+  case CTBFloat16: return at::kBFloat16;
+  case CTInt64: return at::kLong;
+  case CTInt32: return at::kInt;
+  case CTUInt8: return at::kByte;
+  case CTBool: return at::kBool;
+  }
+  TORCH_CHECK(false, "unknown dtype ", int(dtype));
+}
+
+at::Device device(CTDevice device) {
+  switch (device) {
+  case CTCPU: return at::kCPU;
+  case CTCUDA: return at::Device(at::kCUDA, 0);
+  case CTMPS: return at::Device(at::kMPS, 0);
+  }
+  TORCH_CHECK(false, "unknown device ", int(device));
+}
+} // namespace ctorch
+
+const char *ct_last_error(void) { return lastError.c_str(); }
+const char *ct_version(void) { return TORCH_VERSION; }
+
+// MARK: Machine
+
+bool ct_device_available(CTDevice which) {
+  if (which == CTCPU) return true;
+#if !defined(_WIN32) && !defined(__APPLE__)
+  // The program links no CUDA library, so that it runs without one; asking for the device loads them.
+  if (which == CTCUDA && !at::hasCUDA()) dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+#endif
+  try {
+    return which == CTCUDA ? at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0 : at::hasMPS();
+  } catch (...) {
+    return false;
+  }
+}
+
+int32_t ct_num_threads(void) { return at::get_num_threads(); }
+void ct_set_num_threads(int32_t count) { at::set_num_threads(count); }
+
+CTStatus ct_synchronize(CTDevice which) {
+  return guarded([&] {
+    if (which != CTCPU) at::empty({1}, options(CTFloat32, which)).fill_(0).item<float>();
+  });
+}
+
+CTStatus ct_manual_seed(uint64_t seed) {
+  return guarded([&] { at::manual_seed(seed); });
+}
+
+bool ct_set_grad_enabled(bool enabled) {
+  bool before = at::GradMode::is_enabled();
+  at::GradMode::set_enabled(enabled);
+  return before;
+}
+
+bool ct_set_bfloat16_autocast(CTDevice which, bool enabled) {
+  auto type = device(which).type();
+  bool before = at::autocast::is_autocast_enabled(type);
+  at::autocast::set_autocast_dtype(type, at::kBFloat16);
+  at::autocast::set_autocast_enabled(type, enabled);
+  // Casts of weights are remembered until the outermost region ends, or a later step would use old ones.
+  if (!enabled) at::autocast::clear_cache();
+  return before;
+}
+
+// MARK: Making tensors and reading them
+
+CTStatus ct_from_bytes(const void *bytes, const int64_t *shape, int64_t rank, CTDType dtype, CTTensor **out) {
+  return produce(out, [&] {
+    at::Tensor tensor = at::empty(at::IntArrayRef(shape, rank), options(dtype));
+    std::memcpy(tensor.mutable_data_ptr(), bytes, tensor.nbytes());
+    return tensor;
+  });
+}
+
+CTStatus ct_full(const int64_t *shape, int64_t rank, double value, CTDType dtype, CTDevice where, CTTensor **out) {
+  return produce(out, [&] { return at::full(at::IntArrayRef(shape, rank), value, options(dtype, where)); });
+}
+
+CTStatus ct_uniform(const int64_t *shape, int64_t rank, double low, double high, uint64_t seed, CTTensor **out) {
+  return produce(out, [&] {
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+    return at::empty(at::IntArrayRef(shape, rank), options(CTFloat32)).uniform_(low, high, generator);
+  });
+}
+
+void ct_free(CTTensor *tensor) { delete &unwrap(tensor); }
+int64_t ct_rank(const CTTensor *tensor) { return unwrap(tensor).dim(); }
+int64_t ct_size(const CTTensor *tensor, int64_t dim) { return unwrap(tensor).size(dim); }
+CTDType ct_dtype(const CTTensor *tensor) { return ctype(unwrap(tensor).scalar_type()); }
+
+CTDevice ct_device(const CTTensor *tensor) {
+  auto type = unwrap(tensor).device().type();
+  return type == at::kCUDA ? CTCUDA : type == at::kMPS ? CTMPS : CTCPU;
+}
+
+CTStatus ct_copy_bytes(const CTTensor *tensor, void *bytes, int64_t byteCount) {
+  return guarded([&] {
+    at::Tensor host = unwrap(tensor).detach().to(at::kCPU).contiguous();
+    TORCH_CHECK(int64_t(host.nbytes()) == byteCount, "the tensor has ", host.nbytes(), " bytes, not ", byteCount);
+    std::memcpy(bytes, host.const_data_ptr(), byteCount);
+  });
+}
+
+CTStatus ct_to_dtype(const CTTensor *tensor, CTDType dtype, CTTensor **out) {
+  return produce(out, [&] { return unwrap(tensor).to(scalarType(dtype)); });
+}
+
+CTStatus ct_to_device(const CTTensor *tensor, CTDevice where, CTTensor **out) {
+  return produce(out, [&] { return unwrap(tensor).to(device(where)); });
+}
+
+void *ct_data(const CTTensor *tensor) {
+  const at::Tensor &t = unwrap(tensor);
+  return t.device().is_cpu() && t.is_contiguous() ? t.data_ptr() : nullptr;
+}
+
+// MARK: Elementwise
+
+CTStatus ct_add(const CTTensor *a, const CTTensor *b, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).add(unwrap(b)); });
+}
+
+CTStatus ct_sub(const CTTensor *a, const CTTensor *b, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).sub(unwrap(b)); });
+}
+
+CTStatus ct_mul(const CTTensor *a, const CTTensor *b, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).mul(unwrap(b)); });
+}
+
+CTStatus ct_div(const CTTensor *a, const CTTensor *b, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).div(unwrap(b)); });
+}
+
+CTStatus ct_add_scalar(const CTTensor *a, double b, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).add(b); });
+}
+
+CTStatus ct_mul_scalar(const CTTensor *a, double b, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).mul(b); });
+}
+
+CTStatus ct_exp(const CTTensor *a, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).exp(); });
+}
+
+CTStatus ct_silu(const CTTensor *a, CTTensor **out) {
+  return produce(out, [&] { return at::silu(unwrap(a)); });
+}
+
+CTStatus ct_gelu_tanh(const CTTensor *a, CTTensor **out) {
+  return produce(out, [&] { return at::gelu(unwrap(a), "tanh"); });
+}
+
+CTStatus ct_dropout(const CTTensor *a, double probability, CTTensor **out) {
+  return produce(out, [&] { return at::dropout(unwrap(a), probability, /*train=*/true); });
+}
+
+// MARK: Reductions
+
+CTStatus ct_sum(const CTTensor *a, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).sum(); });
+}
+
+CTStatus ct_sum_dim(const CTTensor *a, int64_t dim, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).sum(dim); });
+}
+
+CTStatus ct_max_abs(const CTTensor *a, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).abs().max(); });
+}
+
+CTStatus ct_softmax(const CTTensor *a, int64_t dim, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).softmax(dim); });
+}
+
+CTStatus ct_log_softmax(const CTTensor *a, int64_t dim, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).log_softmax(dim); });
+}
+
+// MARK: Shape and indexing
+
+CTStatus ct_reshape(const CTTensor *a, const int64_t *shape, int64_t rank, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).reshape(at::IntArrayRef(shape, rank)); });
+}
+
+CTStatus ct_transpose(const CTTensor *a, int64_t dim0, int64_t dim1, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).transpose(dim0, dim1); });
+}
+
+CTStatus ct_narrow(const CTTensor *a, int64_t dim, int64_t start, int64_t length, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).narrow(dim, start, length); });
+}
+
+CTStatus ct_cat(CTTensor *const *tensors, int64_t count, int64_t dim, CTTensor **out) {
+  return produce(out, [&] { return at::cat(list(tensors, count), dim); });
+}
+
+CTStatus ct_index_select(const CTTensor *a, int64_t dim, const CTTensor *index, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).index_select(dim, unwrap(index)); });
+}
+
+CTStatus ct_gather(const CTTensor *a, int64_t dim, const CTTensor *index, CTTensor **out) {
+  return produce(out, [&] { return unwrap(a).gather(dim, unwrap(index)); });
+}
+
+CTStatus ct_embedding(const CTTensor *weight, const CTTensor *index, CTTensor **out) {
+  return produce(out, [&] { return at::embedding(unwrap(weight), unwrap(index)); });
+}
+
+// MARK: In place
+
+CTStatus ct_copy_into(CTTensor *destination, const CTTensor *source) {
+  return guarded([&] { unwrap(destination).copy_(unwrap(source)); });
+}
+
+CTStatus ct_fill(CTTensor *tensor, double value) {
+  return guarded([&] { unwrap(tensor).fill_(value); });
+}
+
+// MARK: Layers
+
+CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out) {
+  return produce(out, [&] { return at::linear(unwrap(input), unwrap(weight), optional(bias)); });
+}
+
+CTStatus ct_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
+                       CTTensor **out) {
+  return produce(out, [&] {
+    const at::Tensor &x = unwrap(input);
+    return at::layer_norm(x, {x.size(-1)}, unwrap(weight), optional(bias), epsilon);
+  });
+}
+
+CTStatus ct_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const CTTensor *mask,
+                      bool causal, CTTensor **out) {
+  return produce(out, [&] {
+    std::optional<at::Tensor> bias;
+    if (mask) bias = unwrap(mask);
+    return at::scaled_dot_product_attention(unwrap(query), unwrap(key), unwrap(value), bias, /*dropout_p=*/0, causal);
+  });
+}
+
+// MARK: Autograd
+
+CTStatus ct_set_requires_grad(CTTensor *tensor, bool required) {
+  return guarded([&] { unwrap(tensor).set_requires_grad(required); });
+}
+
+CTStatus ct_backward(const CTTensor *loss) {
+  return guarded([&] { torch::autograd::backward({unwrap(loss)}, {}); });
+}
+
+CTStatus ct_grad(const CTTensor *tensor, CTTensor **out) {
+  return guarded([&] {
+    const at::Tensor &gradient = unwrap(tensor).grad();
+    *out = gradient.defined() ? wrap(gradient) : nullptr;
+  });
+}
+
+void ct_clear_grad(CTTensor *tensor) { unwrap(tensor).mutable_grad() = at::Tensor(); }
+
+CTStatus ct_detach(const CTTensor *tensor, CTTensor **out) {
+  return produce(out, [&] { return unwrap(tensor).detach(); });
+}
+
+// MARK: Optimiser kernels
+
+CTStatus ct_norm(CTTensor *const *tensors, int64_t count, double *out) {
+  return guarded([&] {
+    at::NoGradGuard guard;
+    *out = at::stack(at::_foreach_norm(list(tensors, count))).norm().item<double>();
+  });
+}
+
+CTStatus ct_scale(CTTensor *const *tensors, int64_t count, double factor) {
+  return guarded([&] {
+    at::NoGradGuard guard;
+    at::_foreach_mul_(list(tensors, count), factor);
+  });
+}
+
+CTStatus ct_lerp(CTTensor *const *tensors, CTTensor *const *targets, int64_t count, double fraction) {
+  return guarded([&] {
+    at::NoGradGuard guard;
+    at::_foreach_lerp_(list(tensors, count), list(targets, count), fraction);
+  });
+}
+
+CTStatus ct_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTensor *const *firstMoments,
+                  CTTensor *const *secondMoments, int64_t count, int64_t step, double learningRate, double beta1,
+                  double beta2, double epsilon, double weightDecay) {
+  return guarded([&] {
+    at::NoGradGuard guard;
+    auto weights = list(parameters, count);
+    std::vector<at::Tensor> steps;
+    for (const auto &weight : weights) steps.push_back(at::full({}, double(step), weight.options().dtype(at::kFloat)));
+    at::_fused_adamw_(weights, list(gradients, count), list(firstMoments, count), list(secondMoments, count),
+                      /*max_exp_avg_sqs=*/{}, steps, learningRate, beta1, beta2, weightDecay, epsilon,
+                      /*amsgrad=*/false, /*maximize=*/false);
+  });
+}

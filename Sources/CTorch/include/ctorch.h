@@ -1,0 +1,118 @@
+// A plain C interface to the part of libtorch that this package uses.
+//
+// Every function that can fail returns 0 on success and 1 on failure; `ct_last_error` then holds libtorch's message for
+// the calling thread. C++ exceptions never cross this boundary. A `CTTensor *` owns one reference to an `at::Tensor` and
+// is given back with `ct_free`. Results are written through the last parameter.
+#ifndef CTORCH_H
+#define CTORCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct CTTensor CTTensor;
+typedef int32_t CTStatus;
+
+// The values are this header's own, not libtorch's.
+typedef enum : int32_t { CTFloat32, CTFloat64, CTFloat16, CTBFloat16, CTInt64, CTInt32, CTUInt8, CTBool } CTDType;
+typedef enum : int32_t { CTCPU, CTCUDA, CTMPS } CTDevice;
+
+const char *ct_last_error(void);
+const char *ct_version(void);
+
+// Machine
+bool ct_device_available(CTDevice device);
+int32_t ct_num_threads(void);
+void ct_set_num_threads(int32_t count);
+CTStatus ct_synchronize(CTDevice device);
+CTStatus ct_manual_seed(uint64_t seed);
+
+// Autograd switches are per thread; both return the state before the call.
+bool ct_set_grad_enabled(bool enabled);
+bool ct_set_bfloat16_autocast(CTDevice device, bool enabled);
+
+// Making tensors and reading them
+CTStatus ct_from_bytes(const void *bytes, const int64_t *shape, int64_t rank, CTDType dtype, CTTensor **out);
+CTStatus ct_full(const int64_t *shape, int64_t rank, double value, CTDType dtype, CTDevice device, CTTensor **out);
+CTStatus ct_uniform(const int64_t *shape, int64_t rank, double low, double high, uint64_t seed, CTTensor **out);
+void ct_free(CTTensor *tensor);
+int64_t ct_rank(const CTTensor *tensor);
+int64_t ct_size(const CTTensor *tensor, int64_t dim);
+CTDType ct_dtype(const CTTensor *tensor);
+CTDevice ct_device(const CTTensor *tensor);
+CTStatus ct_copy_bytes(const CTTensor *tensor, void *bytes, int64_t byteCount);
+CTStatus ct_to_dtype(const CTTensor *tensor, CTDType dtype, CTTensor **out);
+CTStatus ct_to_device(const CTTensor *tensor, CTDevice device, CTTensor **out);
+// The address of a contiguous CPU tensor's first element, valid while the tensor lives; NULL for any other tensor.
+void *ct_data(const CTTensor *tensor);
+
+// Elementwise
+CTStatus ct_add(const CTTensor *a, const CTTensor *b, CTTensor **out);
+CTStatus ct_sub(const CTTensor *a, const CTTensor *b, CTTensor **out);
+CTStatus ct_mul(const CTTensor *a, const CTTensor *b, CTTensor **out);
+CTStatus ct_div(const CTTensor *a, const CTTensor *b, CTTensor **out);
+CTStatus ct_add_scalar(const CTTensor *a, double b, CTTensor **out);
+CTStatus ct_mul_scalar(const CTTensor *a, double b, CTTensor **out);
+CTStatus ct_exp(const CTTensor *a, CTTensor **out);
+CTStatus ct_silu(const CTTensor *a, CTTensor **out);
+CTStatus ct_gelu_tanh(const CTTensor *a, CTTensor **out);
+CTStatus ct_dropout(const CTTensor *a, double probability, CTTensor **out);
+
+// Reductions
+CTStatus ct_sum(const CTTensor *a, CTTensor **out);
+CTStatus ct_sum_dim(const CTTensor *a, int64_t dim, CTTensor **out);
+CTStatus ct_max_abs(const CTTensor *a, CTTensor **out);
+CTStatus ct_softmax(const CTTensor *a, int64_t dim, CTTensor **out);
+CTStatus ct_log_softmax(const CTTensor *a, int64_t dim, CTTensor **out);
+
+// Shape and indexing
+CTStatus ct_reshape(const CTTensor *a, const int64_t *shape, int64_t rank, CTTensor **out);
+CTStatus ct_transpose(const CTTensor *a, int64_t dim0, int64_t dim1, CTTensor **out);
+CTStatus ct_narrow(const CTTensor *a, int64_t dim, int64_t start, int64_t length, CTTensor **out);
+CTStatus ct_cat(CTTensor *const *tensors, int64_t count, int64_t dim, CTTensor **out);
+CTStatus ct_index_select(const CTTensor *a, int64_t dim, const CTTensor *index, CTTensor **out);
+CTStatus ct_gather(const CTTensor *a, int64_t dim, const CTTensor *index, CTTensor **out);
+CTStatus ct_embedding(const CTTensor *weight, const CTTensor *index, CTTensor **out);
+
+// In place
+CTStatus ct_copy_into(CTTensor *destination, const CTTensor *source);
+CTStatus ct_fill(CTTensor *tensor, double value);
+
+// Layers
+CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);
+CTStatus ct_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
+                       CTTensor **out);
+CTStatus ct_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const CTTensor *mask,
+                      bool causal, CTTensor **out);
+
+// Fused operations of our own, each with its own backward; their own files say what they compute.
+CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
+                         int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value);
+CTStatus ct_suffix_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const CTTensor *selfKey,
+                             const CTTensor *selfValue, const int64_t *counts, int64_t batch, bool fused,
+                             CTTensor **out);
+CTStatus ct_linear_nll(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias, const CTTensor *targets,
+                       const CTTensor *lossWeights, int64_t excludedClass, CTTensor **loss, CTTensor **nll);
+
+// Autograd
+CTStatus ct_set_requires_grad(CTTensor *tensor, bool required);
+CTStatus ct_backward(const CTTensor *loss);
+CTStatus ct_grad(const CTTensor *tensor, CTTensor **out); // NULL where there is no gradient
+void ct_clear_grad(CTTensor *tensor);
+CTStatus ct_detach(const CTTensor *tensor, CTTensor **out);
+
+// Optimiser kernels over lists of equal length
+CTStatus ct_norm(CTTensor *const *tensors, int64_t count, double *out);
+CTStatus ct_scale(CTTensor *const *tensors, int64_t count, double factor);
+CTStatus ct_lerp(CTTensor *const *tensors, CTTensor *const *targets, int64_t count, double fraction);
+CTStatus ct_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTensor *const *firstMoments,
+                  CTTensor *const *secondMoments, int64_t count, int64_t step, double learningRate, double beta1,
+                  double beta2, double epsilon, double weightDecay);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

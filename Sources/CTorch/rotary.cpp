@@ -1,0 +1,129 @@
+// Splits the output of the qkv projection and turns queries and keys by their positions, in one pass over memory.
+//
+// qkv [rows, 3·heads·size] -> query, key, value [rows, heads, size]. Row r is turned by the angles of position
+// positions[r]: with x = (x₁, x₂) the halves of a head, (x₁, x₂) becomes (x₁cos − x₂sin, x₂cos + x₁sin). The backward
+// pass turns by the opposite angle and puts the three gradients side by side again.
+#include "boundary.h"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+using namespace ctorch;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+using Tensors = std::array<at::Tensor, 3>;
+
+at::Tensor turned(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine) {
+  auto halves = x.chunk(2, -1);
+  return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
+}
+
+// x and y point to one head; sign is −1 to turn back.
+inline void turnHead(const float *x, float *y, const float *cosine, const float *sine, int64_t half, float sign) {
+  for (int64_t i = 0; i < half; i++) {
+    float a = x[i], b = x[i + half], s = sign * sine[i];
+    y[i] = a * cosine[i] - b * s;
+    y[i + half] = b * cosine[i] + a * s;
+  }
+}
+
+// Moves rows between the packed [rows, 3, heads, size] and the three split [rows, heads, size] forms.
+template <typename Row> void forRows(int64_t rows, int64_t width, Row row) {
+  int64_t grain = std::max<int64_t>(1, 16384 / width);
+  at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) row(r);
+  });
+}
+
+bool plain(const at::Tensor &x, const at::Tensor &positions) {
+  return x.device().is_cpu() && x.scalar_type() == at::kFloat && positions.is_contiguous();
+}
+
+Tensors split(const at::Tensor &packed, const at::Tensor &cosine, const at::Tensor &sine, const at::Tensor &positions,
+              int64_t heads) {
+  int64_t rows = packed.size(0), width = packed.size(1) / 3, size = width / heads, half = size / 2;
+  if (!plain(packed, positions)) {
+    auto parts = packed.view({rows, 3, heads, size}).unbind(1);
+    auto c = cosine.index_select(0, positions).unsqueeze(1).to(packed.scalar_type());
+    auto s = sine.index_select(0, positions).unsqueeze(1).to(packed.scalar_type());
+    return {turned(parts[0], c, s), turned(parts[1], c, s), parts[2].contiguous()};
+  }
+  at::Tensor source = packed.contiguous();
+  auto shape = {rows, heads, size};
+  Tensors out = {at::empty(shape, packed.options()), at::empty(shape, packed.options()),
+                 at::empty(shape, packed.options())};
+  const float *from = source.const_data_ptr<float>();
+  const float *cosines = cosine.const_data_ptr<float>(), *sines = sine.const_data_ptr<float>();
+  const int64_t *position = positions.const_data_ptr<int64_t>();
+  float *query = out[0].data_ptr<float>(), *key = out[1].data_ptr<float>(), *value = out[2].data_ptr<float>();
+  forRows(rows, width, [&](int64_t r) {
+    const float *c = cosines + position[r] * half, *s = sines + position[r] * half, *x = from + r * 3 * width;
+    for (int64_t h = 0; h < width; h += size) {
+      turnHead(x + h, query + r * width + h, c, s, half, 1);
+      turnHead(x + width + h, key + r * width + h, c, s, half, 1);
+    }
+    std::memcpy(value + r * width, x + 2 * width, width * sizeof(float));
+  });
+  return out;
+}
+
+at::Tensor joined(const Tensors &gradients, const at::Tensor &cosine, const at::Tensor &sine,
+                  const at::Tensor &positions) {
+  int64_t rows = gradients[0].size(0), heads = gradients[0].size(1), size = gradients[0].size(2);
+  int64_t width = heads * size, half = size / 2;
+  if (!plain(gradients[0], positions)) {
+    auto c = cosine.index_select(0, positions).unsqueeze(1).to(gradients[0].scalar_type());
+    auto s = -sine.index_select(0, positions).unsqueeze(1).to(gradients[0].scalar_type());
+    return at::stack({turned(gradients[0], c, s), turned(gradients[1], c, s), gradients[2]}, 1).view({rows, 3 * width});
+  }
+  Tensors dense = {gradients[0].contiguous(), gradients[1].contiguous(), gradients[2].contiguous()};
+  at::Tensor out = at::empty({rows, 3 * width}, dense[0].options());
+  const float *cosines = cosine.const_data_ptr<float>(), *sines = sine.const_data_ptr<float>();
+  const int64_t *position = positions.const_data_ptr<int64_t>();
+  const float *query = dense[0].const_data_ptr<float>(), *key = dense[1].const_data_ptr<float>();
+  const float *value = dense[2].const_data_ptr<float>();
+  float *to = out.data_ptr<float>();
+  forRows(rows, width, [&](int64_t r) {
+    const float *c = cosines + position[r] * half, *s = sines + position[r] * half;
+    float *y = to + r * 3 * width;
+    for (int64_t h = 0; h < width; h += size) {
+      turnHead(query + r * width + h, y + h, c, s, half, -1);
+      turnHead(key + r * width + h, y + width + h, c, s, half, -1);
+    }
+    std::memcpy(y + 2 * width, value + r * width, width * sizeof(float));
+  });
+  return out;
+}
+
+struct SplitRotary : torch::autograd::Function<SplitRotary> {
+  static variable_list forward(AutogradContext *context, at::Tensor qkv, at::Tensor cosine, at::Tensor sine,
+                               at::Tensor positions, int64_t heads) {
+    context->save_for_backward({cosine, sine, positions});
+    context->saved_data["shape"] = std::vector<int64_t>{qkv.size(0), heads, qkv.size(1) / (3 * heads)};
+    Tensors out = split(qkv, cosine, sine, positions, heads);
+    return {out[0], out[1], out[2]};
+  }
+
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    auto shape = context->saved_data["shape"].toIntVector();
+    Tensors dense;
+    for (int i = 0; i < 3; i++) {
+      dense[i] = gradients[i].defined() ? gradients[i] : at::zeros(shape, saved[0].options());
+    }
+    return {joined(dense, saved[0], saved[1], saved[2]), {}, {}, {}, {}};
+  }
+};
+} // namespace
+
+CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
+                         int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value) {
+  return guarded([&] {
+    auto out = SplitRotary::apply(unwrap(qkv), unwrap(cosine), unwrap(sine), unwrap(positions), heads);
+    *query = wrap(out[0]);
+    *key = wrap(out[1]);
+    *value = wrap(out[2]);
+  });
+}

@@ -1,0 +1,140 @@
+import EsoLM
+
+/// Everything that determines a run, in one typed value: `config.json` of a run folder.
+public struct RunConfiguration: Codable, Sendable, Equatable {
+  public static let currentFormat = 1
+
+  public var formatVersion = RunConfiguration.currentFormat
+  public var method: MethodConfiguration
+  public var model: TransformerConfiguration
+  public var data: DataConfiguration
+  public var training: TrainingConfiguration
+
+  public init(
+    method: MethodConfiguration, model: TransformerConfiguration, data: DataConfiguration,
+    training: TrainingConfiguration
+  ) {
+    self.method = method
+    self.model = model
+    self.data = data
+    self.training = training
+  }
+
+  /// Throws a ``ConfigurationError`` naming the first field that does not fit, also where two fields disagree.
+  public func validate() throws {
+    try ConfigurationError.require(
+      formatVersion == Self.currentFormat, "formatVersion", formatVersion, expected: "\(Self.currentFormat)")
+    try model.validate()
+    try method.validate()
+    try data.validate()
+    try training.validate()
+    try ConfigurationError.require(
+      method.weighting == .elbo || method.alpha0 == 1, "weighting", method.weighting.rawValue,
+      expected: "elbo where alpha0 is below 1")
+    try ConfigurationError.require(
+      [0, 1].contains(method.alpha0) || training.batchSize >= 2, "batchSize", training.batchSize,
+      expected: "at least 2 where 0 < alpha0 < 1, since a batch is split between two terms")
+  }
+}
+
+/// Which method a run trains.
+public struct MethodConfiguration: Codable, Sendable, Equatable {
+  public enum Algorithm: String, Codable, CaseIterable, Sendable {
+    case esolmB = "esolm-b"
+  }
+
+  public var algorithm: Algorithm
+  /// The share of tokens that diffusion writes.
+  public var alpha0: Double
+  public var weighting: HybridObjective.Weighting
+  /// Tokens of a sequence.
+  public var length: Int
+
+  public init(
+    algorithm: Algorithm = .esolmB, alpha0: Double, weighting: HybridObjective.Weighting = .elbo, length: Int
+  ) {
+    self.algorithm = algorithm
+    self.alpha0 = alpha0
+    self.weighting = weighting
+    self.length = length
+  }
+
+  public var objective: HybridObjective { HybridObjective(alpha0: alpha0, weighting: weighting) }
+
+  public func validate() throws {
+    try ConfigurationError.require(
+      (0...1).contains(alpha0), "alpha0", alpha0, expected: "a number from 0 (autoregressive) to 1 (diffusion)")
+    try ConfigurationError.require((2...(1 << 20)).contains(length), "length", length, expected: "2 to \(1 << 20)")
+  }
+}
+
+/// What a run is trained on.
+public struct DataConfiguration: Codable, Sendable, Equatable {
+  public enum Source: Codable, Sendable, Equatable {
+    /// A text file; the fingerprint tells whether it changed since.
+    case file(path: String, fingerprint: String)
+    /// The toy language: so many sequences from its own seed.
+    case toyLanguage(sequences: Int, seed: UInt64)
+  }
+
+  public var source: Source
+  /// The share of sequences kept for validation.
+  public var validationFraction: Double
+
+  public init(source: Source, validationFraction: Double = 0.1) {
+    self.source = source
+    self.validationFraction = validationFraction
+  }
+
+  public func validate() throws {
+    try ConfigurationError.require(
+      validationFraction > 0 && validationFraction < 1, "validationFraction", validationFraction,
+      expected: "a number between 0 and 1")
+  }
+}
+
+/// How a run is trained.
+public struct TrainingConfiguration: Codable, Sendable, Equatable {
+  public var steps = 10_000
+  /// Sequences of a step.
+  public var batchSize = 32
+  public var seed: UInt64 = 0
+  /// Reached after the warm-up and constant from then on.
+  public var learningRate = 3e-4
+  public var warmupSteps = 2500
+  public var weightDecay = 0.0
+  /// The norm that gradients are clipped to.
+  public var gradientClip = 1.0
+  /// The decay of the weights' moving average; early in training a faster one is used.
+  public var emaDecay = 0.9999
+  /// Whether matrix products compute in bfloat16.
+  public var bfloat16 = false
+  /// Steps between validations.
+  public var validationInterval = 500
+  /// How many sequences a validation looks at, at most.
+  public var validationSequences = 256
+  /// Steps between saves.
+  public var saveInterval = 500
+
+  public init() {}
+
+  public func validate() throws {
+    func require(_ field: String, _ value: Int, atLeast least: Int) throws {
+      try ConfigurationError.require(value >= least, field, value, expected: "at least \(least)")
+    }
+    try require("steps", steps, atLeast: 1)
+    try ConfigurationError.require(
+      (1...(1 << 20)).contains(batchSize), "batchSize", batchSize, expected: "1 to \(1 << 20)")
+    try ConfigurationError.require(
+      learningRate > 0 && learningRate.isFinite, "learningRate", learningRate, expected: "a number above 0")
+    try require("warmupSteps", warmupSteps, atLeast: 0)
+    try ConfigurationError.require(
+      weightDecay >= 0 && weightDecay.isFinite, "weightDecay", weightDecay, expected: "a number from 0")
+    try ConfigurationError.require(gradientClip > 0, "gradientClip", gradientClip, expected: "a number above 0")
+    try ConfigurationError.require(
+      (0..<1).contains(emaDecay), "emaDecay", emaDecay, expected: "a number from 0 up to, not including, 1")
+    try require("validationInterval", validationInterval, atLeast: 1)
+    try require("validationSequences", validationSequences, atLeast: 1)
+    try require("saveInterval", saveInterval, atLeast: 1)
+  }
+}

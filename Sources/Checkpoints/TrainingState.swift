@@ -1,0 +1,22 @@
+import EsoLM
+import Torch
+
+/// All that training must remember to go on exactly as if it had not stopped. The data's position and every random draw
+/// follow from the step, so they need no room of their own.
+public struct TrainingState {
+  public let step: Int
+  public let model: Transformer
+  public let average: Transformer
+  public let firstMoments: [Tensor]
+  public let secondMoments: [Tensor]
+
+  public init(
+    step: Int, model: Transformer, average: Transformer, firstMoments: [Tensor], secondMoments: [Tensor]
+  ) {
+    self.step = step
+    self.model = model
+    self.average = average
+    self.firstMoments = firstMoments
+    self.secondMoments = secondMoments
+  }
+}

@@ -1,0 +1,67 @@
+import Randomness
+
+/// Which block each sample of each training step is.
+///
+/// Samples are numbered through the whole run: sample `i` of step `s` is number `n = s × batchSize + i`, and belongs
+/// to epoch `n / blockCount`. An epoch visits every block once, in an order drawn from the seed and the epoch's
+/// number. So the schedule has no state to save: a resumed run asks for the step that it is at, and each of several
+/// processes for its own share of the batch.
+public struct BatchSchedule: Sendable {
+  public let blockCount: Int
+  public let batchSize: Int
+  public let seed: UInt64
+
+  /// The order of the epoch that was asked for last. It only saves time.
+  private var current: (epoch: Int, order: [Int])?
+
+  /// - Parameters:
+  ///   - blockCount: the number of blocks in the training set.
+  ///   - batchSize: the number of samples in a step, over all processes.
+  ///   - seed: the run's seed.
+  /// - Precondition: both numbers are at least 1.
+  public init(blockCount: Int, batchSize: Int, seed: UInt64) {
+    precondition(blockCount >= 1, "\(blockCount) blocks; expected at least 1")
+    precondition(batchSize >= 1, "\(batchSize) samples in a batch; expected at least 1")
+    self.blockCount = blockCount
+    self.batchSize = batchSize
+    self.seed = seed
+  }
+
+  /// The blocks of a step's whole batch, in the order of the samples.
+  ///
+  /// - Parameter step: the step's number, from 0.
+  public mutating func blocks(step: Int) -> [Int] {
+    blocks(step: step, samples: 0..<batchSize)
+  }
+
+  /// The blocks of a part of a step's batch.
+  ///
+  /// - Parameters:
+  ///   - step: the step's number, from 0.
+  ///   - samples: which samples of the batch, within `0..<batchSize`.
+  public mutating func blocks(step: Int, samples: Range<Int>) -> [Int] {
+    precondition(step >= 0, "step \(step)")
+    precondition(samples.lowerBound >= 0 && samples.upperBound <= batchSize, "samples \(samples) of \(batchSize)")
+    return samples.map { block(sample: step * batchSize + $0) }
+  }
+
+  private mutating func block(sample: Int) -> Int {
+    let (epoch, index) = sample.quotientAndRemainder(dividingBy: blockCount)
+    if let current, current.epoch == epoch { return current.order[index] }
+    let order = order(ofEpoch: epoch)
+    current = (epoch, order)
+    return order[index]
+  }
+
+  /// A random permutation by Fisher and Yates. It is written out because the standard library's `shuffle` may give
+  /// another one in another version, and a run must be repeatable.
+  private func order(ofEpoch epoch: Int) -> [Int] {
+    var generator = CounterGenerator(seed: seed, stream: .dataOrder, major: epoch)
+    var order = Array(0..<blockCount)
+    for last in stride(from: blockCount - 1, to: 0, by: -1) {
+      let choice = generator.next().multipliedFullWidth(by: UInt64(last + 1)).high
+      order.swapAt(last, Int(choice))
+    }
+    return order
+  }
+}

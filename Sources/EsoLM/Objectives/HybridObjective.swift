@@ -1,0 +1,109 @@
+import Randomness
+import Torch
+
+/// The objective of Eso-LMs: diffusion for a part of the tokens, left to right for the rest, one network for both.
+///
+///     NELBO(x) = E[ −Σ_{ℓ masked in z₀} log p(x_ℓ | z₀, x_{<ℓ}) ]                    sequential term
+///              + E_t[ −α'_t/(1 − α_t) · Σ_{ℓ masked in z_t} −log p(x_ℓ | z_t) ]      diffusion term
+///
+/// z_t masks each token of x with chance 1 − α_t. A training batch is split: its first sequences train the diffusion
+/// term, the others the sequential term, each averaged over its own tokens; the averages are added.
+public struct HybridObjective: Sendable, Equatable {
+  /// How the diffusion term weighs a masked token.
+  public enum Weighting: String, Codable, CaseIterable, Sendable {
+    /// As the bound says.
+    case elbo
+    /// Every masked token alike, which lowers the variance of gradients; for α₀ = 1, and for training only.
+    case lowVariance = "low_var"
+  }
+
+  public let schedule: NoiseSchedule
+  public let weighting: Weighting
+  /// The share of a batch that trains the diffusion term.
+  public let batchSplit: Double
+
+  public init(alpha0: Double, weighting: Weighting = .elbo) {
+    schedule = NoiseSchedule(alpha0: alpha0)
+    self.weighting = weighting
+    batchSplit = alpha0 == 1 ? 1 : alpha0 == 0 ? 0 : 0.5
+  }
+
+  /// How many sequences of a batch train the diffusion term; they are the first ones.
+  public func diffusionCount(ofBatch count: Int) -> Int { Int(batchSplit * Double(count)) }
+
+  // MARK: Corruption
+
+  /// A sequence as one of the two terms sees it.
+  public struct Corrupted: Sendable {
+    /// Clean, in text order.
+    public let tokens: [Int32]
+    public let order: GenerationOrder
+    /// t of the diffusion term; nil for the sequential term.
+    public let time: Double?
+
+    public init(tokens: [Int32], order: GenerationOrder, time: Double?) {
+      self.tokens = tokens
+      self.order = order
+      self.time = time
+    }
+  }
+
+  /// z_t and a random order for the diffusion term.
+  public func diffusion(
+    _ tokens: [Int32], at time: Double, using generator: inout CounterGenerator
+  ) -> Corrupted {
+    let masked = mask(count: tokens.count, keeping: schedule.alpha(at: time), using: &generator)
+    return Corrupted(tokens: tokens, order: .diffusion(masked: masked, using: &generator), time: time)
+  }
+
+  /// z₀ and an order for the sequential term.
+  public func sequential(_ tokens: [Int32], using generator: inout CounterGenerator) -> Corrupted {
+    let masked = mask(count: tokens.count, keeping: schedule.alpha(at: 0), using: &generator)
+    return Corrupted(tokens: tokens, order: .sequential(masked: masked, using: &generator), time: nil)
+  }
+
+  private func mask(
+    count: Int, keeping alpha: Double, using generator: inout CounterGenerator
+  ) -> [Bool] {
+    (0..<count).map { _ in generator.uniform() >= alpha }
+  }
+
+  /// Corrupts a global batch. The draws of a sequence depend on the seed, the step and its place in the batch alone, so
+  /// a resumed run, or one spread over processes, draws the same.
+  public func corrupt(
+    _ batch: [[Int32]], seed: UInt64, stream: RandomStream = .corruption, step: Int
+  ) -> [Corrupted] {
+    var generators = batch.indices.map {
+      CounterGenerator(seed: seed, stream: stream, major: step, minor: $0)
+    }
+    let diffused = diffusionCount(ofBatch: batch.count)
+    let times = NoiseSchedule.antitheticTimes(uniforms: (0..<diffused).map { generators[$0].uniform() })
+    return batch.indices.map {
+      $0 < diffused
+        ? diffusion(batch[$0], at: times[$0], using: &generators[$0])
+        : sequential(batch[$0], using: &generators[$0])
+    }
+  }
+
+  // MARK: Loss
+
+  /// A corrupted batch as the network sees it, weighted so that the sum of its losses is the objective.
+  public func scored(_ batch: [Corrupted], maskToken: Int) -> ScoredBatch {
+    let diffusion = batch.filter { $0.time != nil }
+    let sequential = batch.filter { $0.time == nil }
+    func tokenCount(_ sequences: [Corrupted]) -> Double { Double(sequences.reduce(0) { $0 + $1.tokens.count }) }
+    var scored = ScoredBatch()
+    scored.append(
+      diffusion.map { ($0.tokens, $0.order) }, pattern: .causal,
+      weights: diffusion.map { weight(at: $0.time!) / tokenCount(diffusion) }, maskToken: maskToken)
+    scored.append(
+      sequential.map { ($0.tokens, $0.order) }, pattern: .twoStream,
+      weights: sequential.map { _ in 1 / tokenCount(sequential) }, maskToken: maskToken)
+    return scored
+  }
+
+  /// What a nat of a masked token weighs in the diffusion term.
+  public func weight(at time: Double) -> Double {
+    weighting == .elbo ? schedule.lossWeight(at: time) : 1
+  }
+}

@@ -1,0 +1,68 @@
+import Randomness
+
+/// In which order the tokens of one sequence are written: σ of the paper.
+///
+/// The network sees a sequence sorted by its order. A *slot* is a place in the sorted sequence, a *position* a place in
+/// the text. The first `cleanCount` slots hold tokens that are given; the others are masked, to be predicted.
+///
+/// Invariant: `positions` is a permutation of 0 ..< length.
+public struct GenerationOrder: Sendable, Equatable {
+  /// The position of each slot.
+  public let positions: [Int]
+  /// How many leading slots are clean.
+  public let cleanCount: Int
+
+  public var length: Int { positions.count }
+  public var maskedCount: Int { positions.count - cleanCount }
+
+  /// An order from its parts, which must make up a permutation.
+  public init(positions: [Int], cleanCount: Int) {
+    precondition(Self.isPermutation(positions), "an order must hold every position once")
+    precondition((0...positions.count).contains(cleanCount), "more clean slots than slots")
+    self.positions = positions
+    self.cleanCount = cleanCount
+  }
+
+  /// Left to right, nothing given: the order of an autoregressive model.
+  public static func leftToRight(length: Int) -> GenerationOrder {
+    GenerationOrder(positions: Array(0..<length), cleanCount: 0)
+  }
+
+  /// The order of a diffusion pass over a partly masked sequence: clean positions at random, then masked ones at random.
+  public static func diffusion(
+    masked: [Bool], using generator: inout some RandomNumberGenerator
+  ) -> GenerationOrder {
+    let (clean, hidden) = split(masked)
+    return GenerationOrder(
+      positions: clean.shuffled(using: &generator) + hidden.shuffled(using: &generator), cleanCount: clean.count)
+  }
+
+  /// The order of a sequential pass: clean positions at random (diffusion wrote them), then masked ones left to right.
+  public static func sequential(
+    masked: [Bool], using generator: inout some RandomNumberGenerator
+  ) -> GenerationOrder {
+    let (clean, hidden) = split(masked)
+    return GenerationOrder(positions: clean.shuffled(using: &generator) + hidden, cleanCount: clean.count)
+  }
+
+  /// A whole generation: `diffused` positions, drawn at random, come first in random order, the rest left to right.
+  public static func random(
+    length: Int, diffused: Int, using generator: inout some RandomNumberGenerator
+  ) -> GenerationOrder {
+    let shuffled = Array(0..<length).shuffled(using: &generator)
+    return GenerationOrder(positions: shuffled[..<diffused] + shuffled[diffused...].sorted(), cleanCount: 0)
+  }
+
+  private static func split(_ masked: [Bool]) -> (clean: [Int], hidden: [Int]) {
+    (masked.indices.filter { !masked[$0] }, masked.indices.filter { masked[$0] })
+  }
+
+  private static func isPermutation(_ positions: [Int]) -> Bool {
+    var seen = [Bool](repeating: false, count: positions.count)
+    for position in positions {
+      guard seen.indices.contains(position), !seen[position] else { return false }
+      seen[position] = true
+    }
+    return true
+  }
+}

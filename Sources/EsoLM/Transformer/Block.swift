@@ -1,0 +1,100 @@
+import Torch
+
+/// What modulates the norms and gates of a block (adaptive layer norm of DiT, Peebles & Xie 2023).
+///
+/// The networks here do not see the time: the noise level that they are told is always 0. So the conditioning, and with
+/// it every modulation vector, is a constant of the weights, which is what allows folding it into them.
+struct Conditioning {
+  /// How many sinusoids the noise level is turned into: half cosines, then half sines.
+  static let sinusoids = 256
+
+  private let vector: Tensor  // [1, conditioning]
+
+  /// nil for a network without modulation.
+  init?(_ model: Transformer) {
+    guard model.configuration.conditioningSize != nil else { return nil }
+    // cos 0 = 1 and sin 0 = 0, whatever the frequency.
+    let half = Self.sinusoids / 2
+    let zeroNoise = Tensor(
+      [Float](repeating: 1, count: half) + [Float](repeating: 0, count: half), shape: [1, Self.sinusoids])
+    vector = zeroNoise.to(model.device)
+      .linear(model["sigma_map.mlp.0.weight"], bias: model["sigma_map.mlp.0.bias"]).silu()
+      .linear(model["sigma_map.mlp.2.weight"], bias: model["sigma_map.mlp.2.bias"]).silu()
+  }
+
+  /// The modulation vectors, each [hidden], of one layer.
+  func vectors(of layer: String, count: Int, in model: Transformer) -> [Tensor] {
+    let all = vector.linear(
+      model["\(layer).adaLN_modulation.weight"], bias: model["\(layer).adaLN_modulation.bias"])
+    let hidden = model.configuration.hiddenSize
+    let rows = all.reshaped([count * hidden])
+    return (0..<count).map { rows.narrowed(dim: 0, to: $0 * hidden..<($0 + 1) * hidden) }
+  }
+}
+
+/// Layer norm with the modulation folded in: `norm(x)·w·(1 + scale) + shift`.
+struct Norm {
+  let weight: Tensor
+  let bias: Tensor?
+
+  /// - Parameter modulation: shift, then scale.
+  init(_ weight: Tensor, modulation: [Tensor]?) {
+    self.weight = modulation.map { weight * ($0[1] + 1) } ?? weight
+    bias = modulation?[0]
+  }
+
+  func callAsFunction(_ x: Tensor) -> Tensor { x.layerNorm(weight: weight, bias: bias) }
+}
+
+/// A linear layer, perhaps with a gate on its output folded in: `gate · (Wx + b)`.
+struct Linear {
+  let weight: Tensor
+  let bias: Tensor?
+
+  init(weight: Tensor, bias: Tensor? = nil, gate: Tensor? = nil) {
+    self.weight = gate.map { weight * $0.reshaped([$0.count, 1]) } ?? weight
+    self.bias = gate.flatMap { gate in bias.map { $0 * gate } } ?? bias
+  }
+
+  func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight, bias: bias) }
+}
+
+/// One transformer block: attention and MLP, each normalised before and added to the residual stream.
+struct Block {
+  let attentionNorm: Norm
+  let qkv: Linear
+  let attentionOut: Linear
+  let mlpNorm: Norm
+  let mlpIn: Linear
+  let mlpOut: Linear
+
+  /// The block's weights by the names of the published checkpoints. Of the six modulation vectors the first three
+  /// (shift, scale, gate) belong to attention, the others to the MLP.
+  init(_ model: Transformer, prefix: String, conditioning: Conditioning?) {
+    let vectors = conditioning?.vectors(of: prefix, count: 6, in: model)
+    attentionNorm = Norm(model["\(prefix).norm1.weight"], modulation: vectors.map { [$0[0], $0[1]] })
+    qkv = Linear(weight: model["\(prefix).attn_qkv.weight"])
+    attentionOut = Linear(weight: model["\(prefix).attn_out.weight"], gate: vectors?[2])
+    mlpNorm = Norm(model["\(prefix).norm2.weight"], modulation: vectors.map { [$0[3], $0[4]] })
+    mlpIn = Linear(weight: model["\(prefix).mlp.0.weight"], bias: model["\(prefix).mlp.0.bias"])
+    mlpOut = Linear(
+      weight: model["\(prefix).mlp.2.weight"], bias: model["\(prefix).mlp.2.bias"], gate: vectors?[5])
+  }
+
+  /// Runs the block on the residual stream [rows, hidden].
+  ///
+  /// - Parameters:
+  ///   - rotary: the angles of the rows' positions.
+  ///   - kept: the rows that go on; the others only lend their keys and values. nil keeps all.
+  ///   - attend: from query [kept rows, heads, size], key and value [rows, heads, size] to [kept rows, heads, size].
+  func callAsFunction(
+    _ stream: Tensor, rotary: RotaryAngles, kept: Tensor? = nil, dropout: Double = 0,
+    attend: (_ query: Tensor, _ key: Tensor, _ value: Tensor) -> Tensor
+  ) -> Tensor {
+    let (query, key, value) = rotary.split(qkv(attentionNorm(stream)))
+    let attended = attend(kept.map { query.selecting($0) } ?? query, key, value)
+    var x = kept.map { stream.selecting($0) } ?? stream
+    x = x + attentionOut(attended.reshaped(x.shape)).dropout(dropout)
+    return x + mlpOut(mlpIn(mlpNorm(x)).gelu()).dropout(dropout)
+  }
+}

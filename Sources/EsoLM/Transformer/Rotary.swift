@@ -1,0 +1,37 @@
+import Foundation
+import Torch
+
+/// Rotary position embedding (Su et al. 2021), base 10000, the first half of a head paired with the second.
+///
+/// Rows are sorted by generation order, their angles are those of their positions in the text.
+struct RotaryTable {
+  let cosine: Tensor  // [positions, head size / 2]
+  let sine: Tensor
+  let heads: Int
+
+  /// Angles in float32, step by step as the published networks compute them: at positions in the thousands, more
+  /// precise angles would differ from those that a checkpoint was trained with.
+  init(positions: Int, headSize: Int, heads: Int, device: Device) {
+    let half = headSize / 2
+    let frequencies = (0..<half).map { 1 / powf(10000, Float(2 * $0) / Float(headSize)) }
+    let angles = (0..<positions).flatMap { position in frequencies.map { Float(position) * $0 } }
+    cosine = Tensor(angles.map { Float(cos(Double($0))) }, shape: [positions, half]).to(device)
+    sine = Tensor(angles.map { Float(sin(Double($0))) }, shape: [positions, half]).to(device)
+    self.heads = heads
+  }
+
+  var positionCount: Int { cosine.size(0) }
+
+  func angles(at positions: Tensor) -> RotaryAngles { RotaryAngles(table: self, positions: positions) }
+}
+
+/// The angles of the rows of one network call.
+struct RotaryAngles {
+  let table: RotaryTable
+  let positions: Tensor  // int64 [rows]
+
+  /// From the qkv projection [rows, 3·hidden] to query, key and value, [rows, heads, head size], the first two turned.
+  func split(_ qkv: Tensor) -> (query: Tensor, key: Tensor, value: Tensor) {
+    qkv.splitRotary(cosine: table.cosine, sine: table.sine, positions: positions, heads: table.heads)
+  }
+}

@@ -1,0 +1,69 @@
+import Foundation
+
+/// JSON files, with errors that name the file and the field.
+public enum JSONFile {
+  /// Files that people or this program write are small; larger ones are refused before they are read.
+  static let sizeLimit = 64 << 20
+
+  /// Reads a value; unknown fields are ignored.
+  public static func read<Value: Decodable>(_ type: Value.Type = Value.self, from path: String) throws -> Value {
+    let data = try contents(of: path, limit: sizeLimit)
+    do {
+      return try JSONDecoder().decode(type, from: data)
+    } catch let error as DecodingError {
+      throw FileError("\(path): \(describe(error))")
+    } catch {
+      throw FileError("\(path): \(error)")
+    }
+  }
+
+  /// Writes a value, readable and with sorted keys; the file appears whole or not at all.
+  public static func write(_ value: some Encodable, to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try AtomicFile.write(try encoder.encode(value) + Data("\n".utf8), to: path)
+  }
+
+  /// What does not fit, in a few words: the field's path and what is wrong with it.
+  public static func describe(_ error: any Error) -> String {
+    guard let error = error as? DecodingError else { return "\(error)" }
+    func place(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {
+      let path = context.codingPath + (last.map { [$0] } ?? [])
+      return path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+    }
+    switch error {
+    case .keyNotFound(let key, let context): return "field '\(place(context, key))' is missing"
+    case .typeMismatch(let type, let context): return "field '\(place(context))' is not of type \(type)"
+    case .valueNotFound(let type, let context): return "field '\(place(context))' is null, expected \(type)"
+    case .dataCorrupted(let context) where context.codingPath.isEmpty: return "it is no valid JSON"
+    case .dataCorrupted(let context): return "field '\(place(context))': \(context.debugDescription)"
+    @unknown default: return "it is no valid JSON"
+    }
+  }
+
+  private static func contents(of path: String, limit: Int) throws -> Data {
+    let data = try MappedFile.read(path)
+    guard data.count <= limit else {
+      throw FileError("\(path) has \(data.count) bytes, expected a JSON file of at most \(limit)")
+    }
+    return data
+  }
+}
+
+/// Whole files, mapped into memory where that is safe.
+public enum MappedFile {
+  public static func read(_ path: String) throws -> Data {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw FileError("cannot read \(path): there is no such file")
+    }
+    guard !isFolder.boolValue else { throw FileError("cannot read \(path): it is a folder") }
+    do {
+      return try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
+    } catch let error as CocoaError where error.code == .fileReadNoPermission {
+      throw FileError("cannot read \(path): permission denied")
+    } catch {
+      throw FileError("cannot read \(path): it is no readable file")
+    }
+  }
+}

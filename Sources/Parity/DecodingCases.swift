@@ -1,0 +1,62 @@
+import EsoLM
+import Files
+import Torch
+
+// Sampling and exact likelihood.
+extension Parity {
+  static func samplingTrace(_ parityCase: ParityCase) throws -> [String: [Double]] {
+    let tokens = try parityCase.tokens("tokens")
+    let orders = try parityCase.permutations("order").map { GenerationOrder(positions: $0, cleanCount: 0) }
+    let sizes = try parityCase.numbers("step_sizes").map { Int($0) }
+    guard sizes.allSatisfy({ $0 > 0 }), sizes.reduce(0, +) == orders.first?.length else {
+      throw FileError("\(parityCase.inputs.path): 'step_sizes' do not add up to a sequence")
+    }
+    let network = CachedNetwork(try parityCase.model().network())
+    var generation = Generation(
+      network, plan: UnmaskingPlan(diffusionSteps: sizes), orders: orders, picker: try TokenPicker(), seed: 0)
+    // Each call has logits of the same number of slots for every sequence.
+    var slots = [[Double]](repeating: [], count: orders.count)
+    while let logits = generation.advance(forcing: tokens) {
+      let share = logits.count / orders.count
+      let all: [Double] = logits.array()
+      for sequence in orders.indices { slots[sequence] += all[sequence * share..<(sequence + 1) * share] }
+    }
+    return ["logits": slots.flatMap { $0 }]
+  }
+
+  static func anyOrderLikelihood(_ parityCase: ParityCase) throws -> [String: [Double]] {
+    let sequences = try parityCase.tokens("x0")
+    let orders = try parityCase.permutations("orders").map { GenerationOrder(positions: $0, cleanCount: 0) }
+    let likelihood = Likelihood(try parityCase.model().network(), alpha0: try parityCase.alpha0())
+    let perSlot = sequences.map { tokens in likelihood.logProbabilities(orders.map { (tokens, $0) }) }
+    let perOrder = perSlot.map { $0.map { $0.reduce(0, +) } }
+    return [
+      "logp_per_slot": perSlot.flatMap { $0.flatMap { $0 } },
+      "logp_per_order": perOrder.flatMap { $0 },
+      "importance_weighted": perOrder.map(Likelihood.importanceWeighted),
+    ]
+  }
+
+  static func nucleus(_ parityCase: ParityCase) throws -> [String: [Double]] {
+    let logits = try parityCase.inputs.tensor("logits").to(.float32)
+    var found: [String: [Double]] = [:]
+    for name in parityCase.expected.entries.keys {
+      let picker: TokenPicker
+      if let p = name.split(separator: "top_p_").dropFirst().first.flatMap({ Double($0) }) {
+        picker = try TokenPicker(topP: p)
+      } else if let k = name.split(separator: "top_k_").dropFirst().first.flatMap({ Int($0) }) {
+        picker = try TokenPicker(topK: k)
+      } else {
+        continue
+      }
+      let rows = picker.law(of: logits)
+      // The recorded laws leave out the last row, whose ties may be broken either way.
+      switch name.prefix(while: { $0 != "." }) {
+      case "probabilities": found[name] = rows.dropLast().flatMap { $0 }
+      case "keep": found[name] = rows.dropLast().flatMap { $0.map { $0 > 0 ? 1 : 0 } }
+      default: found[name] = rows.map { Double($0.count { $0 > 0 }) }
+      }
+    }
+    return found
+  }
+}

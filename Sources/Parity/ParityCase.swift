@@ -1,0 +1,144 @@
+import EsoLM
+import Files
+import Foundation
+import Torch
+
+/// One recorded case: inputs, weights, and the numbers that a correct implementation computes from them.
+///
+/// A case is a folder. The part of its name before the first dot says its kind; `config.json` holds the network's sizes
+/// and the tolerance, `weights`, `inputs` and `expected.safetensors` the numbers.
+struct ParityCase {
+  let folder: String
+  let kind: String
+  let description: Description
+  let inputs: SafetensorsFile
+  let expected: SafetensorsFile
+
+  struct Description: Decodable {
+    struct Sizes: Decodable {
+      var conditioningSize: Int
+      var hiddenSize: Int
+      var maskToken: Int
+      var numBlocks: Int
+      var numHeads: Int
+      var vocabularySize: Int
+
+      enum CodingKeys: String, CodingKey {
+        case conditioningSize = "cond_dim"
+        case hiddenSize = "hidden_size"
+        case maskToken = "mask_index"
+        case numBlocks = "n_blocks"
+        case numHeads = "n_heads"
+        case vocabularySize = "vocab_size"
+      }
+    }
+
+    struct Algorithm: Decodable {
+      var alpha0: Double?
+
+      enum CodingKeys: String, CodingKey { case alpha0 = "alpha_0" }
+    }
+
+    var algo: Algorithm
+    var network: Sizes
+    var tolerance: Double
+  }
+
+  init(folder: String) throws {
+    self.folder = folder
+    let name = URL(fileURLWithPath: folder).standardizedFileURL.lastPathComponent
+    kind = String(name.prefix { $0 != "." })
+    description = try JSONFile.read(from: "\(folder)/config.json")
+    guard description.tolerance > 0 else {
+      throw FileError("\(folder)/config.json: field 'tolerance' is \(description.tolerance), expected a number above 0")
+    }
+    inputs = try SafetensorsFile(contentsOf: "\(folder)/inputs.safetensors")
+    expected = try SafetensorsFile(contentsOf: "\(folder)/expected.safetensors")
+  }
+
+  var maskToken: Int { description.network.maskToken }
+
+  /// The recorded network.
+  func model() throws -> Transformer {
+    let sizes = description.network
+    let configuration = TransformerConfiguration(
+      vocabularySize: sizes.vocabularySize, maskToken: sizes.maskToken, hiddenSize: sizes.hiddenSize,
+      numBlocks: sizes.numBlocks, numHeads: sizes.numHeads, conditioningSize: sizes.conditioningSize, dropout: 0)
+    let file = try SafetensorsFile(contentsOf: "\(folder)/weights.safetensors")
+    let parameters = try Dictionary(uniqueKeysWithValues: file.entries.keys.map { ($0, try file.tensor($0)) })
+    return try Transformer(configuration, parameters: parameters)
+  }
+
+  func alpha0() throws -> Double {
+    guard let alpha0 = description.algo.alpha0, (0...1).contains(alpha0) else {
+      throw FileError("\(folder)/config.json: field 'algo.alpha_0' must be a number from 0 to 1")
+    }
+    return alpha0
+  }
+
+  // MARK: Inputs
+
+  func numbers(_ name: String) throws -> [Double] { try inputs.tensor(name).array() }
+
+  /// A two-dimensional tensor of integers as rows.
+  func rows(_ name: String) throws -> [[Int]] {
+    let tensor = try inputs.tensor(name)
+    guard tensor.rank == 2 else {
+      throw FileError("\(inputs.path): '\(name)' has shape \(tensor.shape), expected two dimensions")
+    }
+    let (all, width) = (tensor.array(of: Int64.self), tensor.size(1))
+    return (0..<tensor.size(0)).map { row in all[row * width..<(row + 1) * width].map(Int.init) }
+  }
+
+  func tokens(_ name: String) throws -> [[Int32]] {
+    let size = description.network.vocabularySize
+    return try rows(name).map { row in
+      try row.map { token in
+        guard (0..<size).contains(token) else {
+          throw FileError("\(inputs.path): '\(name)' holds token \(token), expected 0 to \(size - 1)")
+        }
+        return Int32(token)
+      }
+    }
+  }
+
+  /// Orders whose leading slots hold tokens that are clean in the noised sequences.
+  func orders(_ name: String, noised: [[Int32]]) throws -> [GenerationOrder] {
+    let rows = try permutations(name)
+    guard rows.count == noised.count, zip(rows, noised).allSatisfy({ $0.count == $1.count }) else {
+      throw FileError("\(inputs.path): '\(name)' does not fit the noised sequences")
+    }
+    return zip(rows, noised).map { positions, tokens in
+      GenerationOrder(positions: positions, cleanCount: tokens.count { $0 != Int32(maskToken) })
+    }
+  }
+
+  func permutations(_ name: String) throws -> [[Int]] {
+    let rows = try rows(name)
+    for row in rows where row.sorted() != Array(row.indices) {
+      throw FileError("\(inputs.path): a row of '\(name)' is no permutation")
+    }
+    return rows
+  }
+}
+
+/// How one expected tensor came out.
+public struct ParityResult: Sendable, Codable {
+  public let folder: String
+  public let tensor: String
+  /// The largest absolute difference; infinite where shapes differ or a number is none.
+  public let error: Double
+  /// What is allowed: the case's tolerance, times the largest expected number where that is above 1.
+  public let tolerance: Double
+  public var passed: Bool { error <= tolerance }
+
+  init(_ parityCase: ParityCase, tensor: String, expected: [Double], found: [Double]) {
+    folder = parityCase.folder
+    self.tensor = tensor
+    let largest = expected.reduce(1) { max($0, abs($1)) }
+    tolerance = parityCase.description.tolerance * largest
+    let differences = zip(expected, found).map { abs($0 - $1) }
+    error =
+      expected.count == found.count && differences.allSatisfy { !$0.isNaN } ? differences.max() ?? 0 : .infinity
+  }
+}

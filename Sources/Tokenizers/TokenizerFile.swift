@@ -1,0 +1,111 @@
+import Foundation
+
+/// The file `tokenizer.json`, which a run keeps beside its weights:
+///
+///     {"characters":["\n"," ","a"],"format":"esolm-tokenizer","type":"characters","version":1}
+///
+/// `type` is a `TokenizerKind`; which further fields there are depends on it. This is the only place that knows how
+/// each kind is stored.
+public enum TokenizerFile {
+  /// The usual name of the file.
+  public static let name = "tokenizer.json"
+
+  /// The largest file that is read: about twice what all of Unicode's characters take, written as escapes.
+  public static let maximumByteCount = 32 << 20
+
+  private static let format = "esolm-tokenizer"
+  /// A floating-point number, so that a file with version 1.5 is refused for its version and not for its syntax.
+  private static let version = 1.0
+
+  private struct Header: Codable {
+    var format = TokenizerFile.format
+    var version = TokenizerFile.version
+    var type: String
+  }
+
+  private struct Characters: Codable {
+    var characters: [String]
+  }
+
+  /// The contents of a file that holds `tokenizer`. Equal tokenizers give equal bytes.
+  ///
+  /// - Throws: `TokenizerFileError` if `tokenizer` is none of `TokenizerKind`'s.
+  public static func data(for tokenizer: any Tokenizer) throws -> Data {
+    switch tokenizer {
+    case is ByteTokenizer:
+      try encode(.bytes)
+    case let tokenizer as CharacterTokenizer:
+      try encode(.characters, Characters(characters: tokenizer.characters.map(String.init)))
+    default:
+      throw TokenizerFileError(path: name, problem: .notStorable(type: "\(type(of: tokenizer))"))
+    }
+  }
+
+  /// The tokenizer that a file holds.
+  ///
+  /// - Parameters:
+  ///   - data: the file's contents.
+  ///   - path: where they come from, for the error's text.
+  /// - Throws: `TokenizerFileError`, naming the field at fault.
+  public static func tokenizer(from data: Data, path: String = name) throws(TokenizerFileError) -> any Tokenizer {
+    guard data.count <= maximumByteCount else {
+      throw TokenizerFileError(path: path, problem: .tooLarge(byteCount: data.count))
+    }
+    let header = try decode(Header.self, from: data, path: path)
+    guard header.format == format else {
+      throw TokenizerFileError(path: path, problem: .wrongFormat(found: header.format, expected: format))
+    }
+    guard header.version == version else {
+      throw TokenizerFileError(path: path, problem: .wrongVersion(found: header.version, expected: version))
+    }
+    switch TokenizerKind(rawValue: header.type) {
+    case .bytes: return ByteTokenizer()
+    case .characters: return try characterTokenizer(decode(Characters.self, from: data, path: path), path: path)
+    case nil: throw TokenizerFileError(path: path, problem: .unknownType(found: header.type))
+    }
+  }
+
+  private static func characterTokenizer(
+    _ stored: Characters, path: String
+  ) throws(TokenizerFileError) -> CharacterTokenizer {
+    var characters: [Unicode.Scalar] = []
+    var indices: [Unicode.Scalar: Int] = [:]
+    for (index, entry) in stored.characters.enumerated() {
+      guard let scalar = entry.unicodeScalars.first, entry.unicodeScalars.count == 1 else {
+        throw TokenizerFileError(path: path, problem: .notOneCharacter(index: index, found: entry))
+      }
+      if let first = indices.updateValue(index, forKey: scalar) {
+        throw TokenizerFileError(path: path, problem: .repeated(scalar, first: first, second: index))
+      }
+      characters.append(scalar)
+    }
+    return CharacterTokenizer(characters: characters)
+  }
+
+  private static func encode(_ kind: TokenizerKind, _ fields: (any Encodable)? = nil) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(Contents(header: Header(type: kind.rawValue), fields: fields))
+  }
+
+  /// The header and the fields of one kind, side by side in one JSON object.
+  private struct Contents: Encodable {
+    let header: Header
+    let fields: (any Encodable)?
+
+    func encode(to encoder: any Encoder) throws {
+      try header.encode(to: encoder)
+      try fields?.encode(to: encoder)
+    }
+  }
+
+  private static func decode<Value: Decodable>(
+    _: Value.Type, from data: Data, path: String
+  ) throws(TokenizerFileError) -> Value {
+    do {
+      return try JSONDecoder().decode(Value.self, from: data)
+    } catch {
+      throw TokenizerFileError(path: path, problem: .init(error))
+    }
+  }
+}

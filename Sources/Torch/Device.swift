@@ -1,0 +1,92 @@
+import CTorch
+
+/// Where a tensor lives.
+public enum Device: String, CaseIterable, Sendable, Codable {
+  case cpu
+  case cuda
+  case mps
+
+  /// Whether the libtorch at hand and this machine have the device.
+  public var isAvailable: Bool { ct_device_available(code) }
+
+  var code: CTDevice {
+    switch self {
+    case .cpu: CTCPU
+    case .cuda: CTCUDA
+    case .mps: CTMPS
+    }
+  }
+
+  init(code: CTDevice) {
+    self = code == CTCUDA ? .cuda : code == CTMPS ? .mps : .cpu
+  }
+
+  /// Waits until everything asked of the device is done, which a clock needs.
+  public func synchronize() { must(ct_synchronize(code)) }
+
+  /// Throws unless the device can be used.
+  public func requireAvailable() throws {
+    guard !isAvailable else { return }
+    let usable = Device.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")
+    throw TorchError(
+      "device '\(rawValue)' is not available with libtorch \(Torch.version) on this machine (available: \(usable))")
+  }
+}
+
+/// The type of a tensor's elements.
+public enum DType: String, CaseIterable, Sendable {
+  case float32 = "F32"
+  case float64 = "F64"
+  case float16 = "F16"
+  case bfloat16 = "BF16"
+  case int64 = "I64"
+  case int32 = "I32"
+  case uint8 = "U8"
+  case bool = "BOOL"
+
+  private static let codes: [(DType, CTDType)] = [
+    (.float32, CTFloat32), (.float64, CTFloat64), (.float16, CTFloat16), (.bfloat16, CTBFloat16),
+    (.int64, CTInt64), (.int32, CTInt32), (.uint8, CTUInt8), (.bool, CTBool),
+  ]
+
+  var code: CTDType { Self.codes.first { $0.0 == self }!.1 }
+
+  init(code: CTDType) { self = Self.codes.first { $0.1 == code }!.0 }
+
+  /// Bytes of one element.
+  public var byteCount: Int {
+    switch self {
+    case .float64, .int64: 8
+    case .float32, .int32: 4
+    case .float16, .bfloat16: 2
+    case .uint8, .bool: 1
+    }
+  }
+}
+
+/// A Swift type that tensors can be made of and read into.
+public protocol TensorScalar: Sendable {
+  static var dtype: DType { get }
+}
+
+extension Float: TensorScalar { public static var dtype: DType { .float32 } }
+extension Double: TensorScalar { public static var dtype: DType { .float64 } }
+extension Int64: TensorScalar { public static var dtype: DType { .int64 } }
+extension Int32: TensorScalar { public static var dtype: DType { .int32 } }
+extension UInt8: TensorScalar { public static var dtype: DType { .uint8 } }
+extension Bool: TensorScalar { public static var dtype: DType { .bool } }
+
+/// libtorch as a whole.
+public enum Torch {
+  /// The version of the headers that this program was compiled against.
+  public static var version: String { String(cString: ct_version()) }
+
+  /// How many threads an operation on the CPU may use.
+  public static var threadCount: Int {
+    get { Int(ct_num_threads()) }
+    set { ct_set_num_threads(Int32(clamping: newValue)) }
+  }
+
+  /// Starts libtorch's own generators, which only dropout uses, at a seed.
+  public static func seed(_ seed: UInt64) { must(ct_manual_seed(seed)) }
+}
