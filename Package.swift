@@ -24,12 +24,13 @@ let package = Package(
     .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
     .target(name: "Checkpoints", dependencies: ["EsoLM", "Tokenizers", "Files"]),
-    .target(name: "Training", dependencies: ["EsoLM", "Corpora", "Checkpoints"]),
+    .target(name: "Training", dependencies: ["EsoLM", "Corpora", "Checkpoints", "Randomness", "Files"]),
+    .target(name: "Evaluation", dependencies: ["EsoLM", "Corpora", "Randomness"]),
     .target(name: "Parity", dependencies: ["EsoLM", "Training", "Checkpoints", "Files"]),
     .executableTarget(
       name: "esolm",
       dependencies: [
-        "Training", "Parity",
+        "Training", "Evaluation", "Parity",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "Randomness"]),

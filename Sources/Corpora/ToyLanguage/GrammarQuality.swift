@@ -34,11 +34,14 @@ public struct GrammarQuality: Hashable, Sendable {
 extension GrammarScorer {
   /// Judges samples that each should begin with a sentence. A sentence ends with its full stop, and between two
   /// stands one space: a sentence without it, or with more, is wrong.
-  public mutating func quality(of samples: [String]) -> GrammarQuality {
+  ///
+  /// - Parameter skippingFirst: leaves out what stands before the first full stop. A network that sees only how far
+  ///   apart positions are cannot know where a text begins, so its samples may begin inside a sentence.
+  public mutating func quality(of samples: [String], skippingFirst: Bool = false) -> GrammarQuality {
     var quality = GrammarQuality()
     for sample in samples {
       quality.sampleCount += 1
-      let sentences = Self.completeSentences(of: sample)
+      let sentences = Self.completeSentences(of: sample).dropFirst(skippingFirst ? 1 : 0)
       quality.sentenceCount += sentences.count
       for sentence in sentences where logProbability(ofSentence: sentence) > -.infinity {
         quality.grammaticalSentenceCount += 1

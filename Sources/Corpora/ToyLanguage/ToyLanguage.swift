@@ -48,8 +48,8 @@ public enum ToyLanguage {
   }
 
   /// How much of `samples` the grammar accepts, and how likely they are.
-  public static func quality(of samples: [String]) -> GrammarQuality {
+  public static func quality(of samples: [String], skippingFirst: Bool = false) -> GrammarQuality {
     var scorer = GrammarScorer(grammar)
-    return scorer.quality(of: samples)
+    return scorer.quality(of: samples, skippingFirst: skippingFirst)
   }
 }

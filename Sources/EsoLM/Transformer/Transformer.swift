@@ -67,6 +67,9 @@ public final class Transformer {
 
   public var device: Device { parameters[0].device }
 
+  /// Numbers in all parameters together.
+  public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
+
   /// The parameters with their names, as files hold them.
   public var namedParameters: [(name: String, tensor: Tensor)] { Array(zip(names, parameters)) }
 

@@ -1,0 +1,38 @@
+import Files
+import Foundation
+
+/// `metrics.jsonl` of a run folder: one JSON object a line, each with the step that it belongs to.
+public struct MetricsLog {
+  static let fileName = "metrics.jsonl"
+  private let path: String
+
+  public init(_ run: RunFolder) { path = "\(run.path)/\(Self.fileName)" }
+
+  private struct Stamp: Decodable { var step: Int }
+
+  /// Drops the lines after a step: a run that was killed may have measured further than it had saved.
+  public func truncate(after step: Int) throws {
+    guard FileManager.default.fileExists(atPath: path) else { return }
+    let lines = String(decoding: try MappedFile.read(path), as: UTF8.self).split(separator: "\n")
+    let kept = lines.filter { line in
+      guard let stamp = try? JSONDecoder().decode(Stamp.self, from: Data(line.utf8)) else { return false }
+      return stamp.step <= step
+    }
+    try AtomicFile.write(Data(kept.map { $0 + "\n" }.joined().utf8), to: path)
+  }
+
+  /// Appends one line.
+  public func append(_ entry: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let line = try encoder.encode(entry) + Data("\n".utf8)
+    do {
+      let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+      defer { try? handle.close() }
+      try handle.seekToEnd()
+      try handle.write(contentsOf: line)
+    } catch {
+      throw FileError("cannot write \(path)")
+    }
+  }
+}

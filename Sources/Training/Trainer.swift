@@ -1,0 +1,166 @@
+import Checkpoints
+import Corpora
+import EsoLM
+import Foundation
+import Tokenizers
+import Torch
+
+/// The training loop of a run: batches, steps, validation, checkpoints. It prints nothing; what happens is reported as
+/// typed events.
+///
+/// Every batch and every random draw follows from the configuration's seed and the step, so a run that was stopped and
+/// goes on from its last checkpoint ends with the same weights as one that never stopped.
+public struct Trainer {
+  public enum Event: Sendable {
+    case step(Progress)
+    case validated(Validation)
+    case saved(step: Int)
+  }
+
+  public struct Progress: Sendable {
+    public let step: Int
+    public let steps: Int
+    public let update: Learner.Update
+    public let tokensPerSecond: Double
+    /// Estimated from the speed of this call so far, validation and saving included.
+    public let secondsLeft: Double
+  }
+
+  /// The NELBO of validation sequences under the moving average of the weights.
+  public struct Validation: Codable, Sendable {
+    public let step: Int
+    /// Nats per token.
+    public let nelbo: Double
+    public var perplexity: Double { exp(nelbo) }
+  }
+
+  private struct Record: Encodable {
+    var step: Int
+    var loss: Double?
+    var gradientNorm: Double?
+    var learningRate: Double?
+    var tokensPerSecond: Double?
+    var validationNELBO: Double?
+    var validationPerplexity: Double?
+  }
+
+  public let run: RunFolder
+  public let data: DataSet
+  public let learner: Learner
+  private let metrics: MetricsLog
+
+  /// Goes on from the run's newest checkpoint.
+  public init(_ run: RunFolder, device: Device = .cpu) throws {
+    let data = try DataSet(run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer)
+    try self.init(run, data: data, state: try run.restore(device: device))
+  }
+
+  /// Starts a run in a new folder, which holds a checkpoint of step 0 from the beginning.
+  public init(
+    creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, device: Device = .cpu
+  ) throws {
+    try configuration.validate()
+    let data = try DataSet(configuration.data, length: configuration.method.length, tokenizer: tokenizer)
+    let model = try Transformer(configuration.model, seed: configuration.training.seed, device: device)
+    let state = try Learner(model, configuration: configuration.training).state
+    let run = try RunFolder(creating: path, configuration: configuration, tokenizer: tokenizer, state: state)
+    try self.init(run, data: data, state: state)
+  }
+
+  /// The same with data and state that are already at hand.
+  public init(_ run: RunFolder, data: DataSet, state: TrainingState) throws {
+    self.run = run
+    self.data = data
+    learner = Learner(state, configuration: run.configuration.training)
+    metrics = MetricsLog(run)
+    try metrics.truncate(after: state.step)
+  }
+
+  /// Trains until the configured number of steps is reached or `shouldStop` says so, and saves at the end either way.
+  public func train(shouldStop: () -> Bool = { false }, report: (Event) -> Void = { _ in }) throws {
+    let (method, training) = (run.configuration.method, run.configuration.training)
+    let maskToken = run.configuration.model.maskToken
+    var schedule = BatchSchedule(
+      blockCount: data.training.count, batchSize: training.batchSize, seed: training.seed)
+    let firstStep = learner.step
+    var savedStep = firstStep
+    let start = ContinuousClock.now
+    var speed = SpeedMeter()
+
+    while learner.step < training.steps, !shouldStop() {
+      let step = learner.step
+      let batch = schedule.blocks(step: step).map { Array(data.training[$0]) }
+      let corrupted = method.objective.corrupt(batch, seed: training.seed, step: step)
+      let scored = method.objective.scored(corrupted, maskToken: maskToken)
+      let update = try learner.update { scored.loss(under: $0).loss }
+
+      let rate = speed.add(tokens: training.batchSize * method.length)
+      let done = learner.step
+      let elapsed = (ContinuousClock.now - start).seconds
+      report(
+        .step(
+          Progress(
+            step: done, steps: training.steps, update: update, tokensPerSecond: rate,
+            secondsLeft: elapsed / Double(done - firstStep) * Double(training.steps - done))))
+      let isLast = done == training.steps
+      if done % training.validationInterval == 0 || isLast {
+        let validation = validate()
+        try metrics.append(
+          Record(
+            step: done, loss: update.loss, gradientNorm: update.gradientNorm, learningRate: update.learningRate,
+            tokensPerSecond: rate, validationNELBO: validation.nelbo, validationPerplexity: validation.perplexity))
+        report(.validated(validation))
+        speed.restart()
+      } else if done % 10 == 0 {
+        try metrics.append(
+          Record(
+            step: done, loss: update.loss, gradientNorm: update.gradientNorm, learningRate: update.learningRate,
+            tokensPerSecond: rate))
+      }
+      if done % training.saveInterval == 0 || isLast {
+        try save(report: report)
+        savedStep = done
+        speed.restart()
+      }
+    }
+    if savedStep != learner.step { try save(report: report) }
+  }
+
+  /// Measures the validation sequences with the same noise every time, so that two validations differ by the weights.
+  public func validate() -> Validation {
+    let likelihood = Likelihood(learner.average.network(), alpha0: run.configuration.method.alpha0)
+    let batchSize = run.configuration.training.batchSize
+    let count = min(data.validation.count, run.configuration.training.validationSequences)
+    var sum = 0.0
+    for (draw, first) in stride(from: 0, to: count, by: batchSize).enumerated() {
+      let batch = (first..<min(first + batchSize, count)).map { Array(data.validation[$0]) }
+      sum += likelihood.negativeELBO(batch, seed: run.configuration.training.seed, draw: draw).reduce(0, +)
+    }
+    return Validation(step: learner.step, nelbo: sum / Double(count * run.configuration.method.length))
+  }
+
+  private func save(report: (Event) -> Void) throws {
+    try run.save(learner.state)
+    report(.saved(step: learner.step))
+  }
+}
+
+/// Tokens per second over the last few seconds.
+private struct SpeedMeter {
+  private var window: [(time: ContinuousClock.Instant, tokens: Int)] = [(.now, 0)]
+
+  mutating func add(tokens: Int) -> Double {
+    let now = ContinuousClock.now
+    window.append((now, tokens))
+    while window.count > 2, now - window[1].time > .seconds(5) { window.removeFirst() }
+    return Double(window.dropFirst().reduce(0) { $0 + $1.tokens }) / (now - window[0].time).seconds
+  }
+
+  /// Leaves out the time since the last step, which went into something else.
+  mutating func restart() { window = [(.now, 0)] }
+}
+
+extension Duration {
+  /// As a number.
+  public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

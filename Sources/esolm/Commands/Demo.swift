@@ -1,0 +1,99 @@
+import ArgumentParser
+import Checkpoints
+import Corpora
+import EsoLM
+import Evaluation
+import Foundation
+import Tokenizers
+import Training
+
+/// Trains a small Eso-LM (B) and shows what it can do: how close it comes to the best possible perplexity, what the
+/// cache saves, and what writing many tokens at once costs in quality.
+struct Demo: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "Train a small Eso-LM in a few minutes and show what it can do.",
+    discussion: """
+      Without --data it learns a built-in toy language, whose true probabilities are known: so the demo can tell how \
+      far the model is from the best possible one, and which share of its sentences is grammatical.
+      """)
+
+  @Option(help: ArgumentHelp("A text file to learn from instead of the toy language.", valueName: "file"))
+  var data: String?
+
+  @Option(help: ArgumentHelp("The run folder to make. (default: runs/demo, runs/demo-2, …)", valueName: "run"))
+  var out: String?
+
+  @Option(help: "Training steps.")
+  var steps = 800
+
+  @Option(name: .customLong("alpha0"), help: "Share of tokens that diffusion writes in training.")
+  var alpha0 = 0.5
+
+  @Option(help: "The seed.")
+  var seed: UInt64 = 1
+
+  @OptionGroup var device: DeviceOptions
+
+  private static let length = 128
+
+  func validate() throws {
+    try require("steps", steps, in: 1...Int.max)
+    try require("alpha0", alpha0, in: 0...1)
+  }
+
+  func run() throws {
+    try device.apply()
+    let trainer = try makeTrainer()
+    print(
+      "Training Eso-LM (B), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = \(alpha0), "
+        + "on \(data ?? "the toy language") (\(steps) steps)\n")
+    let interrupt = Interrupt()
+    try TrainingView().run(trainer, interrupt: interrupt)
+    guard !interrupt.wasRequested else {
+      printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
+      return
+    }
+
+    let report = DemoReport(trainer, isToyLanguage: data == nil, seed: seed)
+    print(report.perplexities())
+    print(try report.sampling())
+    print(try report.longSequences())
+    print("The run is in \(trainer.run.path). Try: esolm sample \(trainer.run.path) --watch --alpha0 1 --steps 32")
+  }
+
+  private func makeTrainer() throws -> Trainer {
+    let tokenizer: any Tokenizer
+    let source: DataConfiguration.Source
+    if let data {
+      let text = try TextFile.read(data)
+      tokenizer = CharacterTokenizer(text: text)
+      source = .file(
+        path: URL(fileURLWithPath: data).standardizedFileURL.path, fingerprint: DataSet.fingerprint(of: text))
+    } else {
+      tokenizer = ToyLanguage.tokenizer
+      source = .toyLanguage(sequences: 32_000, seed: seed)
+    }
+    var training = TrainingConfiguration()
+    training.steps = steps
+    training.seed = seed
+    training.learningRate = 2e-3
+    training.warmupSteps = min(50, steps / 10)
+    training.emaDecay = 0.99
+    training.validationInterval = 200
+    training.validationSequences = 128
+    let configuration = RunConfiguration(
+      method: MethodConfiguration(alpha0: alpha0, length: Self.length),
+      model: TransformerConfiguration(
+        vocabularySize: tokenizer.vocabularySize + 1, maskToken: tokenizer.vocabularySize, hiddenSize: 128,
+        numBlocks: 4, numHeads: 4, dropout: 0),
+      data: DataConfiguration(source: source, validationFraction: data == nil ? 0.01 : 0.1), training: training)
+    return try Trainer(
+      creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, device: device.device)
+  }
+
+  private func freeFolder() -> String {
+    let names = sequence(first: 1) { $0 + 1 }.lazy.map { $0 == 1 ? "runs/demo" : "runs/demo-\($0)" }
+    return names.first { !FileManager.default.fileExists(atPath: $0) }!
+  }
+}

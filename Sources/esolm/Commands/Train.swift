@@ -1,0 +1,219 @@
+import ArgumentParser
+import Checkpoints
+import Corpora
+import EsoLM
+import Foundation
+import Tokenizers
+import Torch
+import Training
+
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train an Eso-LM on a text file.",
+    discussion: """
+      Writes a run folder: configuration, tokenizer, weights and their moving average, optimiser state, metrics. \
+      Ctrl-C stops after the current step with everything saved; --resume goes on exactly as if it had not stopped.
+
+        esolm train --data shakespeare.txt --out runs/first --alpha0 0.5 --steps 2000
+        esolm train --resume runs/first --steps 4000
+      """)
+
+  @Option(help: ArgumentHelp("The text file to learn from (UTF-8).", valueName: "file"))
+  var data: String?
+
+  @Option(help: ArgumentHelp("The run folder to make.", valueName: "run"))
+  var out: String?
+
+  @Option(
+    help: ArgumentHelp("The run to go on with; only --steps, --device and --threads go with it.", valueName: "run"))
+  var resume: String?
+
+  @Option(help: ArgumentHelp("Train until this step. (default: 10000)"))
+  var steps: Int?
+
+  @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Training") var training: TrainingOptions
+  @OptionGroup var device: DeviceOptions
+
+  func validate() throws {
+    if let resume {
+      guard out == nil, data == nil, !model.isGiven, !training.isGiven else {
+        throw ValidationError(
+          "--resume \(resume) takes its settings from the run; only --steps, --device and --threads go with it")
+      }
+    } else {
+      guard data != nil else { throw ValidationError("--data is missing: name a text file, or a run to --resume") }
+      guard out != nil else { throw ValidationError("--out is missing: name the run folder to make") }
+      _ = try configuration(vocabularySize: 64, source: .toyLanguage(sequences: 2, seed: 0))
+    }
+    try require("steps", steps, in: 1...Int.max)
+  }
+
+  func run() throws {
+    try device.apply()
+    let trainer = try resume.map(resumed) ?? started()
+    let interrupt = Interrupt()
+    try TrainingView().run(trainer, interrupt: interrupt)
+    if interrupt.wasRequested {
+      printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
+    }
+  }
+
+  private func started() throws -> Trainer {
+    let (path, out) = (data!, out!)
+    try RunFolder.requireFree(out)
+    let text = try TextFile.read(path)
+    let tokenizer = training.tokenizer.makeTokenizer(for: text)
+    let configuration = try configuration(
+      vocabularySize: tokenizer.vocabularySize + 1,
+      source: .file(path: absolutePath(path), fingerprint: DataSet.fingerprint(of: text)))
+    return try Trainer(creating: out, configuration: configuration, tokenizer: tokenizer, device: device.device)
+  }
+
+  private func resumed(_ path: String) throws -> Trainer {
+    var run = try RunFolder(opening: path)
+    if let steps, steps != run.configuration.training.steps {
+      var configuration = run.configuration
+      configuration.training.steps = steps
+      run = try run.updating(configuration)
+    }
+    return try Trainer(run, device: device.device)
+  }
+
+  private func configuration(vocabularySize: Int, source: DataConfiguration.Source) throws -> RunConfiguration {
+    try asUsage {
+      var configuration = RunConfiguration(
+        method: MethodConfiguration(
+          alpha0: training.alpha0 ?? 0.5, weighting: training.loss ?? .elbo, length: training.length ?? 128),
+        model: model.configuration(vocabularySize: vocabularySize),
+        data: DataConfiguration(source: source, validationFraction: training.validationFraction ?? 0.1),
+        training: training.configuration)
+      if let steps { configuration.training.steps = steps }
+      // A short run should not spend itself on warming up.
+      if training.warmup == nil {
+        configuration.training.warmupSteps = min(configuration.training.warmupSteps, configuration.training.steps / 10)
+      }
+      try configuration.validate()
+      return configuration
+    }
+  }
+
+  private func absolutePath(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
+}
+
+/// The network's sizes.
+struct ModelOptions: ParsableArguments {
+  @Option(name: .customLong("model"), help: "A named size: tiny, small (the paper's) or medium. (default: tiny)")
+  var size: TransformerConfiguration.Size?
+
+  @Option(help: ArgumentHelp("Width of the network.", valueName: "d"))
+  var hiddenSize: Int?
+
+  @Option(help: ArgumentHelp("Transformer blocks.", valueName: "count"))
+  var blocks: Int?
+
+  @Option(help: ArgumentHelp("Attention heads.", valueName: "count"))
+  var heads: Int?
+
+  @Option(help: ArgumentHelp("Width of the conditioning. (default: 128)", valueName: "d"))
+  var conditioningSize: Int?
+
+  @Option(help: "Chance of dropout. (default: 0.1)")
+  var dropout: Double?
+
+  var isGiven: Bool {
+    size != nil || hiddenSize != nil || blocks != nil || heads != nil || conditioningSize != nil || dropout != nil
+  }
+
+  func configuration(vocabularySize: Int) -> TransformerConfiguration {
+    var configuration = TransformerConfiguration(size ?? .tiny, vocabularySize: vocabularySize)
+    if let hiddenSize { configuration.hiddenSize = hiddenSize }
+    if let blocks { configuration.numBlocks = blocks }
+    if let heads { configuration.numHeads = heads }
+    if let conditioningSize { configuration.conditioningSize = conditioningSize }
+    if let dropout { configuration.dropout = dropout }
+    return configuration
+  }
+}
+
+extension TransformerConfiguration.Size: ExpressibleByArgument {}
+extension TokenizerKind: ExpressibleByArgument {}
+extension HybridObjective.Weighting: ExpressibleByArgument {}
+
+/// The objective and how to optimise it. All are optional, so that --resume can tell what was given.
+struct TrainingOptions: ParsableArguments {
+  @Option(name: .customLong("alpha0"), help: "Share of tokens that diffusion writes, 0 to 1. (default: 0.5)")
+  var alpha0: Double?
+
+  @Option(help: "Weights of the diffusion term: elbo, or low_var for --alpha0 1. (default: elbo)")
+  var loss: HybridObjective.Weighting?
+
+  @Option(help: "Tokens of a sequence. (default: 128)")
+  var length: Int?
+
+  @Option(help: "Sequences of a step. (default: 32)")
+  var batch: Int?
+
+  @Option(name: .customLong("tokenizer"), help: "bytes, or the characters of the text. (default: characters)")
+  var tokenizerKind: TokenizerKind?
+
+  @Option(help: "The seed of weights, data order, noise and dropout. (default: 0)")
+  var seed: UInt64?
+
+  @Option(help: ArgumentHelp("Learning rate after the warm-up. (default: 0.0003)", valueName: "rate"))
+  var learningRate: Double?
+
+  @Option(help: ArgumentHelp("Steps of the warm-up. (default: 2500, at most a tenth of --steps)", valueName: "count"))
+  var warmup: Int?
+
+  @Option(help: ArgumentHelp("AdamW's weight decay. (default: 0)"))
+  var weightDecay: Double?
+
+  @Option(help: ArgumentHelp("Clip gradients to this norm. (default: 1)", valueName: "norm"))
+  var clip: Double?
+
+  @Option(help: ArgumentHelp("Decay of the moving average of weights. (default: 0.9999)", valueName: "decay"))
+  var ema: Double?
+
+  @Flag(name: .customLong("bf16"), help: "Compute matrix products in bfloat16.")
+  var bfloat16 = false
+
+  @Option(help: ArgumentHelp("Share of sequences kept for validation. (default: 0.1)", valueName: "share"))
+  var validationFraction: Double?
+
+  @Option(help: ArgumentHelp("Validate every so many steps. (default: 500)", valueName: "steps"))
+  var validateEvery: Int?
+
+  @Option(help: ArgumentHelp("Validate on at most so many sequences. (default: 256)", valueName: "count"))
+  var validationSequences: Int?
+
+  @Option(help: ArgumentHelp("Save every so many steps. (default: 500)", valueName: "steps"))
+  var saveEvery: Int?
+
+  var isGiven: Bool {
+    let numbers: [Any?] = [
+      alpha0, loss, length, batch, tokenizerKind, seed, learningRate, warmup, weightDecay, clip, ema,
+      validationFraction, validateEvery, validationSequences, saveEvery,
+    ]
+    return bfloat16 || numbers.contains { $0 != nil }
+  }
+
+  var tokenizer: TokenizerKind { tokenizerKind ?? .characters }
+
+  var configuration: TrainingConfiguration {
+    var configuration = TrainingConfiguration()
+    if let batch { configuration.batchSize = batch }
+    if let seed { configuration.seed = seed }
+    if let learningRate { configuration.learningRate = learningRate }
+    if let warmup { configuration.warmupSteps = warmup }
+    if let weightDecay { configuration.weightDecay = weightDecay }
+    if let clip { configuration.gradientClip = clip }
+    if let ema { configuration.emaDecay = ema }
+    configuration.bfloat16 = bfloat16
+    if let validateEvery { configuration.validationInterval = validateEvery }
+    if let validationSequences { configuration.validationSequences = validationSequences }
+    if let saveEvery { configuration.saveInterval = saveEvery }
+    return configuration
+  }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+import Parity
+
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Run recorded parity cases through the code that trains and samples.",
+    discussion: """
+      Prints a line per expected tensor: name, largest absolute error, tolerance, pass or fail. Exit code 1 if any \
+      fails or a folder cannot be read.
+
+      Kinds of cases (the part of a folder's name before the first dot): \(Parity.kinds.joined(separator: ", ")).
+      """)
+
+  @Argument(help: "Folders, each with config.json, inputs.safetensors and expected.safetensors.")
+  var folders: [String]
+
+  @Flag(help: "Print results as JSON.")
+  var json = false
+
+  func run() throws {
+    var results: [ParityResult] = []
+    var unreadable = 0
+    for folder in folders {
+      do {
+        let found = try Parity.verify(folder: folder)
+        results += found
+        if !json { print(table(found, folder: folder)) }
+      } catch {
+        printError("esolm: error: \(error)")
+        unreadable += 1
+      }
+    }
+    if json { try printJSON(results) }
+    let failed = results.count { !$0.passed }
+    if !json {
+      print("\(results.count - failed) passed, \(failed) failed" + (unreadable > 0 ? ", \(unreadable) unreadable" : ""))
+    }
+    if failed + unreadable > 0 { throw ExitCode.failure }
+  }
+
+  private func table(_ results: [ParityResult], folder: String) -> String {
+    var table = Table(["tensor", "largest error", "tolerance", "result"])
+    for result in results {
+      table.add([
+        result.tensor, String(format: "%.3g", result.error), String(format: "%.3g", result.tolerance),
+        result.passed ? "pass" : "FAIL",
+      ])
+    }
+    return "\(folder)\n\(table.text)\n"
+  }
+}

@@ -1,0 +1,124 @@
+import Corpora
+import EsoLM
+import Evaluation
+import Foundation
+import Randomness
+import Tokenizers
+import Training
+
+/// The tables at the end of the demo.
+struct DemoReport {
+  private let trainer: Trainer
+  private let network: Network
+  private let isToyLanguage: Bool
+  private let seed: UInt64
+
+  init(_ trainer: Trainer, isToyLanguage: Bool, seed: UInt64) {
+    self.trainer = trainer
+    self.isToyLanguage = isToyLanguage
+    self.seed = seed
+    network = trainer.learner.average.network()
+  }
+
+  private var tokenizer: any Tokenizer { trainer.run.tokenizer }
+  private var method: String { "α₀ = \(trainer.run.configuration.method.alpha0)" }
+
+  // MARK: Perplexity
+
+  /// How well the model predicts validation text, beside the best that any model could do on the same text.
+  func perplexities() -> String {
+    let validation = trainer.data.validation
+    let blocks = TokenBlocks(
+      cutting: Array(validation.tokens.prefix(64 * validation.length)), length: validation.length)
+    let evaluation = PerplexityEvaluation(
+      Likelihood(network, alpha0: trainer.run.configuration.method.alpha0), blocks: blocks, seed: seed)
+    var rows = [("NELBO", evaluation.nelbo(draws: 4).nats)]
+    rows += evaluation.exact(orders: 8).filter { [1, 8].contains($0.orders) }
+      .map { ("exact, \($0.orders) order\($0.orders == 1 ? "" : "s")", $0.estimate.nats) }
+    var truth: Double?
+    if isToyLanguage {
+      let quality = ToyLanguage.quality(of: blocks.map { tokenizer.decode($0) })
+      truth = quality.logProbabilityPerCharacter.map { -$0 }
+    }
+    if let truth { rows.append(("true entropy", truth)) }
+    var table = Table(["perplexity per character", "perplexity", "nats", "bits", "above the best"])
+    for (name, nats) in rows {
+      table.add([
+        name, Format.number(exp(nats), digits: 3), Format.number(nats, digits: 4),
+        Format.number(nats / log(2), digits: 4), truth.map { Format.number(nats - $0, digits: 4) } ?? "–",
+      ])
+    }
+    return "\nHow well it predicts \(blocks.count) unseen sequences (\(method)):\n\(table.text)\n"
+  }
+
+  // MARK: Sampling
+
+  private struct Run {
+    var texts: [String]
+    var tokens: [[Int32]]
+    var seconds: Double
+  }
+
+  private func sample(_ plan: UnmaskingPlan, batch: Int, usesCache: Bool) throws -> Run {
+    var generation = Generation(
+      CachedNetwork(network), plan: plan, picker: try TokenPicker(topP: 0.95), seed: seed, batch: batch,
+      usesCache: usesCache)
+    let start = ContinuousClock.now
+    generation.finish()
+    let seconds = (ContinuousClock.now - start).seconds
+    return Run(texts: generation.tokens.map { tokenizer.decode($0) }, tokens: generation.tokens, seconds: seconds)
+  }
+
+  /// Speed and quality over plans: many tokens at once, or few, or from left to right.
+  func sampling(batch: Int = 32) throws -> String {
+    let length = trainer.run.configuration.method.length
+    let quality = isToyLanguage ? ["grammatical"] : []
+    var table = Table(["plan", "NFE", "s, cached", "s, recomputed", "ratio", "same text"] + quality)
+    var examples: [String] = []
+    for (alpha0, steps) in [(1, 8), (1, 32), (1, 128), (0.5, 8), (0.5, 128), (0.125, 32), (0, 1)] {
+      var generator = CounterGenerator(seed: seed, stream: .samplingPlan)
+      let plan = UnmaskingPlan.ancestral(length: length, steps: steps, alpha0: alpha0, using: &generator)
+      let cached = try sample(plan, batch: batch, usesCache: true)
+      let recomputed = try sample(plan, batch: batch, usesCache: false)
+      let name = alpha0 == 0 ? "α₀ = 0" : "α₀ = \(Format.number(alpha0, digits: 3)), T = \(steps)"
+      let share =
+        isToyLanguage
+        ? [Format.percent(ToyLanguage.quality(of: cached.texts, skippingFirst: true).grammaticalShare)] : []
+      table.add(
+        [
+          name, "\(plan.networkCalls)", Format.seconds(cached.seconds), Format.seconds(recomputed.seconds),
+          Format.number(recomputed.seconds / cached.seconds, digits: 1) + "×",
+          cached.tokens == recomputed.tokens ? "yes" : "NO",
+        ] + share)
+      if [(1, 8), (1, 128), (0, 1)].contains(where: { $0 == (alpha0, steps) }) {
+        examples += cached.texts.prefix(2).map { "  [\(name)] \($0.replacingOccurrences(of: "\n", with: "⏎"))" }
+      }
+    }
+    let explanation =
+      isToyLanguage ? " Grammatical is the share of complete sentences that the language has." : ""
+    return """
+      Sampling \(batch) sequences of \(length) characters at a time. NFE counts network calls.\(explanation)
+      \(table.text)
+
+      \(examples.joined(separator: "\n"))
+
+      """
+  }
+
+  /// What the cache saves where it matters: long sequences, one token a call.
+  func longSequences() throws -> String {
+    let length = 512
+    let plan = UnmaskingPlan.block(length: length, steps: length, shuffled: true)
+    var table = Table(["α₀ = 1, L = NFE = \(length)", "s, cached", "s, recomputed", "ratio", "same text"])
+    for batch in [1, 8] {
+      let cached = try sample(plan, batch: batch, usesCache: true)
+      let recomputed = try sample(plan, batch: batch, usesCache: false)
+      table.add([
+        "batch \(batch)", Format.seconds(cached.seconds), Format.seconds(recomputed.seconds),
+        Format.number(recomputed.seconds / cached.seconds, digits: 1) + "×",
+        cached.tokens == recomputed.tokens ? "yes" : "NO",
+      ])
+    }
+    return "\(table.text)\n"
+  }
+}

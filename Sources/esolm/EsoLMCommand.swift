@@ -1,0 +1,50 @@
+import ArgumentParser
+import Foundation
+import Torch
+
+/// The command line tool. Commands are thin: they read options, call the library and print.
+@main
+struct EsoLMCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "esolm",
+    abstract: "Train, evaluate and sample Eso-LMs: part masked diffusion, part left to right.",
+    version: "0.1.0 (libtorch \(Torch.version))",
+    subcommands: [Train.self, Sample.self, Evaluate.self, Verify.self, Demo.self])
+
+  /// Errors are one line on standard error: exit code 2 for a wrong command line, 1 for everything else.
+  static func main() {
+    // A closed pipe is an error of a write, not the end of the process.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      let code = exitCode(for: error)
+      guard code != .success else { exit(withError: error) }  // --help and --version
+      let isUsage = code == .validationFailure
+      let message = code == .failure || isUsage ? Self.message(for: error) : ""
+      if !message.isEmpty {
+        let hint = isUsage ? " (see \(helpCommand()) --help)" : ""
+        printError("esolm: error: \(message.split(separator: "\n").joined(separator: " "))\(hint)")
+      }
+      Foundation.exit(isUsage ? 2 : code.rawValue)
+    }
+  }
+
+  private static func helpCommand() -> String {
+    let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+    return "esolm" + (CommandLine.arguments.dropFirst().first.flatMap { names.contains($0) ? " \($0)" : nil } ?? "")
+  }
+}
+
+/// Prints a line on standard error.
+func printError(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+
+/// Prints a value as JSON on standard output.
+func printJSON(_ value: some Encodable) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  encoder.nonConformingFloatEncodingStrategy = .convertToString(
+    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+  print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}

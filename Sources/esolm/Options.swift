@@ -1,0 +1,66 @@
+import ArgumentParser
+import EsoLM
+import Foundation
+import Torch
+
+/// Where to compute.
+struct DeviceOptions: ParsableArguments {
+  @Option(help: "Where to compute: cpu, cuda or mps, if the libtorch at hand has it.")
+  var device: Device = .cpu
+
+  @Option(help: ArgumentHelp("Threads of the CPU to use.", valueName: "count"))
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads is \(threads), expected 1 to 1024")
+    }
+  }
+
+  /// Call before anything is computed.
+  func apply() throws {
+    try device.requireAvailable()
+    if let threads { Torch.threadCount = threads }
+  }
+}
+
+extension Device: ExpressibleByArgument {}
+
+/// Which weights of a run to use.
+struct WeightOptions: ParsableArguments {
+  @Flag(name: .customLong("raw-weights"), help: "Use the last step's weights instead of their moving average.")
+  var rawWeights = false
+}
+
+/// How tokens are drawn.
+struct PickingOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Keep the likeliest tokens whose probabilities reach this.", valueName: "p"))
+  var topP = 0.9
+
+  @Option(help: ArgumentHelp("Keep this many of the likeliest tokens.", valueName: "k"))
+  var topK: Int?
+
+  @Option(help: ArgumentHelp("Divides the logits; 0 takes the likeliest token.", valueName: "t"))
+  var temperature = 1.0
+
+  func validate() throws { _ = try picker() }
+
+  func picker() throws -> TokenPicker {
+    try asUsage { try TokenPicker(temperature: temperature, topP: topP, topK: topK) }
+  }
+}
+
+/// Runs code in which an impossible configuration comes from the command line, so that it is reported as wrong usage.
+func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
+  do {
+    return try body()
+  } catch let error as ConfigurationError {
+    throw ValidationError(error.description)
+  }
+}
+
+/// Throws a usage error unless a number lies in a range.
+func require<Number: Comparable>(_ option: String, _ value: Number?, in range: ClosedRange<Number>) throws {
+  guard let value, !range.contains(value) else { return }
+  throw ValidationError("--\(option) is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+}
