@@ -1,4 +1,4 @@
-# Variables: DATA (demo's data folder), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
+# Variables: DATA (a text file for the demo), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
 .PHONY: help setup build test demo bench format lint clean
 
 # Read when a recipe runs, that is after `setup` wrote it.
@@ -20,12 +20,13 @@ build: setup ## build the library and the tool
 	@$(SWIFT) build $(FLAGS)
 	@echo "Built .build/release/esolm"
 
+# Tests run beside each other: libtorch's idle threads should then sleep, not spin.
 test: setup ## build everything and run the tests
 	@$(SWIFT) build --build-tests $(FLAGS)
-	@$(SWIFT) test --skip-build $(FLAGS)
+	@OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(FLAGS)
 	@echo "All tests passed."
 
-demo: build ## train and sample small models of each kind (DATA=folder)
+demo: build ## train a small model and show what it can do (DATA=text.txt)
 	@.build/release/esolm demo $(if $(DATA),--data $(DATA))
 
 bench: setup ## run the benchmarks

@@ -7,9 +7,12 @@ let package = Package(
   platforms: [.macOS(.v14)],
   products: [
     .executable(name: "esolm", targets: ["esolm"]),
-    .library(name: "EsoLM", targets: ["EsoLM"]),
+    .library(name: "EsoLM", targets: ["EsoLM", "Randomness"]),
     .library(name: "Torch", targets: ["Torch"]),
-    .library(name: "Corpora", targets: ["Corpora", "Tokenizers"]),
+    .library(name: "Tokenizers", targets: ["Tokenizers"]),
+    .library(name: "Corpora", targets: ["Corpora"]),
+    .library(name: "Training", targets: ["Training", "Checkpoints"]),
+    .library(name: "Evaluation", targets: ["Evaluation", "Parity"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")

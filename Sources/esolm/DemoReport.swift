@@ -2,7 +2,6 @@ import Corpora
 import EsoLM
 import Evaluation
 import Foundation
-import Randomness
 import Tokenizers
 import Training
 
@@ -76,8 +75,7 @@ struct DemoReport {
     var table = Table(["plan", "NFE", "s, cached", "s, recomputed", "ratio", "same text"] + quality)
     var examples: [String] = []
     for (alpha0, steps) in [(1, 8), (1, 32), (1, 128), (0.5, 8), (0.5, 128), (0.125, 32), (0, 1)] {
-      var generator = CounterGenerator(seed: seed, stream: .samplingPlan)
-      let plan = UnmaskingPlan.ancestral(length: length, steps: steps, alpha0: alpha0, using: &generator)
+      let plan = UnmaskingPlan.ancestral(length: length, steps: steps, alpha0: alpha0, seed: seed)
       let cached = try sample(plan, batch: batch, usesCache: true)
       let recomputed = try sample(plan, batch: batch, usesCache: false)
       let name = alpha0 == 0 ? "α₀ = 0" : "α₀ = \(Format.number(alpha0, digits: 3)), T = \(steps)"

@@ -58,6 +58,12 @@ public struct UnmaskingPlan: Sendable, Equatable {
       diffusionSteps: sizes.sorted { $0.key < $1.key }.map(\.value), sequentialCount: left, arrangement: .random)
   }
 
+  /// The plan that a seed gives; all sequences sampled with that seed follow it.
+  public static func ancestral(length: Int, steps: Int, alpha0: Double, seed: UInt64) -> UnmaskingPlan {
+    var generator = CounterGenerator(seed: seed, stream: .samplingPlan)
+    return .ancestral(length: length, steps: steps, alpha0: alpha0, using: &generator)
+  }
+
   /// The block ("optimised") schedule: of S steps, step j writes the positions j, j + S, j + 2S, …, so that tokens
   /// written together lie far apart.
   ///

@@ -34,12 +34,8 @@ public protocol DecodingNetwork {
 /// A network that decodes with a KV cache.
 public final class CachedNetwork: DecodingNetwork {
   private let network: Network
-  private var rotary: RotaryTable
 
-  public init(_ network: Network) {
-    self.network = network
-    rotary = network.rotary(positions: 1)
-  }
+  public init(_ network: Network) { self.network = network }
 
   public var configuration: TransformerConfiguration { network.configuration }
 
@@ -53,10 +49,7 @@ public final class CachedNetwork: DecodingNetwork {
     precondition(
       feed.positions.count == batch && masks > 0 && cache.count + fed <= cache.capacity, "the feed does not fit")
     let device = network.device
-    let positions = feed.positions.joined().map(Int64.init)
-    let farthest = Int(positions.max()!)
-    if farthest >= rotary.positionCount { rotary = network.rotary(positions: max(farthest + 1, cache.capacity)) }
-    let angles = rotary.angles(at: Tensor(positions).to(device))
+    let angles = network.rotary.angles(at: feed.positions.joined().map(Int64.init))
     let maskRows = Tensor(
       (0..<batch).flatMap { sequence in (clean..<fed).map { Int64(sequence * fed + $0) } }
     ).to(device)

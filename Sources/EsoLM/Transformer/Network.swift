@@ -9,19 +9,14 @@ public struct Network {
   let finalNorm: Norm
   let output: Linear
   let dropout: Double
+  let rotary: RotaryCache
 
   public var device: Device { embedding.device }
-
-  func rotary(positions: Int) -> RotaryTable {
-    RotaryTable(
-      positions: positions, headSize: configuration.headSize, heads: configuration.numHeads, device: device)
-  }
 
   /// The last hidden state, normalised, of every row with an output: [outputs, hidden], in the order of the groups,
   /// within one sequence after another, within one slot after another.
   public func hidden(_ input: NetworkInput) -> Tensor {
-    let rotary = rotary(positions: Int(input.positions.max() ?? 0) + 1)
-      .angles(at: Tensor(input.positions).to(device))
+    let rotary = rotary.angles(at: input.positions)
     var stream = embedding.embedding(Tensor(input.tokens).to(device))
     for block in blocks.dropLast() {
       stream = block(stream, rotary: rotary, dropout: dropout) { query, key, value in

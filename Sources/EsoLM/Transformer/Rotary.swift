@@ -25,6 +25,29 @@ struct RotaryTable {
   func angles(at positions: Tensor) -> RotaryAngles { RotaryAngles(table: self, positions: positions) }
 }
 
+/// The table of one network, made once and made longer when a position asks for it.
+final class RotaryCache {
+  private var table: RotaryTable?
+  private let configuration: TransformerConfiguration
+  private let device: Device
+
+  init(_ configuration: TransformerConfiguration, device: Device) {
+    self.configuration = configuration
+    self.device = device
+  }
+
+  /// The angles of rows at these positions.
+  func angles(at positions: [Int64]) -> RotaryAngles {
+    let needed = Int(positions.max() ?? 0) + 1
+    if table.map({ $0.positionCount < needed }) ?? true {
+      table = RotaryTable(
+        positions: max(needed, 2 * (table?.positionCount ?? 64)), headSize: configuration.headSize,
+        heads: configuration.numHeads, device: device)
+    }
+    return table!.angles(at: Tensor(positions).to(device))
+  }
+}
+
 /// The angles of the rows of one network call.
 struct RotaryAngles {
   let table: RotaryTable

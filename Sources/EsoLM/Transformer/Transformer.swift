@@ -11,6 +11,7 @@ public final class Transformer {
   public let names: [String]
   public let parameters: [Tensor]
   private let index: [String: Int]
+  private let rotary: RotaryCache
 
   /// A network at the start of training, the same for the same seed.
   public convenience init(_ configuration: TransformerConfiguration, seed: UInt64, device: Device = .cpu) throws {
@@ -55,6 +56,7 @@ public final class Transformer {
     self.configuration = configuration
     names = entries.map(\.name)
     parameters = tensors.map { $0.requiringGradient() }
+    rotary = RotaryCache(configuration, device: tensors[0].device)
     index = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
   }
 
@@ -94,7 +96,7 @@ public final class Transformer {
         self["output_layer.norm_final.weight"],
         modulation: conditioning?.vectors(of: "output_layer", count: 2, in: self)),
       output: Linear(weight: self["output_layer.linear.weight"], bias: self["output_layer.linear.bias"]),
-      dropout: training ? configuration.dropout : 0)
+      dropout: training ? configuration.dropout : 0, rotary: rotary)
   }
 }
 

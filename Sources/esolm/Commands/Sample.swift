@@ -2,7 +2,6 @@ import ArgumentParser
 import Checkpoints
 import EsoLM
 import Foundation
-import Randomness
 import Training
 
 struct Sample: ParsableCommand {
@@ -111,8 +110,7 @@ struct Sample: ParsableCommand {
       return (1, steps, .block(length: length, steps: steps, shuffled: schedule == .blockShuffled))
     }
     let alpha0 = alpha0 ?? run.configuration.method.alpha0
-    var generator = CounterGenerator(seed: seed, stream: .samplingPlan)
-    return (alpha0, steps, .ancestral(length: length, steps: steps, alpha0: alpha0, using: &generator))
+    return (alpha0, steps, .ancestral(length: length, steps: steps, alpha0: alpha0, seed: seed))
   }
 
   private struct Output: Encodable {

@@ -1,0 +1,45 @@
+import Foundation
+
+/// Measures training and sampling and prints each as a share of what this machine can do; the last line is the same as
+/// JSON. Medians of several runs.
+@main
+struct Benchmarks {
+  struct Report: Codable {
+    let machine: Machine
+    var measurements: [Measurement]
+  }
+
+  static func main() throws {
+    let machine = Machine()
+    print(
+      "\(machine.threads) threads, matrix products \(format(machine.flopsPerSecond / 1e9)) GFLOP/s (float32), "
+        + "reading \(format(machine.bytesPerSecond / 1e9)) GB/s\n")
+    print(row("model", "what", "seconds", "tokens/s", "of GFLOP/s", "of GB/s"))
+    var report = Report(machine: machine, measurements: [])
+    for model in [Model.character, .small] {
+      let measure = [model.training] + [1, 16].map { batch in { try model.sampling(batch: batch, on: $0) } }
+      for measurement in measure {
+        let result = try measurement(machine)
+        print(
+          row(
+            result.model, result.what, String(format: "%.5f", result.seconds), format(result.tokensPerSecond),
+            percent(result.shareOfFlops), result.shareOfBandwidth.map(percent) ?? "–"))
+        report.measurements.append(result)
+      }
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    print(String(decoding: try encoder.encode(report), as: UTF8.self))
+  }
+
+  private static func format(_ value: Double) -> String { String(format: value < 100 ? "%.1f" : "%.0f", value) }
+
+  private static func percent(_ share: Double) -> String { String(format: "%.0f %%", 100 * share) }
+
+  private static func row(_ cells: String...) -> String {
+    zip(cells, [30, 32, 10, 10, 11, 9]).enumerated().map { column, cell in
+      let space = String(repeating: " ", count: max(0, cell.1 - cell.0.count))
+      return column < 2 ? cell.0 + space : space + cell.0
+    }.joined(separator: " ")
+  }
+}
