@@ -55,12 +55,14 @@ public struct SafetensorsFile {
       guard raw.offsets.count == 2, 0 <= raw.offsets[0], raw.offsets[0] <= raw.offsets[1], raw.offsets[1] <= size else {
         throw refuse("tensor '\(name)' lies at \(raw.offsets), the file has \(size) bytes of data")
       }
-      var needed = dtype.byteCount
+      // Strides are products too, in which libtorch takes a dimension of 0 as 1.
+      var room = dtype.byteCount
       for dim in raw.shape {
-        let (product, overflow) = needed.multipliedReportingOverflow(by: dim)
+        let (product, overflow) = room.multipliedReportingOverflow(by: max(1, dim))
         guard dim >= 0, !overflow else { throw refuse("tensor '\(name)' has the impossible shape \(raw.shape)") }
-        needed = product
+        room = product
       }
+      let needed = raw.shape.contains(0) ? 0 : room
       guard needed == raw.offsets[1] - raw.offsets[0] else {
         throw refuse(
           "tensor '\(name)' of shape \(raw.shape) and type \(raw.dtype) needs \(needed) bytes, "

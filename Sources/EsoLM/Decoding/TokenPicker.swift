@@ -57,9 +57,9 @@ public struct TokenPicker: Codable, Sendable, Equatable {
   private func probabilities(of logits: Tensor, excluding excluded: Int?) -> Tensor {
     withoutGradients {
       var scaled = logits.to(.float32)
-      if let excluded { scaled.narrowed(dim: 1, to: excluded..<excluded + 1).fill(-1e6) }
-      // The likeliest token alone survives temperature 0, which `cutoff` sees to.
-      if temperature != 1 && temperature != 0 { scaled = scaled * (1 / temperature) }
+      // The likeliest token alone survives temperature 0, which `cutoff` sees to. The bound keeps logits finite.
+      if temperature != 1 && temperature != 0 { scaled = scaled * min(1 / temperature, 1e30) }
+      if let excluded { scaled.narrowed(dim: 1, to: excluded..<excluded + 1).fill(-.infinity) }
       return scaled.softmax(dim: 1)
     }
   }

@@ -91,14 +91,15 @@ public struct HybridObjective: Sendable, Equatable {
   public func scored(_ batch: [Corrupted], maskToken: Int) -> ScoredBatch {
     let diffusion = batch.filter { $0.time != nil }
     let sequential = batch.filter { $0.time == nil }
-    func tokenCount(_ sequences: [Corrupted]) -> Double { Double(sequences.reduce(0) { $0 + $1.tokens.count }) }
+    func share(_ sequences: [Corrupted]) -> Double { 1 / Double(sequences.reduce(0) { $0 + $1.tokens.count }) }
+    let (diffusionShare, sequentialShare) = (share(diffusion), share(sequential))
     var scored = ScoredBatch()
     scored.append(
       diffusion.map { ($0.tokens, $0.order) }, pattern: .causal,
-      weights: diffusion.map { weight(at: $0.time!) / tokenCount(diffusion) }, maskToken: maskToken)
+      weights: diffusion.map { weight(at: $0.time!) * diffusionShare }, maskToken: maskToken)
     scored.append(
       sequential.map { ($0.tokens, $0.order) }, pattern: .twoStream,
-      weights: sequential.map { _ in 1 / tokenCount(sequential) }, maskToken: maskToken)
+      weights: sequential.map { _ in sequentialShare }, maskToken: maskToken)
     return scored
   }
 
