@@ -18,6 +18,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
   ],
   targets: [
+    // What a target imports it must name here, or a change there does not rebuild it.
     .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
     .target(name: "CTorch", dependencies: ["CLibtorch"]),
     .target(name: "Files"),
@@ -26,18 +27,27 @@ let package = Package(
     .target(name: "Tokenizers"),
     .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
-    .target(name: "Checkpoints", dependencies: ["EsoLM", "Tokenizers", "Files"]),
-    .target(name: "Training", dependencies: ["EsoLM", "Corpora", "Checkpoints", "Randomness", "Files"]),
+    .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Files"]),
+    .target(
+      name: "Training",
+      dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
     .target(name: "Evaluation", dependencies: ["EsoLM", "Corpora", "Randomness"]),
-    .target(name: "Parity", dependencies: ["EsoLM", "Training", "Checkpoints", "Files"]),
+    .target(name: "Parity", dependencies: ["EsoLM", "Torch", "Training", "Checkpoints", "Files"]),
     .executableTarget(
       name: "esolm",
       dependencies: [
-        "Training", "Evaluation", "Parity",
+        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Parity",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+
+    .target(name: "TestSupport", dependencies: ["EsoLM", "Torch", "Randomness"], path: "Tests/TestSupport"),
+    .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+    .testTarget(name: "RandomnessTests", dependencies: ["Randomness", "TestSupport"]),
     .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "Randomness"]),
     .testTarget(name: "CorporaTests", dependencies: ["Corpora", "Tokenizers", "Randomness"]),
+    .testTarget(name: "TorchTests", dependencies: ["Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
+    .testTarget(name: "EsoLMTests", dependencies: ["EsoLM", "Torch", "Randomness", "TestSupport"]),
+    .testTarget(name: "ParityTests", dependencies: ["Parity", "Torch", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

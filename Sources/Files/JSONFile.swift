@@ -33,9 +33,11 @@ public enum JSONFile {
     }
     switch error {
     case .keyNotFound(let key, let context): return "field '\(place(context, key))' is missing"
-    case .typeMismatch(let type, let context): return "field '\(place(context))' is not of type \(type)"
+    case .typeMismatch(let type, let context):
+      return context.codingPath.isEmpty ? "it is no JSON object" : "field '\(place(context))' is not of type \(type)"
     case .valueNotFound(let type, let context): return "field '\(place(context))' is null, expected \(type)"
-    case .dataCorrupted(let context) where context.codingPath.isEmpty: return "it is no valid JSON"
+    case .dataCorrupted(let context) where context.codingPath.isEmpty:
+      return "it is no valid JSON"
     case .dataCorrupted(let context): return "field '\(place(context))': \(context.debugDescription)"
     @unknown default: return "it is no valid JSON"
     }

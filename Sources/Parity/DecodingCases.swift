@@ -7,9 +7,12 @@ extension Parity {
   static func samplingTrace(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let tokens = try parityCase.tokens("tokens")
     let orders = try parityCase.permutations("order").map { GenerationOrder(positions: $0, cleanCount: 0) }
-    let sizes = try parityCase.numbers("step_sizes").map { Int($0) }
-    guard sizes.allSatisfy({ $0 > 0 }), sizes.reduce(0, +) == orders.first?.length else {
-      throw FileError("\(parityCase.inputs.path): 'step_sizes' do not add up to a sequence")
+    let sizes = try parityCase.integers("step_sizes")
+    let length = orders.first?.length
+    guard sizes.allSatisfy({ (1...1 << 20).contains($0) }), sizes.reduce(0, +) == length,
+      tokens.count == orders.count, tokens.allSatisfy({ $0.count == length })
+    else {
+      throw FileError("\(parityCase.inputs.path): 'step_sizes' or 'tokens' do not fit the orders")
     }
     let network = CachedNetwork(try parityCase.model().network())
     var generation = Generation(
@@ -27,6 +30,9 @@ extension Parity {
   static func anyOrderLikelihood(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let sequences = try parityCase.tokens("x0")
     let orders = try parityCase.permutations("orders").map { GenerationOrder(positions: $0, cleanCount: 0) }
+    guard orders.allSatisfy({ order in sequences.allSatisfy { $0.count == order.length } }) else {
+      throw FileError("\(parityCase.inputs.path): 'orders' do not fit 'x0'")
+    }
     let likelihood = Likelihood(try parityCase.model().network(), alpha0: try parityCase.alpha0())
     let perSlot = sequences.map { tokens in likelihood.logProbabilities(orders.map { (tokens, $0) }) }
     let perOrder = perSlot.map { $0.map { $0.reduce(0, +) } }
@@ -39,6 +45,9 @@ extension Parity {
 
   static func nucleus(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let logits = try parityCase.inputs.tensor("logits").to(.float32)
+    guard logits.rank == 2 else {
+      throw FileError("\(parityCase.inputs.path): 'logits' has shape \(logits.shape), expected two dimensions")
+    }
     var found: [String: [Double]] = [:]
     for name in parityCase.expected.entries.keys {
       let picker: TokenPicker

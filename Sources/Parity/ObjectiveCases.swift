@@ -19,7 +19,7 @@ extension Parity {
 
   static func diffusion(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("xt"))
-    let orders = try parityCase.orders("order", noised: noised)
+    let orders = try parityCase.orders("order", noised: noised, length: clean.first?.count)
     let objective = HybridObjective(alpha0: try parityCase.alpha0())
     let times = try parityCase.numbers("t")
     let batch = zip(zip(clean, orders), times).map {
@@ -52,7 +52,7 @@ extension Parity {
 
   static func sequential(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("z0"))
-    let orders = try parityCase.orders("order", noised: noised)
+    let orders = try parityCase.orders("order", noised: noised, length: clean.first?.count)
     let batch = zip(clean, orders).map { HybridObjective.Corrupted(tokens: $0, order: $1, time: nil) }
     let scored = HybridObjective(alpha0: try parityCase.alpha0()).scored(batch, maskToken: parityCase.maskToken)
     let (loss, nll) = scored.loss(under: model.network())
@@ -107,9 +107,9 @@ extension Parity {
   private static func hybridBatch(_ parityCase: ParityCase, prefix: String = "") throws -> [HybridObjective.Corrupted] {
     let clean = try parityCase.tokens("\(prefix)x0")
     let diffusion = try parityCase.orders(
-      "\(prefix)diffusion_order", noised: try parityCase.tokens("\(prefix)xt"))
+      "\(prefix)diffusion_order", noised: try parityCase.tokens("\(prefix)xt"), length: clean.first?.count)
     let sequential = try parityCase.orders(
-      "\(prefix)sequential_order", noised: try parityCase.tokens("\(prefix)z0"))
+      "\(prefix)sequential_order", noised: try parityCase.tokens("\(prefix)z0"), length: clean.first?.count)
     let times = try parityCase.numbers("\(prefix)t")
     guard clean.count == diffusion.count + sequential.count, times.count == diffusion.count else {
       throw FileError("\(parityCase.inputs.path): '\(prefix)x0' has \(clean.count) rows, which the orders do not fill")

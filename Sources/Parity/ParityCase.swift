@@ -52,6 +52,9 @@ struct ParityCase {
     guard description.tolerance > 0 else {
       throw FileError("\(folder)/config.json: field 'tolerance' is \(description.tolerance), expected a number above 0")
     }
+    guard description.network.vocabularySize > 0 else {
+      throw FileError("\(folder)/config.json: field 'network.vocab_size' is \(description.network.vocabularySize)")
+    }
     inputs = try SafetensorsFile(contentsOf: "\(folder)/inputs.safetensors")
     expected = try SafetensorsFile(contentsOf: "\(folder)/expected.safetensors")
   }
@@ -90,6 +93,16 @@ struct ParityCase {
     return (0..<tensor.size(0)).map { row in all[row * width..<(row + 1) * width].map(Int.init) }
   }
 
+  /// The one-dimensional integers of a tensor.
+  func integers(_ name: String) throws -> [Int] {
+    let tensor = try inputs.tensor(name)
+    guard tensor.rank == 1, tensor.dtype == .int64 else {
+      throw FileError(
+        "\(inputs.path): '\(name)' is \(tensor.dtype.rawValue) \(tensor.shape), expected I64 of one dimension")
+    }
+    return tensor.array(of: Int64.self).map(Int.init)
+  }
+
   func tokens(_ name: String) throws -> [[Int32]] {
     let size = description.network.vocabularySize
     return try rows(name).map { row in
@@ -102,11 +115,11 @@ struct ParityCase {
     }
   }
 
-  /// Orders whose leading slots hold tokens that are clean in the noised sequences.
-  func orders(_ name: String, noised: [[Int32]]) throws -> [GenerationOrder] {
+  /// Orders whose leading slots hold tokens that are clean in the noised sequences, which are as long as `length`.
+  func orders(_ name: String, noised: [[Int32]], length: Int?) throws -> [GenerationOrder] {
     let rows = try permutations(name)
-    guard rows.count == noised.count, zip(rows, noised).allSatisfy({ $0.count == $1.count }) else {
-      throw FileError("\(inputs.path): '\(name)' does not fit the noised sequences")
+    guard rows.count == noised.count, (rows + noised.map { $0.map(Int.init) }).allSatisfy({ $0.count == length }) else {
+      throw FileError("\(inputs.path): '\(name)' does not fit the sequences")
     }
     return zip(rows, noised).map { positions, tokens in
       GenerationOrder(positions: positions, cleanCount: tokens.count { $0 != Int32(maskToken) })

@@ -63,7 +63,7 @@ struct DemoReport {
       CachedNetwork(network), plan: plan, picker: try TokenPicker(topP: 0.95), seed: seed, batch: batch,
       usesCache: usesCache)
     let start = ContinuousClock.now
-    generation.finish()
+    try generation.finish()
     let seconds = (ContinuousClock.now - start).seconds
     return Run(texts: generation.tokens.map { tokenizer.decode($0) }, tokens: generation.tokens, seconds: seconds)
   }

@@ -56,9 +56,9 @@ extension Model {
     let network = CachedNetwork(try Transformer(configuration, seed: 1).network())
     let plan = UnmaskingPlan.block(length: length, steps: length, shuffled: true)
     let picker = try TokenPicker(topP: 0.9)
-    let timing = Timing(runs: runs) {
+    let timing = try Timing(runs: runs) {
       var generation = Generation(network, plan: plan, picker: picker, seed: 1, batch: batch)
-      generation.finish()
+      try generation.finish()
     }
     let call = timing.median / Double(length)
     let rows = Double(2 * batch)

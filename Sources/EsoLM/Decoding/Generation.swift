@@ -80,7 +80,9 @@ public struct Generation {
   }
 
   /// Makes the next network call and writes its tokens; nil when everything is written.
-  public mutating func advance() -> Step? {
+  ///
+  /// - Throws: ``LogitsError``.
+  public mutating func advance() throws -> Step? {
     guard !isFinished else { return nil }
     let slots = slotsOfNextStep
     let logits = self.logits(of: slots)
@@ -91,7 +93,7 @@ public struct Generation {
         return generator.uniform()
       }
     }
-    let picked = picker.pick(from: logits, excluding: network.configuration.maskToken, uniforms: uniforms)
+    let picked = try picker.pick(from: logits, excluding: network.configuration.maskToken, uniforms: uniforms)
     return write(orders.indices.map { Array(picked[$0 * slots.count..<($0 + 1) * slots.count]) }, at: slots)
   }
 
@@ -108,7 +110,7 @@ public struct Generation {
   }
 
   /// Writes everything that is left.
-  public mutating func finish() { while advance() != nil {} }
+  public mutating func finish() throws { while try advance() != nil {} }
 
   private var slotsOfNextStep: Range<Int> { written..<written + plan.steps[nextStep] }
 

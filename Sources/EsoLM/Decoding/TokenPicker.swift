@@ -28,8 +28,10 @@ public struct TokenPicker: Codable, Sendable, Equatable {
   ///   - logits: [rows, vocabulary]; overwritten at the excluded token.
   ///   - excluded: a token that is never drawn (the mask).
   ///   - uniforms: one number in [0, 1) per row.
-  public func pick(from logits: Tensor, excluding excluded: Int?, uniforms: [Double]) -> [Int32] {
+  /// - Throws: ``LogitsError`` if a logit is no number, as damaged or diverged weights give.
+  public func pick(from logits: Tensor, excluding excluded: Int?, uniforms: [Double]) throws -> [Int32] {
     let probabilities = self.probabilities(of: logits, excluding: excluded).to(.cpu)
+    guard !probabilities.maxAbs().item.isNaN else { throw LogitsError() }
     let size = logits.size(1)
     return probabilities.withUnsafeElements(of: Float.self) { all in
       uniforms.enumerated().map { row, uniform in
@@ -39,7 +41,8 @@ public struct TokenPicker: Codable, Sendable, Equatable {
     }
   }
 
-  /// The law that tokens are drawn from: [rows][vocabulary], zero for what top-k and nucleus leave out.
+  /// The law that tokens are drawn from: [rows][vocabulary], zero for what top-k and nucleus leave out. The logits are
+  /// overwritten at the excluded token.
   public func law(of logits: Tensor, excluding excluded: Int? = nil) -> [[Double]] {
     let probabilities = self.probabilities(of: logits, excluding: excluded).to(.cpu)
     let size = logits.size(1)
@@ -154,4 +157,9 @@ public struct TokenPicker: Codable, Sendable, Equatable {
     }
     return Int32(last)
   }
+}
+
+/// Logits that no token can be drawn from.
+public struct LogitsError: Error, CustomStringConvertible, Sendable {
+  public let description = "the network's logits are not numbers; its weights are damaged or training diverged"
 }

@@ -20,6 +20,9 @@ public struct UnmaskingPlan: Sendable, Equatable {
     case strided(shuffled: Bool)
   }
 
+  /// The most time steps, few enough to be exact as floating-point numbers.
+  public static let maximumSteps = 1 << 52
+
   public var length: Int { diffusedCount + sequentialCount }
   public var diffusedCount: Int { diffusionSteps.reduce(0, +) }
   /// How many times the network runs.
@@ -34,12 +37,12 @@ public struct UnmaskingPlan: Sendable, Equatable {
   /// outlast t = 0 are left to the sequential phase; for α₀ = 1 there are none.
   ///
   /// - Parameters:
-  ///   - steps: T ≥ 1.
+  ///   - steps: T, from 1 to 2⁵².
   ///   - alpha0: the share that diffusion writes, which need not be that of training.
   public static func ancestral(
     length: Int, steps: Int, alpha0: Double, using generator: inout CounterGenerator
   ) -> UnmaskingPlan {
-    precondition(length > 0 && steps >= 1, "a plan needs tokens and steps")
+    precondition(length > 0 && (1...maximumSteps).contains(steps), "a plan needs tokens and steps")
     let schedule = NoiseSchedule(alpha0: alpha0)
     let (alphaEnd, alphaStart) = (schedule.alpha(at: 0), schedule.alpha(at: 1))
     var sizes: [Int: Int] = [:]

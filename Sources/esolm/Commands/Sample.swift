@@ -58,7 +58,7 @@ struct Sample: ParsableCommand {
   }
 
   func validate() throws {
-    try require("steps", steps, in: 1...Int.max)
+    try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
     try require("alpha0", alpha0, in: 0...1)
     try require("length", length, in: 1...(1 << 20))
     try require("num-samples", numSamples, in: 1...(1 << 24))
@@ -86,7 +86,7 @@ struct Sample: ParsableCommand {
         firstSequence: first, usesCache: !noCache)
       var view = WatchView(tokenizer: run.tokenizer, maskToken: run.configuration.model.maskToken)
       let start = ContinuousClock.now
-      while let step = generation.advance() {
+      while let step = try generation.advance() {
         if watch {
           view.show(generation, after: step)
         } else if Terminal.isInteractive {

@@ -1,0 +1,87 @@
+import Foundation
+import TestSupport
+import Testing
+import Torch
+
+@Suite("Optimiser")
+struct OptimizerTests {
+  /// AdamW as Loshchilov & Hutter's paper writes it, for one number.
+  private struct ScalarAdamW {
+    var weight: Double
+    var first = 0.0
+    var second = 0.0
+
+    mutating func update(_ gradient: Double, _ adam: AdamW, step: Int, learningRate: Double) {
+      weight *= 1 - learningRate * adam.weightDecay
+      first = adam.beta1 * first + (1 - adam.beta1) * gradient
+      second = adam.beta2 * second + (1 - adam.beta2) * gradient * gradient
+      let mean = first / (1 - pow(adam.beta1, Double(step)))
+      let square = second / (1 - pow(adam.beta2, Double(step)))
+      weight -= learningRate * mean / (square.squareRoot() + adam.epsilon)
+    }
+  }
+
+  @Test(arguments: [(0.9, 0.999, 1e-8, 0.0), (0.9, 0.999, 1e-8, 0.1), (0.5, 0.8, 1e-2, 0.02)])
+  func updatesAreThoseOfThePaper(beta1: Double, beta2: Double, epsilon: Double, decay: Double) {
+    var adam = AdamW()
+    (adam.beta1, adam.beta2, adam.epsilon, adam.weightDecay) = (beta1, beta2, epsilon, decay)
+    let shapes = [[3], [2, 2], []]
+    let parameters = shapes.enumerated().map { Tensor.parameter($1, seed: UInt64($0)) }
+    let moments = (0..<2).map { _ in shapes.map { Tensor.zeros($0) } }
+    var reference = parameters.flatMap { $0.array(of: Double.self).map { ScalarAdamW(weight: $0) } }
+
+    for step in 1...6 {
+      let slopes = shapes.enumerated().map { Tensor.random($1, seed: UInt64(100 * step + $0)) }
+      let learningRate = 0.02 / Double(step)
+      adam.update(
+        parameters, gradients: slopes, firstMoments: moments[0], secondMoments: moments[1], step: step,
+        learningRate: learningRate)
+      for (index, slope) in slopes.flatMap({ $0.array(of: Double.self) }).enumerated() {
+        reference[index].update(slope, adam, step: step, learningRate: learningRate)
+      }
+      #expect(distance(parameters.flatMap { $0.array() }, reference.map(\.weight)) < 1e-6)
+      #expect(distance(moments[0].flatMap { $0.array() }, reference.map(\.first)) < 1e-6)
+      #expect(distance(moments[1].flatMap { $0.array() }, reference.map(\.second)) < 1e-6)
+    }
+  }
+
+  @Test func theFirstUpdateIsTheLearningRateInSize() {
+    let weight = Tensor([1, 1, 1] as [Float])
+    let moments = [Tensor.zeros([3]), Tensor.zeros([3])]
+    AdamW().update(
+      [weight], gradients: [Tensor([3, -1e-3, 0] as [Float])], firstMoments: [moments[0]], secondMoments: [moments[1]],
+      step: 1, learningRate: 0.25)
+    #expect(distance(weight.array(), [0.75, 1.25, 1]) < 1e-5)
+  }
+
+  @Test func theNormIsThatOfAllTensorsTogether() {
+    let tensors = [
+      Tensor([3, 0] as [Float]), Tensor([4] as [Float], shape: [1, 1]), Tensor([12] as [Float], shape: []),
+    ]
+    #expect(abs(tensors.norm - 13) < 1e-5)
+    #expect(abs(tensors.clipNorm(to: 26) - 13) < 1e-5)
+    #expect(tensors.flatMap { $0.array(of: Float.self) } == [3, 0, 4, 12])
+    #expect(abs(tensors.clipNorm(to: 1.3) - 13) < 1e-5)
+    #expect(distance(tensors.flatMap { $0.array() }, [0.3, 0, 0.4, 1.2]) < 1e-6)
+  }
+
+  @Test func aNormThatIsNoNumberIsReported() {
+    #expect([Tensor([.nan, 1] as [Float])].clipNorm(to: 1).isNaN)
+    #expect([Tensor([.infinity] as [Float])].norm == .infinity)
+  }
+
+  @Test func movingGoesAFractionOfTheWay() {
+    let (own, target) = (Tensor([0, 8] as [Float]), Tensor([4, -8] as [Float]))
+    [own].move(towards: [target], by: 0.25)
+    #expect(own.array(of: Float.self) == [1, 4])
+    #expect(target.array(of: Float.self) == [4, -8])
+    [own].move(towards: [target], by: 1)
+    #expect(own.array(of: Float.self) == [4, -8])
+  }
+
+  @Test func settingsSurviveTheirFile() throws {
+    var adam = AdamW()
+    adam.weightDecay = 0.1
+    #expect(try JSONDecoder().decode(AdamW.self, from: JSONEncoder().encode(adam)) == adam)
+  }
+}
