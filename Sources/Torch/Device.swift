@@ -87,6 +87,16 @@ public enum Torch {
     set { ct_set_num_threads(Int32(clamping: newValue)) }
   }
 
+  /// Runs synchronous code with at most `count` threads an operation: for steps so small that handing out the work
+  /// takes longer than doing it.
+  public static func withThreads<Result>(atMost count: Int, _ body: () throws -> Result) rethrows -> Result {
+    let before = threadCount
+    guard before > count else { return try body() }
+    threadCount = count
+    defer { threadCount = before }
+    return try body()
+  }
+
   /// Starts libtorch's own generators, which only dropout uses, at a seed.
   public static func seed(_ seed: UInt64) { must(ct_manual_seed(seed)) }
 }
