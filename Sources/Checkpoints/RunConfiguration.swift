@@ -29,42 +29,11 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     try data.validate()
     try training.validate()
     try ConfigurationError.require(
-      method.weighting == .elbo || method.alpha0 == 1, "weighting", method.weighting.rawValue,
-      expected: "elbo where alpha0 is below 1")
-    try ConfigurationError.require(
-      [0, 1].contains(method.alpha0) || training.batchSize >= 2, "batchSize", training.batchSize,
+      method.alpha0.map { [0, 1].contains($0) } ?? true || training.batchSize >= 2, "batchSize", training.batchSize,
       expected: "at least 2 where 0 < alpha0 < 1, since a batch is split between two terms")
-  }
-}
-
-/// Which method a run trains.
-public struct MethodConfiguration: Codable, Sendable, Equatable {
-  public enum Algorithm: String, Codable, CaseIterable, Sendable {
-    case esolmB = "esolm-b"
-  }
-
-  public var algorithm: Algorithm
-  /// The share of tokens that diffusion writes.
-  public var alpha0: Double
-  public var weighting: HybridObjective.Weighting
-  /// Tokens of a sequence.
-  public var length: Int
-
-  public init(
-    algorithm: Algorithm = .esolmB, alpha0: Double, weighting: HybridObjective.Weighting = .elbo, length: Int
-  ) {
-    self.algorithm = algorithm
-    self.alpha0 = alpha0
-    self.weighting = weighting
-    self.length = length
-  }
-
-  public var objective: HybridObjective { HybridObjective(alpha0: alpha0, weighting: weighting) }
-
-  public func validate() throws {
     try ConfigurationError.require(
-      (0...1).contains(alpha0), "alpha0", alpha0, expected: "a number from 0 (autoregressive) to 1 (diffusion)")
-    try ConfigurationError.require((2...(1 << 20)).contains(length), "length", length, expected: "2 to \(1 << 20)")
+      method.algorithm == .autoregressive || model.conditioningSize != nil, "conditioningSize", "missing",
+      expected: "a size, except for ar")
   }
 }
 

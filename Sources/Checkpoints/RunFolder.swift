@@ -21,6 +21,11 @@ public struct RunFolder: Sendable {
   public let configuration: RunConfiguration
   public let tokenizer: any Tokenizer
 
+  /// What the run trains.
+  public var method: any GenerationMethod {
+    configuration.method.method(maskToken: configuration.model.maskToken, endOfText: tokenizer.endOfText)
+  }
+
   static let configurationName = "config.json"
 
   // MARK: Opening
@@ -124,6 +129,14 @@ public struct RunFolder: Sendable {
     return step
   }
 
+  private func noiseRange(of file: SafetensorsFile) throws -> ClosedRange<Double>? {
+    guard let text = file.metadata["noise_range"] else { return nil }
+    guard case .fixed(let low, let high)? = NoiseRange(text), low >= 0, low < high, high <= 1 else {
+      throw FileError("\(file.path): its metadata's noise_range is '\(text)', expected two times from 0 to 1")
+    }
+    return low...high
+  }
+
   // MARK: Checkpoints
 
   /// Writes a checkpoint and turns `latest` to it. Earlier ones are deleted when it is safe on the disk.
@@ -134,7 +147,8 @@ public struct RunFolder: Sendable {
     do {
       try? files.removeItem(atPath: temporary)
       try files.createDirectory(atPath: temporary, withIntermediateDirectories: true)
-      let metadata = ["format": "pt", "step": "\(state.step)"]
+      var metadata = ["format": "pt", "step": "\(state.step)"]
+      if let range = state.noiseRange { metadata["noise_range"] = "\(range.lowerBound),\(range.upperBound)" }
       try SafetensorsFile.write(
         state.model.namedParameters, metadata: metadata, to: "\(temporary)/\(Weights.model.fileName)")
       try SafetensorsFile.write(
@@ -180,7 +194,7 @@ public struct RunFolder: Sendable {
     }
     return TrainingState(
       step: step, model: model, average: average, firstMoments: try moments("first"),
-      secondMoments: try moments("second"))
+      secondMoments: try moments("second"), noiseRange: try noiseRange(of: file))
   }
 
   private static let optimizerName = "optimizer.safetensors"

@@ -9,14 +9,18 @@ public struct TrainingState {
   public let average: Transformer
   public let firstMoments: [Tensor]
   public let secondMoments: [Tensor]
+  /// BD3-LM: the times that training draws from, where validations choose them.
+  public let noiseRange: ClosedRange<Double>?
 
   public init(
-    step: Int, model: Transformer, average: Transformer, firstMoments: [Tensor], secondMoments: [Tensor]
+    step: Int, model: Transformer, average: Transformer, firstMoments: [Tensor], secondMoments: [Tensor],
+    noiseRange: ClosedRange<Double>? = nil
   ) {
     self.step = step
     self.model = model
     self.average = average
     self.firstMoments = firstMoments
     self.secondMoments = secondMoments
+    self.noiseRange = noiseRange
   }
 }

@@ -36,14 +36,17 @@ public struct PerplexityEvaluation {
     }
   }
 
+  /// Tokens of a sequence that the averages are over.
+  private var predicted: Int { likelihood.method.predictedCount(ofLength: blocks.length) }
+
   /// The NELBO, averaged over `draws` of the noise for each sequence.
   public func nelbo(draws: Int = 1, progress: (Double) -> Void = { _ in }) -> Estimate {
-    average(draws: draws, progress: progress) { likelihood.negativeELBO($0, seed: seed, draw: $1) }
+    average(draws: draws, progress: progress) { likelihood.negativeELBO($0, noise: $1) }
   }
 
   /// The bound for α₀ = 1 whose integral over time is done in closed form.
   public func imdce(draws: Int = 1, progress: (Double) -> Void = { _ in }) -> Estimate {
-    average(draws: draws, progress: progress) { likelihood.imdce($0, seed: seed, draw: $1) }
+    average(draws: draws, progress: progress) { likelihood.imdce($0, noise: $1) }
   }
 
   /// The importance-weighted exact likelihood for 1, 2, 4, … and `orders` orders a sequence, from the same draws.
@@ -66,23 +69,24 @@ public struct PerplexityEvaluation {
     if orders > 1 { counts.append(orders) }
     return counts.map { count in
       let sums = perSequence.map { -Likelihood.importanceWeighted(Array($0.prefix(count))) }
-      return (count, Estimate(sums: sums, length: blocks.length))
+      return (count, Estimate(sums: sums, length: predicted))
     }
   }
 
   private func average(
-    draws: Int, progress: (Double) -> Void, _ losses: ([[Int32]], Int) -> [Double]
+    draws: Int, progress: (Double) -> Void, _ losses: ([[Int32]], EvaluationNoise) -> [Double]
   ) -> Estimate {
     var sums = [Double](repeating: 0, count: blocks.count)
     let batches = (blocks.count + batchSize - 1) / batchSize
     for draw in 0..<draws {
       for batch in 0..<batches {
         let range = batch * batchSize..<min((batch + 1) * batchSize, blocks.count)
-        let values = losses(range.map { Array(blocks[$0]) }, draw * batches + batch)
+        let noise = EvaluationNoise(seed: seed, draw: draw, first: range.lowerBound, count: blocks.count)
+        let values = losses(range.map { Array(blocks[$0]) }, noise)
         for (index, value) in zip(range, values) { sums[index] += value / Double(draws) }
         progress(Double(draw * batches + batch + 1) / Double(draws * batches))
       }
     }
-    return Estimate(sums: sums, length: blocks.length)
+    return Estimate(sums: sums, length: predicted)
   }
 }

@@ -17,10 +17,12 @@ extension Parity {
     return found
   }
 
-  static func diffusion(_ parityCase: ParityCase) throws -> [String: [Double]] {
+  static func diffusion(
+    _ parityCase: ParityCase, passes: HybridObjective.Passes
+  ) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("xt"))
     let orders = try parityCase.orders("order", noised: noised, length: clean.first?.count)
-    let objective = HybridObjective(alpha0: try parityCase.alpha0())
+    let objective = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
     let times = try parityCase.numbers("t")
     let batch = zip(zip(clean, orders), times).map {
       HybridObjective.Corrupted(tokens: $0.0, order: $0.1, time: $1)
@@ -33,7 +35,8 @@ extension Parity {
     // The published network has an output for every slot; ask for all of them too.
     var everything = NetworkInput()
     everything.append(
-      zip(clean, orders).map { ($0, $1) }, pattern: .causal, maskToken: parityCase.maskToken, outputsForAll: true)
+      zip(clean, orders).map { ($0, $1) }, pattern: passes.diffusion, maskToken: parityCase.maskToken,
+      outputsForAll: true)
     let logits = withoutGradients { model.network().logits(everything) }
     let excluded = Tensor.zeros(logits.shape)
     excluded.narrowed(dim: 1, to: parityCase.maskToken..<parityCase.maskToken + 1).fill(-1e6)
@@ -50,11 +53,14 @@ extension Parity {
     ]) { $1 }
   }
 
-  static func sequential(_ parityCase: ParityCase) throws -> [String: [Double]] {
+  static func sequential(
+    _ parityCase: ParityCase, passes: HybridObjective.Passes
+  ) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("z0"))
     let orders = try parityCase.orders("order", noised: noised, length: clean.first?.count)
     let batch = zip(clean, orders).map { HybridObjective.Corrupted(tokens: $0, order: $1, time: nil) }
-    let scored = HybridObjective(alpha0: try parityCase.alpha0()).scored(batch, maskToken: parityCase.maskToken)
+    let scored = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
+      .scored(batch, maskToken: parityCase.maskToken)
     let (loss, nll) = scored.loss(under: model.network())
     loss.backward()
     return gradients(of: model).merging([
@@ -64,9 +70,11 @@ extension Parity {
     ]) { $1 }
   }
 
-  static func hybridLoss(_ parityCase: ParityCase) throws -> [String: [Double]] {
+  static func hybridLoss(
+    _ parityCase: ParityCase, passes: HybridObjective.Passes
+  ) throws -> [String: [Double]] {
     let model = try parityCase.model()
-    let objective = HybridObjective(alpha0: try parityCase.alpha0())
+    let objective = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
     let batch = try hybridBatch(parityCase)
     func loss(_ part: [HybridObjective.Corrupted]) -> Tensor {
       objective.scored(part, maskToken: parityCase.maskToken).loss(under: model.network()).loss

@@ -11,15 +11,28 @@ public enum Parity {
   typealias Computation = @Sendable (ParityCase) throws -> [String: [Double]]
 
   static let computations: [String: Computation] = [
-    "esolm_b_diffusion": diffusion,
-    "esolm_b_sequential": sequential,
-    "esolm_b_hybrid_loss": hybridLoss,
+    "ar": autoregressive,
+    "mdlm": maskedDiffusion,
+    "bd3lm": blockDiffusion,
+    "esolm_b_diffusion": { try diffusion($0, passes: EsotericMethod.Variant.b.passes) },
+    "esolm_b_sequential": { try sequential($0, passes: EsotericMethod.Variant.b.passes) },
+    "esolm_b_hybrid_loss": { try hybridLoss($0, passes: EsotericMethod.Variant.b.passes) },
+    "esolm_a_diffusion": { try diffusion($0, passes: EsotericMethod.Variant.a.passes) },
+    "esolm_a_sequential": { try sequential($0, passes: EsotericMethod.Variant.a.passes) },
+    "esolm_a_hybrid_loss": { try hybridLoss($0, passes: EsotericMethod.Variant.a.passes) },
+    "esolm_mixed": { try diffusion($0, passes: diffusionPasses(.causalThenWhole)) },
+    "esolm_bidirectional": { try diffusion($0, passes: diffusionPasses(.bidirectional)) },
     "esolm_b_sampling_trace": samplingTrace,
     "esolm_any_order_logp": anyOrderLikelihood,
     "noise_schedule": noiseSchedule,
     "nucleus": nucleus,
     "train_trace": trainTrace,
   ]
+
+  /// An objective of which only the diffusion term is used.
+  private static func diffusionPasses(_ pattern: AttentionPattern) -> HybridObjective.Passes {
+    HybridObjective.Passes(diffusion: pattern, sequential: pattern, shufflesClean: true)
+  }
 
   /// The kinds of cases that can be run.
   public static var kinds: [String] { computations.keys.sorted() }

@@ -35,8 +35,12 @@ struct ParityCase {
 
     struct Algorithm: Decodable {
       var alpha0: Double?
+      var blockSize: Int?
 
-      enum CodingKeys: String, CodingKey { case alpha0 = "alpha_0" }
+      enum CodingKeys: String, CodingKey {
+        case alpha0 = "alpha_0"
+        case blockSize = "block_size"
+      }
     }
 
     var algo: Algorithm
@@ -64,10 +68,12 @@ struct ParityCase {
   /// The recorded network.
   func model() throws -> Transformer {
     let sizes = description.network
+    let file = try SafetensorsFile(contentsOf: "\(folder)/weights.safetensors")
+    let isModulated = file.entries.keys.contains { $0.hasPrefix("sigma_map.") }
     let configuration = TransformerConfiguration(
       vocabularySize: sizes.vocabularySize, maskToken: sizes.maskToken, hiddenSize: sizes.hiddenSize,
-      numBlocks: sizes.numBlocks, numHeads: sizes.numHeads, conditioningSize: sizes.conditioningSize, dropout: 0)
-    let file = try SafetensorsFile(contentsOf: "\(folder)/weights.safetensors")
+      numBlocks: sizes.numBlocks, numHeads: sizes.numHeads,
+      conditioningSize: isModulated ? sizes.conditioningSize : nil, dropout: 0)
     let parameters = try Dictionary(uniqueKeysWithValues: file.entries.keys.map { ($0, try file.tensor($0)) })
     return try Transformer(configuration, parameters: parameters)
   }

@@ -48,29 +48,24 @@ extension Tensor {
     }
   }
 
-  /// Attention of the last slots of each sequence to those before them, without a dense mask; `self` holds the queries
-  /// [rows, heads, size] of all sequences, one sequence after another.
+  /// Attention that is put together from parts, without a dense mask; `self` holds the queries [rows, heads, size].
   ///
-  /// The row of slot s sees the slots 0 ... s. Where rows bring a key and value of their own, it sees the slots
-  /// 0 ..< s and its own: the second stream of a sequential pass, which must not see the clean token of its slot.
+  /// Every row must have a part, and of parts whose rows overlap one must have the rows of all. No row may see a key
+  /// twice.
   ///
   /// - Parameters:
-  ///   - key: [batch, length, heads, size].
-  ///   - value: [batch, length, heads, size].
-  ///   - own: key and value of the rows, each [rows, heads, size].
-  ///   - counts: for each sequence how many of its last slots have a row.
-  ///   - fused: false computes the same with a dense mask, as devices other than the CPU do.
+  ///   - key: [keys, heads, size].
+  ///   - value: [keys, heads, size].
+  ///   - parts: which rows look at which keys.
+  ///   - fused: false computes the same with masks, as devices other than the CPU do.
   /// - Returns: [rows, heads, size].
-  public func suffixAttention(
-    key: Tensor, value: Tensor, own: (key: Tensor, value: Tensor)? = nil, counts: [Int], fused: Bool? = nil
-  ) -> Tensor {
-    precondition(counts.count == key.size(0) && counts.reduce(0, +) == size(0), "rows do not match counts")
-    precondition(counts.allSatisfy { (0...key.size(1)).contains($0) }, "more rows than slots")
-    return withExtendedLifetime((value, own)) {
+  public func attention(key: Tensor, value: Tensor, parts: [AttentionPart], fused: Bool? = nil) -> Tensor {
+    let numbers = parts.flatMap { part in
+      [part.rows.lowerBound, part.rows.count, part.keys.lowerBound, part.keys.count, part.reach.code].map(Int64.init)
+    }
+    return withExtendedLifetime(value) {
       produce(self, key) {
-        ct_suffix_attention(
-          $0, $1, value.handle, own?.key.handle, own?.value.handle, counts.map(Int64.init), Int64(counts.count),
-          fused ?? (device == .cpu), $2)
+        ct_part_attention($0, $1, value.handle, numbers, Int64(parts.count), fused ?? (device == .cpu), $2)
       }
     }
   }
@@ -97,5 +92,36 @@ extension Tensor {
           handle, weight.handle, bias.handle, targets.handle, lossWeights.handle, Int64(excluded ?? -1), &loss, &nll))
       return (Tensor(owning: loss!), Tensor(owning: nll!))
     }
+  }
+}
+
+/// Rows that look at keys: one part of an attention.
+public struct AttentionPart: Sendable, Equatable {
+  /// Which of the keys a row looks at.
+  public enum Reach: Sendable, Equatable {
+    /// All of them.
+    case all
+    /// Rows and keys are cut into blocks: row block i looks at the key blocks 0 ... i.
+    case upToBlock(of: Int)
+    /// Row block i looks at key block i alone.
+    case ownBlock(of: Int)
+
+    var code: Int {
+      switch self {
+      case .all: 0
+      case .upToBlock(let size): size
+      case .ownBlock(let size): -size
+      }
+    }
+  }
+
+  public let rows: Range<Int>
+  public let keys: Range<Int>
+  public let reach: Reach
+
+  public init(rows: Range<Int>, keys: Range<Int>, reach: Reach = .all) {
+    self.rows = rows
+    self.keys = keys
+    self.reach = reach
   }
 }

@@ -14,6 +14,8 @@ public final class Learner {
   public let secondMoments: [Tensor]
   /// How many updates were made.
   public private(set) var step: Int
+  /// BD3-LM: the times that training draws from, where validations choose them; nil before the first did.
+  public var noiseRange: ClosedRange<Double>?
 
   private let configuration: TrainingConfiguration
   private let optimizer: AdamW
@@ -36,6 +38,7 @@ public final class Learner {
     firstMoments = state.firstMoments
     secondMoments = state.secondMoments
     step = state.step
+    noiseRange = state.noiseRange
     self.configuration = configuration
     optimizer = Self.optimizer(configuration)
   }
@@ -43,7 +46,8 @@ public final class Learner {
   /// What a checkpoint holds. It shares the tensors, which later steps change.
   public var state: TrainingState {
     TrainingState(
-      step: step, model: model, average: average, firstMoments: firstMoments, secondMoments: secondMoments)
+      step: step, model: model, average: average, firstMoments: firstMoments, secondMoments: secondMoments,
+      noiseRange: noiseRange)
   }
 
   /// What one update did.

@@ -78,7 +78,7 @@ public struct Trainer {
 
   /// Trains until the configured number of steps is reached or `shouldStop` says so, and saves at the end either way.
   public func train(shouldStop: () -> Bool = { false }, report: (Event) -> Void = { _ in }) throws {
-    let (method, training) = (run.configuration.method, run.configuration.training)
+    let training = run.configuration.training
     let maskToken = run.configuration.model.maskToken
     var schedule = BatchSchedule(
       blockCount: data.training.count, batchSize: training.batchSize, seed: training.seed)
@@ -90,11 +90,10 @@ public struct Trainer {
     while learner.step < training.steps, !shouldStop() {
       let step = learner.step
       let batch = schedule.blocks(step: step).map { Array(data.training[$0]) }
-      let corrupted = method.objective.corrupt(batch, seed: training.seed, step: step)
-      let scored = method.objective.scored(corrupted, maskToken: maskToken)
+      let scored = method.trainingBatch(batch, maskToken: maskToken, seed: training.seed, step: step)
       let update = try learner.update { scored.loss(under: $0).loss }
 
-      let rate = speed.add(tokens: training.batchSize * method.length)
+      let rate = speed.add(tokens: training.batchSize * run.configuration.method.length)
       let done = learner.step
       let elapsed = (ContinuousClock.now - start).seconds
       report(
@@ -105,6 +104,7 @@ public struct Trainer {
       let isLast = done == training.steps
       if done % training.validationInterval == 0 || isLast {
         let validation = validate()
+        chooseNoise()
         try metrics.append(
           Record(
             step: done, loss: update.loss, gradientNorm: update.gradientNorm, learningRate: update.learningRate,
@@ -126,17 +126,35 @@ public struct Trainer {
     if savedStep != learner.step { try save(report: report) }
   }
 
+  /// The method as it trains now.
+  private var method: any GenerationMethod {
+    guard let range = learner.noiseRange, let method = run.method as? BlockDiffusionMethod else { return run.method }
+    return method.training(on: range)
+  }
+
   /// Measures the validation sequences with the same noise every time, so that two validations differ by the weights.
   public func validate() -> Validation {
-    let likelihood = Likelihood(learner.average.network(), alpha0: run.configuration.method.alpha0)
-    let batchSize = run.configuration.training.batchSize
+    let evaluation = Likelihood(learner.average.network(), method: run.method)
+    let (batchSize, seed) = (run.configuration.training.batchSize, run.configuration.training.seed)
     let count = min(data.validation.count, run.configuration.training.validationSequences)
     var sum = 0.0
-    for (draw, first) in stride(from: 0, to: count, by: batchSize).enumerated() {
+    for first in stride(from: 0, to: count, by: batchSize) {
       let batch = (first..<min(first + batchSize, count)).map { Array(data.validation[$0]) }
-      sum += likelihood.negativeELBO(batch, seed: run.configuration.training.seed, draw: draw).reduce(0, +)
+      sum += evaluation.negativeELBO(batch, noise: EvaluationNoise(seed: seed, first: first, count: count))
+        .reduce(0, +)
     }
-    return Validation(step: learner.step, nelbo: sum / Double(count * run.configuration.method.length))
+    let predicted = count * run.method.predictedCount(ofLength: run.configuration.method.length)
+    return Validation(step: learner.step, nelbo: sum / Double(predicted))
+  }
+
+  /// Chooses the times of a BD3-LM that searches for them, by at most 64 validation sequences.
+  private func chooseNoise() {
+    guard run.configuration.method.noiseRange == .search, let method = run.method as? BlockDiffusionMethod else {
+      return
+    }
+    learner.noiseRange = method.quietestRange(
+      under: learner.average.network(), sequences: data.validation.prefix(64).map { Array($0) },
+      seed: run.configuration.training.seed)
   }
 
   private func save(report: (Event) -> Void) throws {

@@ -20,7 +20,8 @@ struct DemoReport {
   }
 
   private var tokenizer: any Tokenizer { trainer.run.tokenizer }
-  private var method: String { "α₀ = \(trainer.run.configuration.method.alpha0)" }
+  private var alpha0: Double { trainer.run.configuration.method.alpha0 ?? 1 }
+  private var method: String { "α₀ = \(alpha0)" }
 
   // MARK: Perplexity
 
@@ -30,7 +31,7 @@ struct DemoReport {
     let blocks = TokenBlocks(
       cutting: Array(validation.tokens.prefix(64 * validation.length)), length: validation.length)
     let evaluation = PerplexityEvaluation(
-      Likelihood(network, alpha0: trainer.run.configuration.method.alpha0), blocks: blocks, seed: seed)
+      Likelihood(network, alpha0: alpha0), blocks: blocks, seed: seed)
     var rows = [("NELBO", evaluation.nelbo(draws: 4).nats)]
     rows += evaluation.exact(orders: 8).filter { [1, 8].contains($0.orders) }
       .map { ("exact, \($0.orders) order\($0.orders == 1 ? "" : "s")", $0.estimate.nats) }

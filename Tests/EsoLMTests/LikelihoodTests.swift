@@ -158,20 +158,24 @@ struct LikelihoodTests {
   func theNELBOIsItsEnumeratedExpectationOnAverage(alpha0: Double) {
     let diffusion = zip(diffusionWeights(alpha0: alpha0), diffusionLosses).reduce(0) { $0 + $1.0 * $1.1 }
     expectMean(diffusion + sequentialLoss(alpha0: alpha0)) { batch, number in
-      Likelihood(network, alpha0: alpha0).negativeELBO(batch, seed: 1, draw: number)
+      Likelihood(network, alpha0: alpha0).negativeELBO(
+        batch, noise: EvaluationNoise(seed: 1, draw: number, count: batch.count))
     }
   }
 
   @Test func theIMDCEIsItsEnumeratedExpectationOnAverage() {
     let expected = (1...4).reduce(0) { $0 + diffusionLosses[$1] / Double($1) }
-    expectMean(expected) { batch, number in Likelihood(network, alpha0: 1).imdce(batch, seed: 1, draw: number) }
+    expectMean(expected) { batch, number in
+      Likelihood(network, alpha0: 1).imdce(batch, noise: EvaluationNoise(seed: 1, draw: number, count: batch.count))
+    }
   }
 
   /// A fresh network finds all tokens equally likely, so its bound tells how many were masked: m with chance ∝ 1/m.
   @Test func theIMDCEMasksAsManyTokensAsItSays() throws {
     let fresh = try Transformer(.small(vocabulary: 4), seed: 1).network()
     let harmonic = 1 + 1 / 2.0 + 1 / 3.0 + 1 / 4.0
-    let bounds = Likelihood(fresh, alpha0: 1).imdce(Array(repeating: tokens, count: 5000), seed: 1, draw: 0)
+    let bounds = Likelihood(fresh, alpha0: 1).imdce(
+      Array(repeating: tokens, count: 5000), noise: EvaluationNoise(seed: 1, count: 5000))
     let masked = bounds.map { $0 / (harmonic * log(3)) }
     #expect(masked.allSatisfy { abs($0 - $0.rounded()) < 1e-5 })
     let counts = (1...4).map { count in masked.count { Int($0.rounded()) == count } }
@@ -184,13 +188,18 @@ struct LikelihoodTests {
     for masked in 1...4 { #expect(abs(weights[masked] * Double(masked) - 1) < 0.01) }
   }
 
-  @Test func drawsDependOnSeedAndNumberAlone() {
+  @Test func drawsDependOnSeedNumberAndPlaceAlone() {
     let likelihood = Likelihood(network, alpha0: 0.5)
     let batch = Array(repeating: tokens, count: 4)
     for bound in [likelihood.negativeELBO, likelihood.imdce] {
-      #expect(bound(batch, 1, 0) == bound(batch, 1, 0))
-      #expect(bound(batch, 1, 0) != bound(batch, 2, 0))
-      #expect(bound(batch, 1, 0) != bound(batch, 1, 1))
+      func values(_ batch: [[Int32]], seed: UInt64 = 1, draw: Int = 0, first: Int = 0) -> [Double] {
+        bound(batch, EvaluationNoise(seed: seed, draw: draw, first: first, count: 4))
+      }
+      #expect(values(batch) == values(batch))
+      #expect(values(batch) != values(batch, seed: 2))
+      #expect(values(batch) != values(batch, draw: 1))
+      let parts = values([tokens]) + values([tokens, tokens, tokens], first: 1)
+      #expect(distance(parts, values(batch)) < 1e-5)
     }
   }
 }

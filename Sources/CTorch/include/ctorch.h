@@ -91,9 +91,8 @@ CTStatus ct_attention(const CTTensor *query, const CTTensor *key, const CTTensor
 // Fused operations of our own, each with its own backward; their own files say what they compute.
 CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
                          int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value);
-CTStatus ct_suffix_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const CTTensor *selfKey,
-                             const CTTensor *selfValue, const int64_t *counts, int64_t batch, bool fused,
-                             CTTensor **out);
+CTStatus ct_part_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const int64_t *parts,
+                           int64_t count, bool fused, CTTensor **out);
 CTStatus ct_linear_nll(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias, const CTTensor *targets,
                        const CTTensor *lossWeights, int64_t excludedClass, CTTensor **loss, CTTensor **nll);
 

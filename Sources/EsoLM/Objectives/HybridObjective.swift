@@ -17,14 +17,31 @@ public struct HybridObjective: Sendable, Equatable {
     case lowVariance = "low_var"
   }
 
+  /// What may see what in the two terms, and in which order the given tokens of the sequential term stand.
+  public struct Passes: Sendable, Equatable {
+    public let diffusion: AttentionPattern
+    public let sequential: AttentionPattern
+    /// Whether the clean tokens of the sequential term are shuffled, as diffusion writes them. Where they see each other
+    /// both ways, their order does not matter.
+    public let shufflesClean: Bool
+
+    public init(diffusion: AttentionPattern, sequential: AttentionPattern, shufflesClean: Bool) {
+      self.diffusion = diffusion
+      self.sequential = sequential
+      self.shufflesClean = shufflesClean
+    }
+  }
+
   public let schedule: NoiseSchedule
   public let weighting: Weighting
+  public let passes: Passes
   /// The share of a batch that trains the diffusion term.
   public let batchSplit: Double
 
-  public init(alpha0: Double, weighting: Weighting = .elbo) {
+  public init(alpha0: Double, weighting: Weighting = .elbo, passes: Passes = EsotericMethod.Variant.b.passes) {
     schedule = NoiseSchedule(alpha0: alpha0)
     self.weighting = weighting
+    self.passes = passes
     batchSplit = alpha0 == 1 ? 1 : alpha0 == 0 ? 0 : 0.5
   }
 
@@ -59,7 +76,10 @@ public struct HybridObjective: Sendable, Equatable {
   /// z₀ and an order for the sequential term.
   public func sequential(_ tokens: [Int32], using generator: inout CounterGenerator) -> Corrupted {
     let masked = mask(count: tokens.count, keeping: schedule.alpha(at: 0), using: &generator)
-    return Corrupted(tokens: tokens, order: .sequential(masked: masked, using: &generator), time: nil)
+    let order =
+      passes.shufflesClean
+      ? GenerationOrder.sequential(masked: masked, using: &generator) : .ascending(masked: masked)
+    return Corrupted(tokens: tokens, order: order, time: nil)
   }
 
   private func mask(
@@ -95,16 +115,41 @@ public struct HybridObjective: Sendable, Equatable {
     let (diffusionShare, sequentialShare) = (share(diffusion), share(sequential))
     var scored = ScoredBatch()
     scored.append(
-      diffusion.map { ($0.tokens, $0.order) }, pattern: .causal,
-      weights: diffusion.map { weight(at: $0.time!) * diffusionShare }, maskToken: maskToken)
+      diffusion.map { member($0, weight: weight(at: $0.time!) * diffusionShare) }, pattern: passes.diffusion,
+      maskToken: maskToken)
     scored.append(
-      sequential.map { ($0.tokens, $0.order) }, pattern: .twoStream,
-      weights: sequential.map { _ in sequentialShare }, maskToken: maskToken)
+      sequential.map { member($0, weight: sequentialShare) }, pattern: passes.sequential, maskToken: maskToken)
     return scored
   }
 
   /// What a nat of a masked token weighs in the diffusion term.
   public func weight(at time: Double) -> Double {
     weighting == .elbo ? schedule.lossWeight(at: time) : 1
+  }
+
+  // MARK: Bound
+
+  /// Both terms over the whole of every sequence: a draw of the NELBO, in nats.
+  func bound(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+    var generators = sequences.indices.map(noise.generator)
+    let times = noise.times(sequences.indices.map { [generators[$0].uniform()] }).map { $0[0] }
+    var batch = ScoredBatch()
+    if schedule.alpha0 > 0 {
+      batch.append(
+        sequences.indices.map {
+          member(
+            diffusion(sequences[$0], at: times[$0], using: &generators[$0]), weight: schedule.lossWeight(at: times[$0]))
+        }, pattern: passes.diffusion, maskToken: maskToken)
+    }
+    if schedule.alpha0 < 1 {
+      batch.append(
+        sequences.indices.map { member(sequential(sequences[$0], using: &generators[$0]), weight: 1) },
+        pattern: passes.sequential, maskToken: maskToken)
+    }
+    return batch
+  }
+
+  private func member(_ corrupted: Corrupted, weight: Double) -> ScoredBatch.Member {
+    ScoredBatch.Member(tokens: corrupted.tokens, order: corrupted.order, weight: weight)
   }
 }

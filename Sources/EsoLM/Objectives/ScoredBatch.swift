@@ -12,21 +12,40 @@ public struct ScoredBatch: Sendable {
 
   public init() {}
 
-  /// Adds sequences whose masked slots are to be predicted.
-  ///
-  /// - Parameters:
-  ///   - sequences: clean tokens in text order, and the order to sort them by.
-  ///   - weights: the weight of each sequence's outputs.
-  public mutating func append(
-    _ sequences: [(tokens: [Int32], order: GenerationOrder)], pattern: AttentionPattern, weights: [Double],
-    maskToken: Int
-  ) {
-    input.append(sequences, pattern: pattern, maskToken: maskToken)
-    for ((tokens, order), weight) in zip(sequences, weights) {
-      let masked = order.positions[order.cleanCount...]
-      targets += masked.map { Int64(tokens[$0]) }
-      lossWeights += Array(repeating: Float(weight), count: masked.count)
-      self.sequences += Array(repeating: sequenceCount, count: masked.count)
+  /// A sequence with what its outputs should predict.
+  public struct Member: Sendable {
+    public let sequence: NetworkSequence
+    /// One token per output.
+    public let targets: [Int32]
+    /// What a nat of each output weighs.
+    public let weights: [Double]
+
+    public init(_ sequence: NetworkSequence, targets: [Int32], weights: [Double]) {
+      precondition(
+        targets.count == sequence.outputs.count && weights.count == targets.count, "every output needs a target")
+      self.sequence = sequence
+      self.targets = targets
+      self.weights = weights
+    }
+
+    /// A sequence whose masked slots are to be predicted, all of one weight.
+    ///
+    /// - Parameter tokens: clean, in text order.
+    public init(tokens: [Int32], order: GenerationOrder, weight: Double) {
+      let sequence = NetworkSequence(tokens: tokens, order: order)
+      self.init(
+        sequence, targets: sequence.outputs.map { sequence.tokens[$0] },
+        weights: Array(repeating: weight, count: sequence.outputs.count))
+    }
+  }
+
+  /// Adds sequences of one length.
+  public mutating func append(_ members: [Member], pattern: AttentionPattern, maskToken: Int) {
+    input.append(members.map(\.sequence), pattern: pattern, maskToken: maskToken)
+    for member in members {
+      targets += member.targets.map(Int64.init)
+      lossWeights += member.weights.map(Float.init)
+      sequences += Array(repeating: sequenceCount, count: member.targets.count)
       sequenceCount += 1
     }
   }
@@ -38,12 +57,20 @@ public struct ScoredBatch: Sendable {
       lossWeights: Tensor(lossWeights).to(network.device))
   }
 
+  /// The nll of every output of each sequence, without gradients.
+  public func negativeLogLikelihoods(under network: Network) -> [[Double]] {
+    var result = [[Double]](repeating: [], count: sequenceCount)
+    guard !targets.isEmpty else { return result }
+    let nll = withoutGradients { loss(under: network).nll.array(of: Double.self) }
+    for (output, sequence) in sequences.enumerated() { result[sequence].append(nll[output]) }
+    return result
+  }
+
   /// `Σ weight · nll` of each sequence, without gradients.
   public func sequenceLosses(under network: Network) -> [Double] {
-    guard !targets.isEmpty else { return [Double](repeating: 0, count: sequenceCount) }
-    let nll = withoutGradients { loss(under: network).nll.array(of: Double.self) }
     var sums = [Double](repeating: 0, count: sequenceCount)
-    for (output, sequence) in sequences.enumerated() { sums[sequence] += Double(lossWeights[output]) * nll[output] }
+    let nll = negativeLogLikelihoods(under: network).joined()
+    for ((sequence, weight), nll) in zip(zip(sequences, lossWeights), nll) { sums[sequence] += Double(weight) * nll }
     return sums
   }
 }

@@ -1,27 +1,98 @@
 /// What may see what: the one thing, besides orders, in which the methods of this family differ.
 ///
-/// `allows` is the definition; the network computes each pattern by a faster route that never builds the mask, and the
-/// tests hold the two against each other.
-public enum AttentionPattern: String, Sendable, CaseIterable {
-  /// Every slot sees itself and the slots before it. With clean slots sorted before masked ones this is the diffusion
-  /// pass of Eso-LM (B); in text order it is an autoregressive model.
-  case causal
+/// The slots of a sequence are cut into consecutive *segments*; a slot sees its own segment whole, and every segment
+/// before it. Where each slot is a segment of its own, that is causal attention along the order; where there is one
+/// segment, it is bidirectional attention.
+///
+/// With two *streams* a slot has two rows: a clean one, which sees clean rows as above, and a noised one, from which
+/// the slot is predicted: it sees the noised rows of its own segment and the *clean* rows of the segments before. So one
+/// pass predicts every segment from everything written before it.
+///
+/// | pattern | segments | streams | who uses it |
+/// |---|---|---|---|
+/// | `causal` | each slot | 1 | AR; diffusion of Eso-LM (B) |
+/// | `cleanThenCausal` | the clean slots together, then each | 1 | diffusion of Eso-LM (A) |
+/// | `causalThenWhole` | each clean slot, then the masked ones together | 1 | an ablation of the paper ("mixed") |
+/// | `bidirectional` | one | 1 | MDLM |
+/// | `twoStream` | each slot | 2 | sequential term of Eso-LM (B), exact likelihood |
+/// | `cleanThenTwoStream` | the clean slots together, then each | 2 | sequential term of Eso-LM (A) |
+/// | `blockDiffusion(size)` | blocks | 2 | BD3-LM |
+///
+/// `allows` is the definition; the network computes each pattern from parts that need no dense mask, and the tests hold
+/// the two against each other.
+public struct AttentionPattern: Sendable, Hashable {
+  /// How the slots are cut.
+  public enum Segments: Sendable, Hashable {
+    case each
+    case whole
+    case cleanTogether
+    case maskedTogether
+    /// Blocks of a size that divides the length.
+    case blocks(Int)
+  }
 
-  /// The sequential pass of Eso-LM (B), 2·length rows: row s < length is the clean token of slot s and sees the clean
-  /// rows 0 ... s; row length + s is the mask of slot s and sees the clean rows 0 ..< s and itself, so it predicts slot
-  /// s from everything written before it. Only the masks whose loss counts need to be computed.
-  case twoStream
+  public let segments: Segments
+  /// How many rows a slot may have: 1 or 2.
+  public let streams: Int
 
-  /// How many rows a slot has.
-  public var streams: Int { self == .twoStream ? 2 : 1 }
+  public init(segments: Segments, streams: Int) {
+    precondition((1...2).contains(streams), "a slot has one row or two")
+    self.segments = segments
+    self.streams = streams
+  }
 
-  /// Whether row `query` may look at row `key`, for sequences of `length` slots.
-  public func allows(query: Int, key: Int, length: Int) -> Bool {
-    switch self {
-    case .causal: return key <= query
-    case .twoStream:
-      if query < length { return key <= query }
-      return key < length ? key < query - length : key == query
+  public static let causal = AttentionPattern(segments: .each, streams: 1)
+  public static let cleanThenCausal = AttentionPattern(segments: .cleanTogether, streams: 1)
+  public static let causalThenWhole = AttentionPattern(segments: .maskedTogether, streams: 1)
+  public static let bidirectional = AttentionPattern(segments: .whole, streams: 1)
+  public static let twoStream = AttentionPattern(segments: .each, streams: 2)
+  public static let cleanThenTwoStream = AttentionPattern(segments: .cleanTogether, streams: 2)
+  public static func blockDiffusion(_ size: Int) -> AttentionPattern {
+    AttentionPattern(segments: .blocks(size), streams: 2)
+  }
+
+  /// Whether row `query` may look at row `key`. Row s < length is the first one of slot s, row length + s its second.
+  ///
+  /// - Parameters:
+  ///   - length: slots of the sequence.
+  ///   - cleanCount: how many of them, the first ones, are clean.
+  public func allows(query: Int, key: Int, length: Int, cleanCount: Int) -> Bool {
+    func segment(of slot: Int) -> Range<Int> {
+      SegmentRun.runs(segments, length: length, cleanCount: cleanCount).lazy
+        .compactMap { $0.segment(of: slot) }.first!
     }
+    guard query >= length else { return key < segment(of: query).upperBound }
+    let own = segment(of: query - length)
+    return key < length ? key < own.lowerBound : own.contains(key - length)
+  }
+}
+
+/// Consecutive slots that are cut into segments of one size.
+struct SegmentRun: Equatable {
+  let slots: Range<Int>
+  /// Slots of a segment.
+  let size: Int
+
+  var isOneSegment: Bool { slots.count <= size }
+
+  /// The segment that holds a slot; nil if the slot is not of this run.
+  func segment(of slot: Int) -> Range<Int>? {
+    guard slots.contains(slot) else { return nil }
+    let start = slots.lowerBound + (slot - slots.lowerBound) / size * size
+    return start..<min(start + size, slots.upperBound)
+  }
+
+  /// The runs of a sequence, in order; none of them is empty.
+  static func runs(_ segments: AttentionPattern.Segments, length: Int, cleanCount: Int) -> [SegmentRun] {
+    let (clean, masked) = (0..<cleanCount, cleanCount..<length)
+    let runs =
+      switch segments {
+      case .each: [SegmentRun(slots: 0..<length, size: 1)]
+      case .whole: [SegmentRun(slots: 0..<length, size: length)]
+      case .cleanTogether: [SegmentRun(slots: clean, size: cleanCount), SegmentRun(slots: masked, size: 1)]
+      case .maskedTogether: [SegmentRun(slots: clean, size: 1), SegmentRun(slots: masked, size: masked.count)]
+      case .blocks(let size): [SegmentRun(slots: 0..<length, size: size)]
+      }
+    return runs.filter { !$0.slots.isEmpty }
   }
 }

@@ -45,6 +45,12 @@ public struct GenerationOrder: Sendable, Equatable {
     return GenerationOrder(positions: clean.shuffled(using: &generator) + hidden, cleanCount: clean.count)
   }
 
+  /// Clean positions left to right, then masked ones left to right.
+  public static func ascending(masked: [Bool]) -> GenerationOrder {
+    let (clean, hidden) = split(masked)
+    return GenerationOrder(positions: clean + hidden, cleanCount: clean.count)
+  }
+
   /// A whole generation: `diffused` positions, drawn at random, come first in random order, the rest left to right.
   public static func random(
     length: Int, diffused: Int, using generator: inout some RandomNumberGenerator

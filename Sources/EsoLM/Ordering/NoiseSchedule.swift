@@ -27,10 +27,17 @@ public struct NoiseSchedule: Sendable, Equatable {
   ///
   /// - Parameter uniforms: one number in [0, 1) per element of the *global* diffusion batch.
   public static func antitheticTimes(uniforms: [Double]) -> [Double] {
-    let count = Double(uniforms.count)
-    return uniforms.enumerated().map { index, uniform in
-      let u = ((uniform + Double(index)) / count).truncatingRemainder(dividingBy: 1)
-      return (1 - epsilon) * u + epsilon
-    }
+    uniforms.enumerated().map { antitheticTime(uniform: $1, index: $0, count: uniforms.count) }
+  }
+
+  /// One of these times: of the element `index` of `count`.
+  static func antitheticTime(uniform: Double, index: Int, count: Int) -> Double {
+    let u = ((uniform + Double(index)) / Double(count)).truncatingRemainder(dividingBy: 1)
+    return (1 - epsilon) * u + epsilon
+  }
+
+  /// The chance (α_s − α_t)/(1 − α_t) with which a token that is masked at time t is written until time s < t.
+  public func unmaskingChance(from t: Double, to s: Double) -> Double {
+    (alpha(at: s) - alpha(at: t)) / (1 - alpha(at: t))
   }
 }

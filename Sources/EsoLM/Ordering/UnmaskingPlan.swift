@@ -5,8 +5,10 @@ import Randomness
 /// All slots of a step are written at once, independently of each other given what came before; the sequential phase
 /// then writes one token a call. The number of network calls (NFE) is therefore the number of steps.
 ///
-/// Invariant: every step writes at least one slot, and all of them together every slot once.
+/// Invariant: every step writes at least one slot, and all of them together every slot once that is not given.
 public struct UnmaskingPlan: Sendable, Equatable {
+  /// How many slots, the first ones, at the first positions, are there before the first step.
+  public let givenCount: Int
   /// How many slots each step of the diffusion phase writes.
   public let diffusionSteps: [Int]
   /// How many tokens the sequential phase writes.
@@ -15,15 +17,19 @@ public struct UnmaskingPlan: Sendable, Equatable {
   public let steps: [Int]
   private let arrangement: Arrangement
 
+  /// Which positions the slots of the diffusion phase hold.
   private enum Arrangement: Sendable, Equatable {
     case random
+    case leftToRight
     case strided(shuffled: Bool)
+    /// Block after block, at random inside.
+    case blocks(size: Int)
   }
 
   /// The most time steps, few enough to be exact as floating-point numbers.
   public static let maximumSteps = 1 << 52
 
-  public var length: Int { diffusedCount + sequentialCount }
+  public var length: Int { givenCount + diffusedCount + sequentialCount }
   public var diffusedCount: Int { diffusionSteps.reduce(0, +) }
   /// How many times the network runs.
   public var networkCalls: Int { steps.count }
@@ -43,22 +49,24 @@ public struct UnmaskingPlan: Sendable, Equatable {
     length: Int, steps: Int, alpha0: Double, using generator: inout CounterGenerator
   ) -> UnmaskingPlan {
     precondition(length > 0 && (1...maximumSteps).contains(steps), "a plan needs tokens and steps")
-    let schedule = NoiseSchedule(alpha0: alpha0)
+    let sizes = stretches(count: length, steps: steps, schedule: NoiseSchedule(alpha0: alpha0), using: &generator)
+    return UnmaskingPlan(diffusionSteps: sizes, sequentialCount: length - sizes.reduce(0, +), arrangement: .random)
+  }
+
+  /// How many of `count` masked tokens each stretch of time writes, empty stretches left out.
+  private static func stretches(
+    count: Int, steps: Int, schedule: NoiseSchedule, using generator: inout CounterGenerator
+  ) -> [Int] {
     let (alphaEnd, alphaStart) = (schedule.alpha(at: 0), schedule.alpha(at: 1))
     var sizes: [Int: Int] = [:]
-    var left = 0
-    for _ in 0..<length {
+    for _ in 0..<count {
       // The token is written when α reaches this value: 1 − (1 − α_1) u has the survival function above.
       let crossing = 1 - (1 - alphaStart) * generator.uniform()
-      if crossing > alphaEnd {
-        left += 1
-      } else {
-        let elapsed = (crossing - alphaStart) / (alphaEnd - alphaStart)
-        sizes[min(steps - 1, max(0, Int(elapsed * Double(steps)))), default: 0] += 1
-      }
+      guard crossing <= alphaEnd else { continue }
+      let elapsed = (crossing - alphaStart) / (alphaEnd - alphaStart)
+      sizes[min(steps - 1, max(0, Int(elapsed * Double(steps)))), default: 0] += 1
     }
-    return UnmaskingPlan(
-      diffusionSteps: sizes.sorted { $0.key < $1.key }.map(\.value), sequentialCount: left, arrangement: .random)
+    return sizes.sorted { $0.key < $1.key }.map(\.value)
   }
 
   /// The plan that a seed gives; all sequences sampled with that seed follow it.
@@ -80,13 +88,52 @@ public struct UnmaskingPlan: Sendable, Equatable {
       arrangement: .strided(shuffled: shuffled))
   }
 
+  /// One slot a call from left to right: autoregressive.
+  ///
+  /// - Parameter givenCount: how many of the first positions are given.
+  public static func autoregressive(length: Int, givenCount: Int = 0) -> UnmaskingPlan {
+    UnmaskingPlan(
+      diffusionSteps: [], sequentialCount: length - givenCount, givenCount: givenCount, arrangement: .leftToRight)
+  }
+
+  /// `steps` steps of equally many positions, from left to right.
+  ///
+  /// - Parameter steps: from 1 to `length`.
+  public static func leftToRight(length: Int, steps: Int) -> UnmaskingPlan {
+    precondition((1...length).contains(steps), "\(length) tokens are written in 1 to \(length) steps")
+    return UnmaskingPlan(
+      diffusionSteps: (0..<steps).map { length * ($0 + 1) / steps - length * $0 / steps }, sequentialCount: 0,
+      arrangement: .leftToRight)
+  }
+
+  /// Block after block, as BD3-LM writes, each by ancestral sampling of its own.
+  ///
+  /// - Parameters:
+  ///   - blockSize: divides `length`.
+  ///   - steps: stretches of time for each block; nil writes one token a step, at the times at which a masked token
+  ///     would be hit first (first-hitting sampling): the limit of infinitely many steps, but without the empty ones.
+  ///   - givenCount: how many of the first positions are given, fewer than a block.
+  public static func blocks(
+    length: Int, blockSize: Int, steps: Int?, givenCount: Int = 0, using generator: inout CounterGenerator
+  ) -> UnmaskingPlan {
+    precondition(length % blockSize == 0 && givenCount < length, "blocks of \(blockSize) do not divide \(length)")
+    let sizes = stride(from: 0, to: length, by: blockSize).flatMap { start in
+      let count = blockSize - min(max(0, givenCount - start), blockSize)
+      guard let steps else { return Array(repeating: 1, count: count) }
+      return stretches(count: count, steps: steps, schedule: NoiseSchedule(alpha0: 1), using: &generator)
+    }
+    return UnmaskingPlan(
+      diffusionSteps: sizes, sequentialCount: 0, givenCount: givenCount, arrangement: .blocks(size: blockSize))
+  }
+
   /// A plan with given steps, each of at least one slot; which slots are whose is drawn at random.
   public init(diffusionSteps: [Int], sequentialCount: Int = 0) {
     precondition(diffusionSteps.allSatisfy { $0 > 0 } && sequentialCount >= 0, "a step must write a slot")
     self.init(diffusionSteps: diffusionSteps, sequentialCount: sequentialCount, arrangement: .random)
   }
 
-  private init(diffusionSteps: [Int], sequentialCount: Int, arrangement: Arrangement) {
+  private init(diffusionSteps: [Int], sequentialCount: Int, givenCount: Int = 0, arrangement: Arrangement) {
+    self.givenCount = givenCount
     self.diffusionSteps = diffusionSteps
     self.sequentialCount = sequentialCount
     self.arrangement = arrangement
@@ -95,20 +142,35 @@ public struct UnmaskingPlan: Sendable, Equatable {
 
   /// Draws the order in which one sequence follows the plan.
   public func order(using generator: inout CounterGenerator) -> GenerationOrder {
-    guard case .strided(let shuffled) = arrangement else {
-      return .random(length: length, diffused: diffusedCount, using: &generator)
-    }
-    let stride = diffusionSteps.count
-    var blocks = diffusionSteps.indices.map { Array(Swift.stride(from: $0, to: length, by: stride)) }
-    if shuffled {
-      blocks = blocks.map { $0.shuffled(using: &generator) }
-      // Steps of different size keep their places, so that all sequences share the plan's sizes.
-      for size in Set(diffusionSteps) {
-        let places = blocks.indices.filter { blocks[$0].count == size }
-        let shuffledBlocks = places.map { blocks[$0] }.shuffled(using: &generator)
-        for (place, block) in zip(places, shuffledBlocks) { blocks[place] = block }
+    GenerationOrder(positions: Array(0..<givenCount) + positions(using: &generator), cleanCount: 0)
+  }
+
+  private func positions(using generator: inout CounterGenerator) -> [Int] {
+    switch arrangement {
+    case .random:
+      return GenerationOrder.random(length: length, diffused: diffusedCount, using: &generator).positions
+    case .leftToRight:
+      return Array(givenCount..<length)
+    case .blocks(let size):
+      return stride(from: 0, to: length, by: size).flatMap { start in
+        (max(start, givenCount)..<max(start + size, givenCount)).shuffled(using: &generator)
       }
+    case .strided(let shuffled):
+      let stride = diffusionSteps.count
+      let blocks = diffusionSteps.indices.map { Array(Swift.stride(from: $0, to: length, by: stride)) }
+      return (shuffled ? Self.shuffled(blocks, using: &generator) : blocks).flatMap { $0 }
     }
-    return GenerationOrder(positions: blocks.flatMap { $0 }, cleanCount: 0)
+  }
+
+  /// Blocks in random order, and the positions inside each. Blocks of different size keep their places, so that all
+  /// sequences share the plan's sizes.
+  private static func shuffled(_ blocks: [[Int]], using generator: inout CounterGenerator) -> [[Int]] {
+    var blocks = blocks.map { $0.shuffled(using: &generator) }
+    for size in Set(blocks.map(\.count)).sorted() {
+      let places = blocks.indices.filter { blocks[$0].count == size }
+      let shuffledBlocks = places.map { blocks[$0] }.shuffled(using: &generator)
+      for (place, block) in zip(places, shuffledBlocks) { blocks[place] = block }
+    }
+    return blocks
   }
 }

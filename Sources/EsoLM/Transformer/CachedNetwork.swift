@@ -1,22 +1,49 @@
 import Torch
 
-/// What one network call of a generation feeds, the same number of rows for each sequence of the batch: first the
-/// tokens written by the call before, now clean, then the masks of the slots that this call writes.
+/// What one network call of a generation feeds, the same number of rows for each sequence of the batch: slots behind
+/// those in the cache, clean ones first, then masks.
 public struct DecodingFeed: Sendable {
   /// For each sequence the token of each row.
   public let tokens: [[Int32]]
   /// For each sequence the position of each row.
   public let positions: [[Int]]
-  /// How many of the rows are clean.
-  public let cleanCount: Int
+  /// The rows that logits are asked for.
+  public let outputs: Range<Int>
+  /// How many of the first rows stay in the cache.
+  public let keptCount: Int
+  /// How the rows see each other; every row also sees the cache.
+  let runs: [SegmentRun]
 
-  public init(tokens: [[Int32]], positions: [[Int]], cleanCount: Int) {
+  init(tokens: [[Int32]], positions: [[Int]], runs: [SegmentRun], outputs: Range<Int>, keptCount: Int) {
     self.tokens = tokens
     self.positions = positions
-    self.cleanCount = cleanCount
+    self.runs = runs
+    self.outputs = outputs
+    self.keptCount = keptCount
+  }
+
+  /// Rows that see each other by an attention pattern's segments.
+  ///
+  /// - Parameter cleanCount: how many of the rows the pattern regards as clean.
+  public init(
+    tokens: [[Int32]], positions: [[Int]], segments: AttentionPattern.Segments, cleanCount: Int, outputs: Range<Int>,
+    keptCount: Int
+  ) {
+    let rows = positions.first?.count ?? 0
+    self.init(
+      tokens: tokens, positions: positions,
+      runs: SegmentRun.runs(segments, length: rows, cleanCount: cleanCount), outputs: outputs, keptCount: keptCount)
   }
 
   var rowCount: Int { positions[0].count }
+}
+
+extension SegmentRun {
+  /// The part of the run in a range of slots that cuts no segment it keeps keys of, counted from the range's start.
+  func within(_ range: Range<Int>) -> SegmentRun? {
+    let common = slots.clamped(to: range)
+    return common.isEmpty ? nil : SegmentRun(slots: common.shifted(by: -range.lowerBound), size: size)
+  }
 }
 
 /// What decoding asks of a network: one function.
@@ -24,10 +51,12 @@ public protocol DecodingNetwork {
   var configuration: TransformerConfiguration { get }
 
   /// An empty cache for a batch of sequences.
+  ///
+  /// - Parameter capacity: the most slots that are stored, masks of a call included; 0 if nothing ever is.
   func makeCache(batch: Int, capacity: Int) -> KVCache
 
-  /// Logits of the mask rows of a feed, [batch · masks, vocabulary], one sequence after another. A row sees the cache
-  /// and the rows fed before it. Afterwards the cache holds the feed's clean rows too.
+  /// Logits of a feed's outputs, [batch · outputs, vocabulary], one sequence after another. Afterwards the cache holds
+  /// the feed's kept rows too.
   func logits(_ feed: DecodingFeed, cache: KVCache) -> Tensor
 }
 
@@ -54,41 +83,78 @@ public final class CachedNetwork: DecodingNetwork {
   }
 
   private func compute(_ feed: DecodingFeed, cache: KVCache) -> Tensor {
-    let (batch, fed, clean) = (cache.batch, feed.rowCount, feed.cleanCount)
-    let masks = fed - clean
+    let (batch, fed, outputs) = (cache.batch, feed.rowCount, feed.outputs)
     precondition(
-      feed.positions.count == batch && masks > 0 && cache.count + fed <= cache.capacity, "the feed does not fit")
+      feed.positions.count == batch && !outputs.isEmpty && outputs.upperBound <= fed && feed.keptCount <= fed,
+      "the feed does not fit")
     let device = network.device
     let angles = network.rotary.angles(at: feed.positions.joined().map(Int64.init))
-    let maskRows = Tensor(
-      (0..<batch).flatMap { sequence in (clean..<fed).map { Int64(sequence * fed + $0) } }
+    let outputRows = Tensor(
+      (0..<batch).flatMap { sequence in outputs.map { Int64(sequence * fed + $0) } }
     ).to(device)
 
     var stream = network.embedding.embedding(Tensor(feed.tokens.joined().map(Int64.init)).to(device))
-    // With nothing stored the first blocks' attention is plainly causal, which needs no mask.
-    let isEmpty = cache.count == 0
-    let allowed = isEmpty ? nil : Self.mask(rows: 0..<fed, stored: cache.count).to(device)
-    // A single mask is the last row and sees everything.
-    let allowedForMasks = masks == 1 ? nil : Self.mask(rows: clean..<fed, stored: cache.count).to(device)
+    let stored = cache.count
+    let views = feed.runs.flatMap { CachedView.views(of: $0, rows: 0..<fed, stored: stored, device: device) }
+    let lastViews = feed.runs.flatMap { CachedView.views(of: $0, rows: outputs, stored: stored, device: device) }
+    let keeps = feed.keptCount > 0
     for (number, block) in network.blocks.enumerated() {
       let isLast = number == network.blocks.count - 1
-      let rows = isLast ? masks : fed
-      stream = block(stream, rotary: angles, kept: isLast ? maskRows : nil) { query, key, value in
-        let (keys, values) = cache.extended(block: number, key: key, value: value, fed: fed)
-        return query.reshaped([batch, rows, query.size(1), query.size(2)]).transposed(1, 2)
-          .attention(
-            key: keys, value: values, mask: isLast ? allowedForMasks : allowed, causal: isEmpty && !isLast
-          )
+      stream = block(stream, rotary: angles, kept: isLast ? outputRows : nil) { query, key, value in
+        let (keys, values) = cache.extended(block: number, key: key, value: value, fed: fed, keeps: keeps)
+        let rows = query.reshaped([batch, isLast ? outputs.count : fed, query.size(1), query.size(2)])
+          .transposed(1, 2)
+        return CachedView.attention(isLast ? lastViews : views, query: rows, key: keys, value: values)
           .transposed(1, 2)
       }
     }
-    cache.count += clean
+    cache.count += feed.keptCount
     return network.logits(network.finalNorm(stream))
   }
+}
 
-  /// Row i of a feed sees what is stored and the feed's rows 0 ... i: bool [rows, stored + fed].
-  private static func mask(rows: Range<Int>, stored: Int) -> Tensor {
-    let slots = stored + rows.upperBound
-    return Tensor(rows.flatMap { row in (0..<slots).map { $0 <= stored + row } }, shape: [rows.count, slots])
+/// Rows of a feed that look at the first `keys` slots of what is stored and fed, or at part of them.
+private struct CachedView {
+  /// How many rows.
+  let rows: Int
+  /// How many keys.
+  let keys: Int
+  let mask: Tensor?
+  let isCausal: Bool
+
+  /// What the chosen rows of a run look at.
+  static func views(of run: SegmentRun, rows: Range<Int>, stored: Int, device: Device) -> [CachedView] {
+    let chosen = run.slots.clamped(to: rows)
+    guard !chosen.isEmpty else { return [] }
+    let segments = (run.segment(of: chosen.lowerBound)!, run.segment(of: chosen.upperBound - 1)!)
+    // A few segments are looked at one by one; one or two rows of their own are one segment each.
+    if run.size > 1 || chosen.count == 1 {
+      return stride(from: segments.0.lowerBound, to: segments.1.upperBound, by: run.size).map { start in
+        let segment = start..<min(start + run.size, run.slots.upperBound)
+        return CachedView(
+          rows: segment.clamped(to: chosen).count, keys: stored + segment.upperBound, mask: nil, isCausal: false)
+      }
+    }
+    // With nothing before them, rows in a line are plainly causal, which needs no mask.
+    if stored + chosen.lowerBound == 0 {
+      return [CachedView(rows: chosen.count, keys: chosen.count, mask: nil, isCausal: true)]
+    }
+    let slots = stored + chosen.upperBound
+    let mask = Tensor(
+      chosen.flatMap { row in (0..<slots).map { $0 <= stored + row } }, shape: [chosen.count, slots]
+    ).to(device)
+    return [CachedView(rows: chosen.count, keys: slots, mask: mask, isCausal: false)]
+  }
+
+  /// The attention of all views, whose rows follow each other: query [batch, heads, rows, size].
+  static func attention(_ views: [CachedView], query: Tensor, key: Tensor, value: Tensor) -> Tensor {
+    var start = 0
+    let parts = views.map { view in
+      defer { start += view.rows }
+      func first(_ x: Tensor) -> Tensor { view.keys == x.size(2) ? x : x.narrowed(dim: 2, to: 0..<view.keys) }
+      let rows = views.count == 1 ? query : query.narrowed(dim: 2, to: start..<start + view.rows)
+      return rows.attention(key: first(key), value: first(value), mask: view.mask, causal: view.isCausal)
+    }
+    return .concatenated(parts, dim: 2)
   }
 }

@@ -34,12 +34,15 @@ public final class KVCache {
   }
 
   /// Puts the keys and values of `fed` rows a sequence, [batch·fed, heads, size], behind the stored ones and returns
-  /// all, [batch, heads, count + fed, size]. They stay only if `count` is moved past them.
-  func extended(block: Int, key: Tensor, value: Tensor, fed: Int) -> (key: Tensor, value: Tensor) {
+  /// all, [batch, heads, count + fed, size]. They stay only if `count` is moved past them; a call that keeps none where
+  /// none is stored leaves them where they are.
+  func extended(block: Int, key: Tensor, value: Tensor, fed: Int, keeps: Bool) -> (key: Tensor, value: Tensor) {
     let new = count..<count + fed
     func place(_ rows: Tensor, in store: Tensor) -> Tensor {
-      store.narrowed(dim: 2, to: new)
-        .copy(from: rows.reshaped([batch, fed, rows.size(1), rows.size(2)]).transposed(1, 2))
+      let rows = rows.reshaped([batch, fed, rows.size(1), rows.size(2)]).transposed(1, 2)
+      guard keeps || count > 0 else { return rows }
+      precondition(new.upperBound <= capacity, "the cache is full")
+      store.narrowed(dim: 2, to: new).copy(from: rows)
       return store.narrowed(dim: 2, to: 0..<new.upperBound)
     }
     return (place(key, in: keys[block]), place(value, in: values[block]))

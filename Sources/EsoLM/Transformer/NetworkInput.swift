@@ -1,69 +1,182 @@
+import Torch
+
+/// One sequence as the network reads it, slot by slot.
+public struct NetworkSequence: Sendable, Equatable {
+  /// The clean token of each slot.
+  public let tokens: [Int32]
+  /// The position of each slot in the text, which rotary embedding turns by.
+  public let positions: [Int]
+  /// How many leading slots an attention pattern regards as clean.
+  public let cleanCount: Int
+  /// The slots whose token is hidden behind a mask, ascending.
+  public let masked: [Int]
+  /// The slots from which something is predicted, ascending.
+  public let outputs: [Int]
+
+  public init(tokens: [Int32], positions: [Int], cleanCount: Int, masked: [Int], outputs: [Int]) {
+    precondition(tokens.count == positions.count && (0...tokens.count).contains(cleanCount), "lengths differ")
+    self.tokens = tokens
+    self.positions = positions
+    self.cleanCount = cleanCount
+    self.masked = masked
+    self.outputs = outputs
+  }
+
+  /// A sequence sorted by an order, whose masked slots are predicted.
+  ///
+  /// - Parameters:
+  ///   - tokens: clean, in text order.
+  ///   - outputsForAll: whether clean slots have an output too.
+  public init(tokens: [Int32], order: GenerationOrder, outputsForAll: Bool = false) {
+    precondition(tokens.count == order.length, "\(tokens.count) tokens for an order of \(order.length)")
+    let masked = Array(order.cleanCount..<order.length)
+    self.init(
+      tokens: order.positions.map { tokens[$0] }, positions: order.positions, cleanCount: order.cleanCount,
+      masked: masked, outputs: outputsForAll ? Array(0..<order.length) : masked)
+  }
+
+  public var length: Int { tokens.count }
+}
+
 /// What the network reads in one pass: groups of sequences, each with its kind of attention, row after row.
 ///
 /// All rows of all groups go through the same matrix products; only attention looks at the groups. So a batch that
 /// trains two terms of an objective is one pass.
 public struct NetworkInput: Sendable {
-  /// Equally many slots in each of `batch` sequences, seen by one attention pattern.
-  public struct Group: Sendable {
-    public let batch: Int
-    public let length: Int
-    public let pattern: AttentionPattern
-    /// For each sequence, how many of its last slots have an output.
-    public let outputCounts: [Int]
+  /// Sequences of one length, seen by one attention pattern. The rows of a group are the first (clean, or only) rows of
+  /// all sequences, then with two streams their second rows.
+  struct Group: Sendable {
+    let length: Int
+    let pattern: AttentionPattern
+    let members: [Member]
+    /// Where the group's rows begin among all rows.
+    let start: Int
 
-    var outputs: Int { outputCounts.reduce(0, +) }
-    /// One row per slot, sequence after sequence; with two streams, then one row per output.
-    var rows: Int { batch * length + (pattern == .twoStream ? outputs : 0) }
+    struct Member: Sendable {
+      let cleanCount: Int
+      /// The slots that something is predicted from.
+      let outputs: [Int]
+      /// Of these slots up to the last the *top* rows are needed: the second ones where there are two streams, else, in
+      /// the last block alone, the first ones.
+      let topStart: Int
+      /// Where the first row and, for two streams, the second row of slot s stands, as an offset to s.
+      let firstRow: Int
+      let secondRow: Int?
 
-    /// Where the output rows lie among the group's rows.
-    var outputRows: [Int] {
-      if pattern == .twoStream { return Array(batch * length..<rows) }
-      return outputCounts.enumerated().flatMap { sequence, count in
-        ((sequence + 1) * length - count)..<((sequence + 1) * length)
-      }
+      var topRow: Int { secondRow ?? firstRow }
     }
   }
 
   public private(set) var tokens: [Int64] = []
   public private(set) var positions: [Int64] = []
-  public private(set) var groups: [Group] = []
+  private(set) var groups: [Group] = []
 
   public init() {}
 
-  var outputRows: [Int] {
-    var start = 0
-    return groups.flatMap { group in
-      defer { start += group.rows }
-      return group.outputRows.map { $0 + start }
+  /// Adds sequences of one length.
+  public mutating func append(_ sequences: [NetworkSequence], pattern: AttentionPattern, maskToken: Int) {
+    guard let length = sequences.first?.length, length > 0 else { return }
+    precondition(sequences.allSatisfy { $0.length == length }, "lengths differ")
+    let (start, mask) = (tokens.count, Int64(maskToken))
+    var members: [Group.Member] = []
+    var second: (tokens: [Int64], positions: [Int64]) = ([], [])
+    for (number, sequence) in sequences.enumerated() {
+      var noised = sequence.tokens.map(Int64.init)
+      for slot in sequence.masked { noised[slot] = mask }
+      let slotPositions = sequence.positions.map(Int64.init)
+      let isTwoStream = pattern.streams == 2
+      let layout = AttentionLayout(pattern, length: length, cleanCount: sequence.cleanCount)
+      let topStart = layout.start(from: sequence.outputs.first ?? length, wholeSegments: isTwoStream)
+      tokens += isTwoStream ? sequence.tokens.map(Int64.init) : noised
+      positions += slotPositions
+      var secondRow: Int?
+      if isTwoStream {
+        secondRow = start + sequences.count * length + second.tokens.count - topStart
+        second.tokens += noised[topStart...]
+        second.positions += slotPositions[topStart...]
+      }
+      members.append(
+        Group.Member(
+          cleanCount: sequence.cleanCount, outputs: sequence.outputs, topStart: topStart,
+          firstRow: start + number * length, secondRow: secondRow))
     }
+    tokens += second.tokens
+    positions += second.positions
+    groups.append(Group(length: length, pattern: pattern, members: members, start: start))
   }
 
-  /// Adds sequences of one length. What follows the clean slots of an order is masked and has an output.
-  ///
-  /// - Parameters:
-  ///   - sequences: clean tokens in text order, and the order to sort them by.
-  ///   - outputsForAll: whether clean slots have an output too, of their own token's row.
+  /// Adds sequences that are sorted by orders; see ``NetworkSequence``.
   public mutating func append(
     _ sequences: [(tokens: [Int32], order: GenerationOrder)], pattern: AttentionPattern, maskToken: Int,
     outputsForAll: Bool = false
   ) {
-    guard let length = sequences.first?.order.length else { return }
-    precondition(sequences.allSatisfy { $0.order.length == length && $0.tokens.count == length }, "lengths differ")
-    let mask = Int64(maskToken)
-    var masks: [Int64] = []
-    for (sequence, order) in sequences {
-      for (slot, position) in order.positions.enumerated() {
-        let isMasked = slot >= order.cleanCount
-        tokens.append(isMasked && pattern == .causal ? mask : Int64(sequence[position]))
-        positions.append(Int64(position))
-        if isMasked && pattern == .twoStream { masks.append(Int64(position)) }
+    append(
+      sequences.map { NetworkSequence(tokens: $0.tokens, order: $0.order, outputsForAll: outputsForAll) },
+      pattern: pattern, maskToken: maskToken)
+  }
+
+  // MARK: What the blocks do
+
+  /// The attention of all rows.
+  var attention: [AttentionPart] {
+    groups.flatMap { group in
+      group.parts { $0.firstStream(from: 0, rows: $1.firstRow, keys: $1.firstRow) }
+        + group.parts { layout, member in
+          member.secondRow.map {
+            layout.secondStream(from: member.topStart, rows: $0, keys: member.firstRow, own: $0)
+          } ?? []
+        }
+    }
+  }
+
+  /// The rows that the last block computes: all others only lend their keys and values there.
+  var topRows: [Int] {
+    groups.flatMap { group in
+      group.members.flatMap { Array(($0.topStart..<group.length).shifted(by: $0.topRow)) }
+    }
+  }
+
+  /// The attention of `topRows`, which stand one after another.
+  var topAttention: [AttentionPart] {
+    var next = 0
+    return groups.flatMap { group in
+      let starts = group.members.map { member in
+        defer { next += group.length - member.topStart }
+        return next - member.topStart
+      }
+      return group.parts(rows: starts) { layout, member, rows in
+        if let own = member.secondRow {
+          return layout.secondStream(from: member.topStart, rows: rows, keys: member.firstRow, own: own)
+        }
+        return layout.firstStream(from: member.topStart, rows: rows, keys: member.firstRow)
       }
     }
-    tokens += Array(repeating: mask, count: masks.count)
-    positions += masks
-    groups.append(
-      Group(
-        batch: sequences.count, length: length, pattern: pattern,
-        outputCounts: sequences.map { outputsForAll ? length : $0.order.maskedCount }))
+  }
+
+  /// Which of `topRows` have an output; nil if all do.
+  var outputsOfTopRows: [Int]? {
+    var next = 0
+    let chosen = groups.flatMap { group in
+      group.members.flatMap { member in
+        defer { next += group.length - member.topStart }
+        return member.outputs.map { next + $0 - member.topStart }
+      }
+    }
+    return chosen.count == next ? nil : chosen
+  }
+}
+
+extension NetworkInput.Group {
+  fileprivate func parts(
+    rows: [Int]? = nil, _ make: (AttentionLayout, Member, _ rows: Int) -> [AttentionPart]
+  ) -> [AttentionPart] {
+    members.enumerated().flatMap { number, member in
+      make(
+        AttentionLayout(pattern, length: length, cleanCount: member.cleanCount), member, rows?[number] ?? 0)
+    }
+  }
+
+  fileprivate func parts(_ make: (AttentionLayout, Member) -> [AttentionPart]) -> [AttentionPart] {
+    parts { layout, member, _ in make(layout, member) }
   }
 }

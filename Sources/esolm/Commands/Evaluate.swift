@@ -68,7 +68,7 @@ struct Evaluate: ParsableCommand {
       blocks = TokenBlocks(cutting: Array(blocks.tokens.prefix(maxSequences * length)), length: length)
     }
     let model = try run.model(weights.rawWeights ? .model : .average, device: device.device)
-    let alpha0 = alpha0 ?? run.configuration.method.alpha0
+    let alpha0 = alpha0 ?? run.configuration.method.alpha0 ?? 1
     let evaluation = PerplexityEvaluation(
       Likelihood(model.network(), alpha0: alpha0), blocks: blocks, batchSize: batch, seed: seed)
 

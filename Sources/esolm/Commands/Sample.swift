@@ -109,7 +109,7 @@ struct Sample: ParsableCommand {
       }
       return (1, steps, .block(length: length, steps: steps, shuffled: schedule == .blockShuffled))
     }
-    let alpha0 = alpha0 ?? run.configuration.method.alpha0
+    let alpha0 = alpha0 ?? run.configuration.method.alpha0 ?? 1
     return (alpha0, steps, .ancestral(length: length, steps: steps, alpha0: alpha0, seed: seed))
   }
 

@@ -1,0 +1,162 @@
+import EsoLM
+import Tokenizers
+
+/// Which method a run trains, with the options that belong to it. An option of another method must be nil.
+public struct MethodConfiguration: Codable, Sendable, Equatable {
+  public enum Algorithm: String, Codable, CaseIterable, Sendable {
+    case esolmB = "esolm-b"
+    case esolmA = "esolm-a"
+    case autoregressive = "ar"
+    case maskedDiffusion = "mdlm"
+    case blockDiffusion = "bd3lm"
+
+    var isEsoteric: Bool { self == .esolmA || self == .esolmB }
+  }
+
+  /// What stands before a text for an autoregressive model to start from.
+  public enum Prepend: String, Codable, CaseIterable, Sendable {
+    /// Nothing: the first token is given, not predicted.
+    case none
+    /// The token that ends documents, which stands between them, and so before each.
+    case bos
+    case mask
+  }
+
+  public var algorithm: Algorithm
+  /// Eso-LM: the share of tokens that diffusion writes.
+  public var alpha0: Double?
+  /// Eso-LM with α₀ = 1, MDLM: how training weighs masked tokens. nil is `elbo`.
+  public var weighting: HybridObjective.Weighting?
+  /// AR: what its texts start from. nil is `mask`.
+  public var prepend: Prepend?
+  /// BD3-LM: tokens of a block.
+  public var blockSize: Int?
+  /// BD3-LM: the times that training draws from. nil is all, 0 to 1.
+  public var noiseRange: NoiseRange?
+  /// BD3-LM: whether the first token of a sequence is always clean, given and not predicted. nil is no.
+  public var keepsFirstToken: Bool?
+  /// Tokens of a sequence.
+  public var length: Int
+
+  public init(
+    algorithm: Algorithm = .esolmB, alpha0: Double? = nil, weighting: HybridObjective.Weighting? = nil,
+    prepend: Prepend? = nil, blockSize: Int? = nil, noiseRange: NoiseRange? = nil, keepsFirstToken: Bool? = nil,
+    length: Int
+  ) {
+    self.algorithm = algorithm
+    self.alpha0 = alpha0
+    self.weighting = weighting
+    self.prepend = prepend
+    self.blockSize = blockSize
+    self.noiseRange = noiseRange
+    self.keepsFirstToken = keepsFirstToken
+    self.length = length
+  }
+
+  /// The method itself.
+  ///
+  /// - Parameters:
+  ///   - maskToken: the network's.
+  ///   - endOfText: the tokenizer's token between documents.
+  public func method(maskToken: Int, endOfText: Int32) -> any GenerationMethod {
+    switch algorithm {
+    case .esolmA, .esolmB:
+      return EsotericMethod(algorithm == .esolmA ? .a : .b, alpha0: alpha0 ?? 1, weighting: weighting ?? .elbo)
+    case .autoregressive:
+      let token = prepend ?? .mask == .mask ? Int32(maskToken) : endOfText
+      return AutoregressiveMethod(start: .init(token: token, isText: prepend == Prepend.none))
+    case .maskedDiffusion:
+      return MaskedDiffusionMethod(weighting: weighting ?? .elbo)
+    case .blockDiffusion:
+      return BlockDiffusionMethod(
+        blockSize: blockSize ?? length, noiseRange: noiseRange?.initial ?? 0...1,
+        firstToken: keepsFirstToken == true ? endOfText : nil)
+    }
+  }
+
+  /// Throws a ``ConfigurationError`` naming the first field that does not fit or belongs to another method.
+  public func validate() throws {
+    try ConfigurationError.require((2...(1 << 20)).contains(length), "length", length, expected: "2 to \(1 << 20)")
+    try requireOwner("alpha0", alpha0, algorithm.isEsoteric, of: "Eso-LM")
+    try requireOwner(
+      "weighting", weighting?.rawValue, algorithm.isEsoteric || algorithm == .maskedDiffusion, of: "Eso-LM and MDLM")
+    try requireOwner("prepend", prepend?.rawValue, algorithm == .autoregressive, of: "AR")
+    try requireOwner("blockSize", blockSize, algorithm == .blockDiffusion, of: "BD3-LM")
+    try requireOwner("noiseRange", noiseRange?.description, algorithm == .blockDiffusion, of: "BD3-LM")
+    try requireOwner("keepsFirstToken", keepsFirstToken, algorithm == .blockDiffusion, of: "BD3-LM")
+    if algorithm.isEsoteric {
+      try ConfigurationError.require(
+        alpha0.map { (0...1).contains($0) } ?? false, "alpha0", alpha0.map { "\($0)" } ?? "missing",
+        expected: "a number from 0 (autoregressive) to 1 (diffusion)")
+      try ConfigurationError.require(
+        weighting ?? .elbo == .elbo || alpha0 == 1, "weighting", weighting?.rawValue ?? "",
+        expected: "elbo where alpha0 is below 1")
+    }
+    if algorithm == .blockDiffusion {
+      try ConfigurationError.require(
+        blockSize.map { $0 >= 1 && length % $0 == 0 } ?? false, "blockSize", blockSize.map { "\($0)" } ?? "missing",
+        expected: "a number that divides the length \(length)")
+      try noiseRange?.validate()
+    }
+  }
+
+  private func requireOwner(
+    _ field: String, _ value: (some CustomStringConvertible)?, _ belongs: Bool, of owner: String
+  ) throws {
+    guard let value, !belongs else { return }
+    throw ConfigurationError(
+      field: field, found: value.description, expected: "none with \(algorithm.rawValue): it belongs to \(owner)")
+  }
+}
+
+/// The times that a BD3-LM trains on.
+public enum NoiseRange: Codable, Sendable, Equatable, CustomStringConvertible {
+  case fixed(low: Double, high: Double)
+  /// At each validation the range of half the times is chosen in which the loss varies least.
+  case search
+
+  var initial: ClosedRange<Double> {
+    switch self {
+    case .fixed(let low, let high): low...high
+    case .search: 0...1
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .fixed(let low, let high): "\(low),\(high)"
+    case .search: "search"
+    }
+  }
+
+  /// From text as `description` gives it.
+  public init?(_ text: String) {
+    guard text != "search" else {
+      self = .search
+      return
+    }
+    let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+    guard numbers.count == 2, let low = numbers[0], let high = numbers[1] else { return nil }
+    self = .fixed(low: low, high: high)
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    guard let range = Self(try container.decode(String.self)) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "expected 'low,high' or 'search'")
+    }
+    self = range
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+
+  func validate() throws {
+    guard case .fixed(let low, let high) = self else { return }
+    try ConfigurationError.require(
+      low >= 0 && low < high && high <= 1, "noiseRange", description,
+      expected: "two times with 0 <= low < high <= 1, or 'search'")
+  }
+}

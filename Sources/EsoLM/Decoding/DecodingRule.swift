@@ -1,0 +1,69 @@
+/// How a method reads what is written so far: the data in which the samplers of the family differ.
+///
+/// All of them write slot after slot of a plan; a call of the network is fed the rows that are not in the cache yet, the
+/// masks of the slots that it writes, and whatever else those slots see:
+///
+/// | method | segments | fed | stays in the cache |
+/// |---|---|---|---|
+/// | AR | each slot, predicts next | the last token | everything written |
+/// | Eso-LM (B) | each slot | tokens of the call before, masks of this one | everything written |
+/// | Eso-LM (A) | clean ones together | all clean tokens, masks of this call | nothing, until diffusion ends |
+/// | MDLM | one | the whole sequence | nothing |
+/// | BD3-LM | blocks | the block that is being written | the blocks before it |
+public struct DecodingRule: Sendable, Equatable {
+  /// A first token that is there before anything is written.
+  public struct Start: Sendable, Equatable {
+    public let token: Int32
+    /// Whether it belongs to the text, or only stands before it.
+    public let isText: Bool
+
+    public init(token: Int32, isText: Bool) {
+      self.token = token
+      self.isText = isText
+    }
+  }
+
+  public let segments: AttentionPattern.Segments
+  /// Whether a slot is predicted from the token before it instead of from a mask of its own.
+  public let predictsNext: Bool
+  public let start: Start?
+
+  public init(segments: AttentionPattern.Segments, predictsNext: Bool = false, start: Start? = nil) {
+    precondition(!predictsNext || (start != nil && segments == .each), "the first token needs one before it")
+    self.segments = segments
+    self.predictsNext = predictsNext
+    self.start = start
+  }
+
+  /// Masks in causal order: Eso-LM (B).
+  public static let causal = DecodingRule(segments: .each)
+
+  /// What one call of the network looks at.
+  struct Call: Equatable {
+    /// The slots that have a row, up to this one.
+    let end: Int
+    /// The slots that the logits belong to; for a method that predicts next, those before the written ones.
+    let outputs: Range<Int>
+    /// How many slots' keys and values never change any more, those of this call included.
+    let finished: Int
+    /// How the slots 0 ..< end see each other.
+    let runs: [SegmentRun]
+  }
+
+  /// - Parameters:
+  ///   - slots: what the call writes; everything before is written.
+  ///   - diffused: where the plan's diffusion phase ends.
+  func call(writing slots: Range<Int>, diffused: Int, length: Int) -> Call {
+    let written = slots.lowerBound
+    let runs = SegmentRun.runs(segments, length: length, cleanCount: min(written, diffused))
+    func segment(of slot: Int) -> Range<Int> { runs.lazy.compactMap { $0.segment(of: slot) }.first! }
+    if predictsNext {
+      return Call(end: written, outputs: slots.shifted(by: -1), finished: written, runs: runs)
+    }
+    // Slots that are clean together still change while their segment grows.
+    let grows = segments == .cleanTogether && written < diffused
+    return Call(
+      end: segment(of: slots.upperBound - 1).upperBound, outputs: slots,
+      finished: grows ? 0 : segment(of: written).lowerBound, runs: runs)
+  }
+}

@@ -1,0 +1,66 @@
+import Randomness
+
+/// A plain autoregressive transformer: every token is predicted from those to its left, read at the token before.
+///
+/// Without anything before the text its first token is given, not predicted.
+public struct AutoregressiveMethod: GenerationMethod, Equatable {
+  /// The token that a text starts from.
+  public let start: DecodingRule.Start
+
+  /// - Parameter start: a token before the text, or the one that every text begins with.
+  public init(start: DecodingRule.Start) { self.start = start }
+
+  /// The input is the sequence without its last token, the targets are the sequence without its first one, where a
+  /// start token that is no text stands before it.
+  private func member(_ tokens: [Int32], weight: Double) -> ScoredBatch.Member {
+    let row = start.isText ? tokens : [start.token] + tokens
+    let inputs = Array(0..<row.count - 1)
+    let sequence = NetworkSequence(
+      tokens: row.dropLast(), positions: inputs, cleanCount: inputs.count, masked: [], outputs: inputs)
+    return .init(
+      sequence, targets: Array(row.dropFirst()), weights: Array(repeating: weight, count: inputs.count))
+  }
+
+  private func batch(_ sequences: [[Int32]], weight: Double, maskToken: Int) -> ScoredBatch {
+    var batch = ScoredBatch()
+    batch.append(sequences.map { member($0, weight: weight) }, pattern: .causal, maskToken: maskToken)
+    return batch
+  }
+
+  public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    let predicted = sequences.reduce(0) { $0 + predictedCount(ofLength: $1.count) }
+    return batch(sequences, weight: 1 / Double(predicted), maskToken: maskToken)
+  }
+
+  /// No bound but the negative log-likelihood itself.
+  public func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+    batch(sequences, weight: 1, maskToken: maskToken)
+  }
+
+  /// The same under every order.
+  public func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch? {
+    batch(sequences.map(\.tokens), weight: 1, maskToken: maskToken)
+  }
+
+  public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
+    .leftToRight(length: length)
+  }
+
+  public func predictedCount(ofLength length: Int) -> Int { start.isText ? length - 1 : length }
+
+  public var decoding: DecodingRule { DecodingRule(segments: .each, predictsNext: true, start: start) }
+
+  public func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan {
+    try request.forbidAlpha0("AR")
+    _ = try request.schedule(of: "AR", known: [.leftToRight])
+    let least = start.isText ? 2 : 1
+    try ConfigurationError.require(
+      request.length >= least, "length", request.length, expected: "at least \(least) for AR")
+    if let steps = request.steps {
+      let calls = predictedCount(ofLength: request.length)
+      try ConfigurationError.require(
+        steps == calls, "steps", steps, expected: "none for AR, which takes \(calls) for this length")
+    }
+    return .autoregressive(length: start.isText ? request.length : request.length + 1, givenCount: 1)
+  }
+}

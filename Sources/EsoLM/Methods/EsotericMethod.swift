@@ -1,0 +1,76 @@
+import Randomness
+
+/// Eso-LM (Sahoo, Yang et al. 2025): diffusion writes a share of the tokens in random order, the rest follows from left
+/// to right.
+public struct EsotericMethod: GenerationMethod, Equatable {
+  public enum Variant: String, Sendable, CaseIterable {
+    /// Clean tokens see each other both ways while diffusion lasts. No cache in the diffusion phase.
+    case a
+    /// Everything is causal along the order: an exact cache in both phases and an exact likelihood.
+    case b
+
+    public var passes: HybridObjective.Passes {
+      switch self {
+      case .a: .init(diffusion: .cleanThenCausal, sequential: .cleanThenTwoStream, shufflesClean: false)
+      case .b: .init(diffusion: .causal, sequential: .twoStream, shufflesClean: true)
+      }
+    }
+  }
+
+  public let variant: Variant
+  public let alpha0: Double
+  public let weighting: HybridObjective.Weighting
+
+  public init(_ variant: Variant = .b, alpha0: Double, weighting: HybridObjective.Weighting = .elbo) {
+    self.variant = variant
+    self.alpha0 = alpha0
+    self.weighting = weighting
+  }
+
+  public var objective: HybridObjective {
+    HybridObjective(alpha0: alpha0, weighting: weighting, passes: variant.passes)
+  }
+
+  public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    objective.scored(objective.corrupt(sequences, seed: seed, step: step), maskToken: maskToken)
+  }
+
+  public func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+    objective.bound(sequences, maskToken: maskToken, noise: noise)
+  }
+
+  /// The sequential pass with every token masked (section 6). (A) has none: what its diffusion phase sees of a clean
+  /// token changes with every later one.
+  public func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch? {
+    guard variant == .b else { return nil }
+    var batch = ScoredBatch()
+    batch.append(
+      sequences.map { tokens, order in
+        .init(tokens: tokens, order: GenerationOrder(positions: order.positions, cleanCount: 0), weight: 1)
+      }, pattern: .twoStream, maskToken: maskToken)
+    return batch
+  }
+
+  public var diffusionPass: AttentionPattern? { alpha0 > 0 ? variant.passes.diffusion : nil }
+
+  /// The number of diffused tokens is binomial in α₀, those come first in random order, the rest left to right.
+  public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
+    let diffused = (0..<length).reduce(0) { count, _ in count + (generator.uniform() < alpha0 ? 1 : 0) }
+    return .random(length: length, diffused: diffused, using: &generator)
+  }
+
+  public var decoding: DecodingRule {
+    DecodingRule(segments: variant == .a ? .cleanTogether : .each)
+  }
+
+  public func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan {
+    let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled])
+    if let plan = try request.fixedPlan(schedule) {
+      try ConfigurationError.require(
+        request.alpha0 ?? 1 == 1, "alpha0", request.alpha0 ?? 1, expected: "1 with schedule \(schedule.rawValue)")
+      return plan
+    }
+    return .ancestral(
+      length: request.length, steps: try request.ancestralSteps(), alpha0: request.alpha0 ?? alpha0, seed: seed)
+  }
+}

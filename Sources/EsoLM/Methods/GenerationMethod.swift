@@ -1,0 +1,148 @@
+import Randomness
+
+/// A method of the family: what it is trained on, how likely it finds a text, and how it writes one.
+///
+/// All methods train the same network by the same step and write by the same loop. What they differ in is data: orders,
+/// an attention pattern and loss weights (``ScoredBatch``), a plan and a rule for reading what is written
+/// (``UnmaskingPlan``, ``DecodingRule``).
+public protocol GenerationMethod: Sendable {
+  /// A training batch whose loss, `Σ weight · nll`, is the method's objective in nats per token.
+  ///
+  /// The draws of a sequence depend on the seed, the step and its place in the global batch alone.
+  func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch
+
+  /// A draw of the bound on the negative log-likelihood, in nats: passes over all the sequences in turn, of which a
+  /// sequence's losses are to be added up.
+  func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch
+
+  /// The pass that gives `log p` of each token exactly, all at once, and its sum for the whole sequence under the given
+  /// order; nil if the method has no such pass.
+  func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch?
+
+  /// The attention of a diffusion pass, clean tokens first and all masks after them; nil if the method has none.
+  var diffusionPass: AttentionPattern? { get }
+
+  /// An order as generation draws it.
+  func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder
+
+  /// How many tokens of a sequence are predicted, and so counted by perplexities.
+  func predictedCount(ofLength length: Int) -> Int
+
+  /// How the method's samples are written.
+  var decoding: DecodingRule { get }
+
+  /// The plan of a generation.
+  ///
+  /// - Throws: ``ConfigurationError``, which names what does not belong to the method or does not fit.
+  func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan
+}
+
+extension GenerationMethod {
+  public func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch? {
+    nil
+  }
+
+  public var diffusionPass: AttentionPattern? { nil }
+
+  public func predictedCount(ofLength length: Int) -> Int { length }
+}
+
+/// Which draws of a bound are made: those of some sequences of a set. Times are spread evenly over the whole set, and a
+/// sequence's draws do not depend on which others are measured with it.
+public struct EvaluationNoise: Sendable, Equatable {
+  public let seed: UInt64
+  /// Counted from 0.
+  public let draw: Int
+  /// The number of the first sequence in the set, and how many the set has.
+  public let first: Int
+  public let count: Int
+
+  public init(seed: UInt64, draw: Int = 0, first: Int = 0, count: Int) {
+    self.seed = seed
+    self.draw = draw
+    self.first = first
+    self.count = count
+  }
+
+  /// The generator of the sequence at a place of the batch.
+  func generator(_ place: Int) -> CounterGenerator {
+    CounterGenerator(seed: seed, stream: .validation, major: draw, minor: first + place)
+  }
+
+  /// Times for the sequences of a batch, one each or one per block.
+  ///
+  /// - Parameter uniforms: numbers in [0, 1), equally many for each sequence.
+  func times(_ uniforms: [[Double]]) -> [[Double]] {
+    let perSequence = uniforms.first?.count ?? 0
+    return uniforms.enumerated().map { place, uniforms in
+      uniforms.enumerated().map {
+        NoiseSchedule.antitheticTime(
+          uniform: $1, index: (first + place) * perSequence + $0, count: count * perSequence)
+      }
+    }
+  }
+}
+
+/// What a user asks of a plan. What a method does not know must be left nil.
+public struct PlanRequest: Sendable, Equatable {
+  public enum Schedule: String, CaseIterable, Sendable, Codable {
+    /// Over equal stretches of time, each writing its binomial share.
+    case ancestral
+    /// One token at a time, when the first masked token would be hit.
+    case firstHitting = "first-hitting"
+    case leftToRight = "left-to-right"
+    /// Steps of positions far apart.
+    case block
+    case blockShuffled = "block-shuffled"
+  }
+
+  /// Tokens of the text.
+  public var length: Int
+  /// Time steps, or steps of a fixed schedule.
+  public var steps: Int?
+  /// The share that diffusion writes.
+  public var alpha0: Double?
+  public var schedule: Schedule?
+
+  public init(length: Int, steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil) {
+    self.length = length
+    self.steps = steps
+    self.alpha0 = alpha0
+    self.schedule = schedule
+  }
+
+  /// Throws for a schedule that is not one of `known`; the first of them is the default.
+  func schedule(of method: String, known: [Schedule]) throws -> Schedule {
+    guard let schedule else { return known[0] }
+    try ConfigurationError.require(
+      known.contains(schedule), "schedule", schedule.rawValue,
+      expected: "\(known.map(\.rawValue).joined(separator: " or ")) for \(method)")
+    return schedule
+  }
+
+  /// A schedule whose steps are fixed beforehand; nil for the others.
+  func fixedPlan(_ schedule: Schedule) throws -> UnmaskingPlan? {
+    guard [.leftToRight, .block, .blockShuffled].contains(schedule) else { return nil }
+    let steps = steps ?? length
+    try ConfigurationError.require(
+      (1...length).contains(steps), "steps", steps,
+      expected: "1 to the length \(length) with schedule "
+        + schedule.rawValue)
+    return schedule == .leftToRight
+      ? .leftToRight(length: length, steps: steps)
+      : .block(length: length, steps: steps, shuffled: schedule == .blockShuffled)
+  }
+
+  /// T of ancestral sampling.
+  func ancestralSteps() throws -> Int {
+    let steps = steps ?? length
+    try ConfigurationError.require(
+      (1...UnmaskingPlan.maximumSteps).contains(steps), "steps", steps, expected: "1 to 2^52")
+    return steps
+  }
+
+  func forbidAlpha0(_ method: String) throws {
+    guard let alpha0 else { return }
+    throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
+  }
+}

@@ -1,0 +1,40 @@
+import Randomness
+
+/// MDLM (Sahoo et al. 2024): masked diffusion with bidirectional attention. Every token sees every other, so each call
+/// of the network computes the whole sequence and nothing can be cached.
+public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
+  public let weighting: HybridObjective.Weighting
+
+  public init(weighting: HybridObjective.Weighting = .elbo) { self.weighting = weighting }
+
+  /// The diffusion term alone.
+  public var objective: HybridObjective {
+    HybridObjective(
+      alpha0: 1, weighting: weighting,
+      passes: .init(diffusion: .bidirectional, sequential: .bidirectional, shufflesClean: false))
+  }
+
+  public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    objective.scored(objective.corrupt(sequences, seed: seed, step: step), maskToken: maskToken)
+  }
+
+  public func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+    objective.bound(sequences, maskToken: maskToken, noise: noise)
+  }
+
+  public var diffusionPass: AttentionPattern? { .bidirectional }
+
+  public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
+    .random(length: length, diffused: length, using: &generator)
+  }
+
+  public var decoding: DecodingRule { DecodingRule(segments: .whole) }
+
+  /// Stretches of time in which no token is written cost nothing: the network would see what it saw before.
+  public func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan {
+    try request.forbidAlpha0("MDLM")
+    let schedule = try request.schedule(of: "MDLM", known: [.ancestral, .leftToRight, .block, .blockShuffled])
+    return try request.fixedPlan(schedule)
+      ?? .ancestral(length: request.length, steps: try request.ancestralSteps(), alpha0: 1, seed: seed)
+  }
+}

@@ -1,0 +1,138 @@
+import EsoLM
+import Foundation
+import Randomness
+import TestSupport
+import Testing
+import Torch
+
+@Suite("Training batches of all methods")
+struct MethodTrainingTests {
+  private let batch = randomSequences(4, length: 12, tokens: 12)
+  private let network = Transformer.random().network()
+
+  static let methods: [any GenerationMethod] = [
+    EsotericMethod(.a, alpha0: 0.5), EsotericMethod(.b, alpha0: 0.5), MaskedDiffusionMethod(),
+    MaskedDiffusionMethod(weighting: .lowVariance), BlockDiffusionMethod(blockSize: 4),
+    BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8, firstToken: 1),
+    AutoregressiveMethod(start: .init(token: 12, isText: false)),
+    AutoregressiveMethod(start: .init(token: 3, isText: true)),
+  ]
+
+  private func loss(_ method: any GenerationMethod, _ batch: [[Int32]], seed: UInt64 = 1, step: Int = 0) -> Double {
+    withoutGradients {
+      method.trainingBatch(batch, maskToken: 12, seed: seed, step: step).loss(under: network).loss.item
+    }
+  }
+
+  // MARK: What all have in common
+
+  @Test(arguments: methods.indices) func theLossIsTheSameForTheSameDraws(index: Int) {
+    let method = Self.methods[index]
+    #expect(loss(method, batch) == loss(method, batch))
+    guard !(method is AutoregressiveMethod) else { return }
+    #expect(loss(method, batch) != loss(method, batch, seed: 2))
+    #expect(loss(method, batch) != loss(method, batch, step: 1))
+  }
+
+  @Test(arguments: methods.indices) func boundsDoNotDependOnTheBatch(index: Int) {
+    let likelihood = Likelihood(network, method: Self.methods[index])
+    let together = likelihood.negativeELBO(batch, noise: EvaluationNoise(seed: 1, count: 4))
+    let alone = batch.indices.flatMap {
+      likelihood.negativeELBO([batch[$0]], noise: EvaluationNoise(seed: 1, first: $0, count: 4))
+    }
+    #expect(distance(together, alone) < 1e-4)
+    #expect(together.allSatisfy { $0 > 0 || $0 == 0 })
+  }
+
+  /// A fresh network finds all tokens equally likely, so every bound has the expectation (tokens) · log V.
+  @Test(arguments: methods.indices) func boundsOfAFreshNetworkAreThoseOfUniformTokens(index: Int) throws {
+    let method = Self.methods[index]
+    let fresh = try Transformer(.small(), seed: 1).network()
+    let count = 400
+    let bounds = Likelihood(fresh, method: method).negativeELBO(
+      Array(repeating: batch[0], count: count), noise: EvaluationNoise(seed: 1, count: count))
+    let expected = Double(method.predictedCount(ofLength: 12)) * log(12)
+    #expect(abs(bounds.mean - expected) < 4 * bounds.standardError + 0.01 * expected)
+  }
+
+  // MARK: Eso-LM (A)
+
+  @Test func bothVariantsAreTheSameWithoutDiffusion() {
+    #expect(abs(loss(EsotericMethod(.a, alpha0: 0), batch) - loss(EsotericMethod(.b, alpha0: 0), batch)) < 1e-6)
+    #expect(loss(EsotericMethod(.a, alpha0: 0.5), batch) != loss(EsotericMethod(.b, alpha0: 0.5), batch))
+  }
+
+  @Test func variantASortsTheSequentialTermByPosition() {
+    for corrupted in EsotericMethod(.a, alpha0: 0.5).objective.corrupt(batch, seed: 1, step: 0)
+    where corrupted.time == nil {
+      let (clean, masked) = (
+        corrupted.order.positions[..<corrupted.order.cleanCount],
+        corrupted.order.positions[corrupted.order.cleanCount...]
+      )
+      #expect(Array(clean) == clean.sorted() && Array(masked) == masked.sorted())
+    }
+  }
+
+  // MARK: AR
+
+  @Test func theBoundOfAnAutoregressiveModelIsItsLikelihood() {
+    for method in Self.methods where method is AutoregressiveMethod {
+      let likelihood = Likelihood(network, method: method)
+      #expect(likelihood.isExact)
+      let exact = likelihood.logProbabilities(batch.map { ($0, .leftToRight(length: 12)) }).map { -$0.reduce(0, +) }
+      #expect(distance(likelihood.negativeELBO(batch, noise: EvaluationNoise(seed: 1, count: 4)), exact) < 1e-4)
+      let predicted = Double(4 * method.predictedCount(ofLength: 12))
+      #expect(abs(loss(method, batch) - exact.reduce(0, +) / predicted) < 1e-5)
+    }
+  }
+
+  // MARK: BD3-LM
+
+  @Test func aFirstTokenThatIsKeptIsNeverMasked() {
+    let (free, kept) = (BlockDiffusionMethod(blockSize: 4), BlockDiffusionMethod(blockSize: 4, firstToken: 1))
+    func masks(_ method: BlockDiffusionMethod) -> [[Int]] {
+      (0..<50).map { number in
+        var generator = CounterGenerator(seed: 1, stream: .corruption, major: number)
+        return method.member(batch[0], times: [1, 0.5, 0.25], scale: 1, using: &generator).sequence.masked
+      }
+    }
+    #expect(masks(free).allSatisfy { $0.starts(with: [0, 1, 2, 3]) })
+    #expect(masks(kept) == masks(free).map { Array($0.dropFirst()) })
+    #expect((free.predictedCount(ofLength: 12), kept.predictedCount(ofLength: 12)) == (12, 11))
+  }
+
+  @Test func blocksWeighByTheirTimes() {
+    let member = BlockDiffusionMethod(blockSize: 4)
+      .member(batch[0], masked: [1, 4, 6, 11], times: [0.5, 0.25, 0.1], scale: 2)
+    #expect(member.weights == [4, 8, 8, 20])
+    #expect(member.targets == [1, 4, 6, 11].map { batch[0][$0] })
+  }
+
+  /// Every token's loss has its exact expectation where a block is one token: masked with chance t, weighed 1/t.
+  @Test func blocksOfOneTokenAreAutoregressiveOnAverage() {
+    let likelihood = Likelihood(network, method: BlockDiffusionMethod(blockSize: 1))
+    let exact = -Likelihood(network, alpha0: 0).logProbabilities([(batch[0], .leftToRight(length: 12))])[0].reduce(0, +)
+    let draws = likelihood.negativeELBO(
+      Array(repeating: batch[0], count: 2000), noise: EvaluationNoise(seed: 1, count: 2000))
+    #expect(abs(draws.mean - exact) < 4 * draws.standardError + 0.005 * exact)
+  }
+
+  @Test func aNoiseRangeIsKeptAndCovered() {
+    let method = BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8)
+    let weights = (0..<20).flatMap { step in
+      method.trainingBatch(batch, maskToken: 12, seed: 1, step: step).lossWeights.map { 1 / (Double($0) * 48) }
+    }
+    #expect(weights.allSatisfy { (0.3 - 1e-4...0.8 + 1e-4).contains($0) })
+    #expect(weights.min()! < 0.35 && weights.max()! > 0.75)
+  }
+
+  @Test func theQuietestRangeLeavesOutTheRarestMasks() throws {
+    // A fresh network: every masked token costs the same, so the loss varies with the number of masks alone.
+    let fresh = try Transformer(.small(), seed: 1).network()
+    let method = BlockDiffusionMethod(blockSize: 4)
+    let sequences = randomSequences(64, length: 12, tokens: 12)
+    let range = method.quietestRange(under: fresh, sequences: sequences, seed: 1)
+    #expect(range == 0.5...1)
+    #expect(method.training(on: range).noiseRange == range)
+  }
+}
