@@ -36,7 +36,7 @@ let package = Package(
     .executableTarget(
       name: "esolm",
       dependencies: [
-        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Parity",
+        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Parity", "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -48,6 +48,18 @@ let package = Package(
     .testTarget(name: "TorchTests", dependencies: ["Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
     .testTarget(name: "EsoLMTests", dependencies: ["EsoLM", "Torch", "Randomness", "TestSupport"]),
     .testTarget(name: "ParityTests", dependencies: ["Parity", "Torch", "TestSupport"]),
+    .target(name: "CommandSupport", path: "Tests/CommandSupport"),
+    .testTarget(
+      name: "CheckpointsTests",
+      dependencies: ["Checkpoints", "EsoLM", "Files", "Tokenizers", "Torch", "CommandSupport", "TestSupport"]),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: [
+        "Training", "Checkpoints", "Corpora", "EsoLM", "Tokenizers", "Torch", "CommandSupport", "TestSupport",
+      ]),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation", "Corpora", "EsoLM", "Randomness", "Torch", "TestSupport"]),
+    .testTarget(name: "CommandTests", dependencies: ["esolm", "Parity", "CommandSupport", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -21,18 +21,10 @@ public struct MetricsLog {
     try AtomicFile.write(Data(kept.map { $0 + "\n" }.joined().utf8), to: path)
   }
 
-  /// Appends one line.
+  /// Appends one line; a file that is missing is made.
   public func append(_ entry: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
-    let line = try encoder.encode(entry) + Data("\n".utf8)
-    do {
-      let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-      defer { try? handle.close() }
-      try handle.seekToEnd()
-      try handle.write(contentsOf: line)
-    } catch {
-      throw FileError("cannot write \(path)")
-    }
+    try FileWriter.append(try encoder.encode(entry) + Data("\n".utf8), to: path)
   }
 }

@@ -59,6 +59,9 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
     try ConfigurationError.require(
       validationFraction > 0 && validationFraction < 1, "validationFraction", validationFraction,
       expected: "a number between 0 and 1")
+    guard case .toyLanguage(let sequences, _) = source else { return }
+    try ConfigurationError.require(
+      (2...(1 << 28)).contains(sequences), "sequences", sequences, expected: "2 to \(1 << 28)")
   }
 }
 

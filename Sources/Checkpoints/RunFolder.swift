@@ -32,10 +32,7 @@ public struct RunFolder: Sendable {
 
   /// Opens a run that exists and checks that nothing of it is missing.
   public init(opening path: String) throws {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
-      throw FileError("\(path) is no run folder: there is no such folder")
-    }
+    guard Folder.exists(path) else { throw FileError("\(path) is no run folder: there is no such folder") }
     let needed = [Self.configurationName, TokenizerFile.name, Weights.model.fileName, Weights.average.fileName]
     for name in needed where !FileManager.default.fileExists(atPath: "\(path)/\(name)") {
       throw FileError("\(path) is no complete run folder: \(name) is missing")
@@ -54,30 +51,40 @@ public struct RunFolder: Sendable {
         "\(tokenizerPath) has \(tokenizer.vocabularySize) tokens, "
           + "expected \(configuration.model.vocabularySize - 1) as \(configurationPath) says")
     }
+    guard configuration.model.maskToken == tokenizer.vocabularySize else {
+      throw FileError(
+        "\(configurationPath): maskToken is \(configuration.model.maskToken), "
+          + "expected \(tokenizer.vocabularySize), the first id that is no token of \(tokenizerPath)")
+    }
     self.path = path
     self.configuration = configuration
     self.tokenizer = tokenizer
   }
 
-  /// Starts a run in a folder that holds none yet, with `state` as its first checkpoint.
+  /// Starts a run in a folder that holds none yet, with `state` as its first checkpoint. If that fails, nothing is left.
   public init(
     creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, state: TrainingState
   ) throws {
     try Self.requireFree(path)
-    do {
-      try FileManager.default.createDirectory(atPath: "\(path)/checkpoints", withIntermediateDirectories: true)
-    } catch {
-      throw FileError("cannot make the folder \(path): \(Self.reason(error))")
-    }
+    let made = try Folder.make(path)
     self.path = path
     self.configuration = configuration
     self.tokenizer = tokenizer
-    try AtomicFile.write(try TokenizerFile.data(for: tokenizer), to: "\(path)/\(TokenizerFile.name)")
-    try AtomicFile.write(Data(), to: "\(path)/\(MetricsLog.fileName)")
-    try JSONFile.write(configuration, to: "\(path)/\(Self.configurationName)")
-    try save(state)
-    for weights in Weights.allCases {
-      try AtomicFile.link("\(path)/\(weights.fileName)", to: "latest/\(weights.fileName)")
+    do {
+      try AtomicFile.write(try TokenizerFile.data(for: tokenizer), to: "\(path)/\(TokenizerFile.name)")
+      try AtomicFile.write(Data(), to: "\(path)/\(MetricsLog.fileName)")
+      try JSONFile.write(configuration, to: "\(path)/\(Self.configurationName)")
+      try save(state)
+      for weights in Weights.allCases {
+        try AtomicFile.link("\(path)/\(weights.fileName)", to: "latest/\(weights.fileName)")
+      }
+    } catch {
+      // The folder was empty, so all that it holds is of this attempt.
+      for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
+        try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
+      }
+      Folder.removeEmpty(made)
+      throw error
     }
   }
 
@@ -139,6 +146,11 @@ public struct RunFolder: Sendable {
 
   // MARK: Checkpoints
 
+  /// The step of the newest checkpoint.
+  public func savedStep() throws -> Int {
+    try step(of: try SafetensorsFile(contentsOf: "\(path)/latest/\(Weights.model.fileName)"))
+  }
+
   /// Writes a checkpoint and turns `latest` to it. Earlier ones are deleted when it is safe on the disk.
   public func save(_ state: TrainingState) throws {
     let name = "step-" + String(repeating: "0", count: max(0, 8 - "\(state.step)".count)) + "\(state.step)"
@@ -146,7 +158,7 @@ public struct RunFolder: Sendable {
     let files = FileManager.default
     do {
       try? files.removeItem(atPath: temporary)
-      try files.createDirectory(atPath: temporary, withIntermediateDirectories: true)
+      try Folder.make(temporary)
       var metadata = ["format": "pt", "step": "\(state.step)"]
       if let range = state.noiseRange { metadata["noise_range"] = "\(range.lowerBound),\(range.upperBound)" }
       try SafetensorsFile.write(
@@ -159,10 +171,10 @@ public struct RunFolder: Sendable {
       try SafetensorsFile.write(moments, metadata: metadata, to: "\(temporary)/\(Self.optimizerName)")
       // A complete checkpoint of this step that `latest` does not show is left from a run that was killed.
       try? files.removeItem(atPath: final)
-      try files.moveItem(atPath: temporary, toPath: final)
+      try Folder.rename(temporary, to: final)
     } catch {
       try? files.removeItem(atPath: temporary)
-      throw error is FileError ? error : FileError("cannot write \(final): \(Self.reason(error))")
+      throw error
     }
     try AtomicFile.link("\(path)/latest", to: "checkpoints/\(name)")
     for other in (try? files.contentsOfDirectory(atPath: "\(path)/checkpoints")) ?? [] where other != name {
@@ -198,10 +210,4 @@ public struct RunFolder: Sendable {
   }
 
   private static let optimizerName = "optimizer.safetensors"
-
-  private static func reason(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    guard let underlying, underlying.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
-    return String(cString: strerror(Int32(underlying.code)))
-  }
 }

@@ -6,9 +6,9 @@ public struct FileError: Error, CustomStringConvertible, Sendable {
 
   public init(_ description: String) { self.description = description }
 
-  /// The system's reason for the call that just failed.
-  static func system(_ action: String, _ path: String) -> FileError {
-    FileError("cannot \(action) \(path): \(String(cString: strerror(errno)))")
+  /// The system's reason for the call that just failed, or for the given error number.
+  static func system(_ action: String, _ path: String, code: Int32 = errno) -> FileError {
+    FileError("cannot \(action) \(path): \(String(cString: strerror(code)))")
   }
 }
 
@@ -17,14 +17,13 @@ public enum AtomicFile {
   /// Writes a file under a temporary name beside `path`, waits until it is on the disk, and renames it to `path`.
   ///
   /// If anything fails, the temporary file is removed and an earlier file at `path` stays as it was.
-  public static func write(to path: String, _ body: (inout FileWriter) throws -> Void) throws {
+  public static func write(to path: String, _ body: (FileWriter) throws -> Void) throws {
     let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw FileError.system("write", path) }
     do {
       defer { close(descriptor) }
-      var writer = FileWriter(descriptor: descriptor, path: path)
-      try body(&writer)
+      try body(FileWriter(descriptor: descriptor, path: path))
       guard fsync(descriptor) == 0 else { throw FileError.system("write", path) }
       guard rename(temporary, path) == 0 else { throw FileError.system("write", path) }
     } catch {
@@ -59,27 +58,5 @@ public enum AtomicFile {
     guard descriptor >= 0 else { throw FileError.system("open", folder) }
     fsync(descriptor)
     close(descriptor)
-  }
-}
-
-/// Appends bytes to a file that is being made.
-public struct FileWriter {
-  let descriptor: Int32
-  let path: String
-
-  public mutating func write(_ bytes: UnsafeRawBufferPointer) throws {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let written = UnsafeRawBufferPointer(rebasing: rest).withMemoryRebound(to: UInt8.self) {
-        Foundation.write(descriptor, $0.baseAddress!, min($0.count, 1 << 30))
-      }
-      if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { throw FileError.system("write", path) }
-      rest = rest.dropFirst(written)
-    }
-  }
-
-  public mutating func write(_ data: Data) throws {
-    try data.withUnsafeBytes { try write($0) }
   }
 }

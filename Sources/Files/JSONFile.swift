@@ -10,6 +10,10 @@ public enum JSONFile {
     let data = try contents(of: path, limit: sizeLimit)
     do {
       return try JSONDecoder().decode(type, from: data)
+    } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty && isJSON(data) {
+      // The decoder calls such numbers no JSON, and does not say where they stand.
+      throw FileError(
+        "\(path): a number does not fit its field (a fraction, a sign, or too large for a whole number)")
     } catch let error as DecodingError {
       throw FileError("\(path): \(describe(error))")
     } catch {
@@ -42,6 +46,8 @@ public enum JSONFile {
     @unknown default: return "it is no valid JSON"
     }
   }
+
+  private static func isJSON(_ data: Data) -> Bool { (try? JSONSerialization.jsonObject(with: data)) != nil }
 
   private static func contents(of path: String, limit: Int) throws -> Data {
     let data = try MappedFile.read(path)

@@ -26,7 +26,9 @@ public struct DataSet: Sendable {
         validationFraction: configuration.validationFraction)
       (training, validation) = (corpus.training, corpus.validation)
     case .toyLanguage(let sequences, let seed):
-      let kept = max(1, Int((Double(sequences) * configuration.validationFraction).rounded()))
+      // Both parts get one sequence at least, as of a text.
+      let share = Int((Double(sequences) * configuration.validationFraction).rounded())
+      let kept = min(max(1, share), sequences - 1)
       training = ToyLanguage.tokenBlocks(count: sequences - kept, length: length, seed: seed)
       validation = ToyLanguage.tokenBlocks(count: kept, length: length, seed: seed, startingAt: sequences - kept)
     }

@@ -55,6 +55,13 @@ public struct Trainer {
     try self.init(run, data: data, state: try run.restore(device: device))
   }
 
+  /// The same training until another step, which the run's configuration then says.
+  public func continuing(until steps: Int) throws -> Trainer {
+    var configuration = run.configuration
+    configuration.training.steps = steps
+    return try Trainer(run.updating(configuration), data: data, state: learner.state)
+  }
+
   /// Starts a run in a new folder, which holds a checkpoint of step 0 from the beginning.
   public init(
     creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, device: Device = .cpu

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import Torch
 
@@ -16,11 +17,9 @@ struct EsoLMCommand: ParsableCommand {
     // A closed pipe is an error of a write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     do {
-      var command = try parseAsRoot()
-      try command.run()
+      try parseAndRun()
     } catch {
       let code = exitCode(for: error)
-      guard code != .success else { exit(withError: error) }  // --help and --version
       let isUsage = code == .validationFailure
       let message = code == .failure || isUsage ? Self.message(for: error) : ""
       if !message.isEmpty {
@@ -28,6 +27,16 @@ struct EsoLMCommand: ParsableCommand {
         printError("esolm: error: \(message.split(separator: "\n").joined(separator: " "))\(hint)")
       }
       Foundation.exit(isUsage ? 2 : code.rawValue)
+    }
+  }
+
+  private static func parseAndRun() throws {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      guard exitCode(for: error) == .success else { throw error }
+      try printOutput(fullMessage(for: error))  // --help and --version
     }
   }
 
@@ -40,11 +49,14 @@ struct EsoLMCommand: ParsableCommand {
 /// Prints a line on standard error.
 func printError(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
 
+/// Prints a line on standard output.
+func printOutput(_ line: String) throws { try FileWriter.standardOutput.write(Data((line + "\n").utf8)) }
+
 /// Prints a value as JSON on standard output.
 func printJSON(_ value: some Encodable) throws {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
   encoder.nonConformingFloatEncodingStrategy = .convertToString(
     positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
+  try printOutput(String(decoding: try encoder.encode(value), as: UTF8.self))
 }

@@ -50,12 +50,29 @@ struct PickingOptions: ParsableArguments {
   }
 }
 
-/// Runs code in which an impossible configuration comes from the command line, so that it is reported as wrong usage.
+/// Runs code in which an impossible configuration comes from the command line, so that it is reported as wrong usage of
+/// the option that was typed.
 func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
   do {
     return try body()
   } catch let error as ConfigurationError {
-    throw ValidationError(error.description)
+    throw ValidationError("\(OptionName(filling: error.field)) is \(error.found), expected \(error.expected)")
+  }
+}
+
+/// The option that fills a field of a configuration.
+struct OptionName: CustomStringConvertible {
+  let description: String
+
+  /// Options that have another name than their field, by the field's.
+  private static let others = [
+    "weighting": "loss", "numBlocks": "blocks", "numHeads": "heads", "batchSize": "batch", "warmupSteps": "warmup",
+    "gradientClip": "clip", "emaDecay": "ema", "validationInterval": "validate-every", "saveInterval": "save-every",
+  ]
+
+  init(filling field: String) {
+    let words = field.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
+    description = "--\(Self.others[field] ?? words)"
   }
 }
 
@@ -63,4 +80,10 @@ func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
 func require<Number: Comparable>(_ option: String, _ value: Number?, in range: ClosedRange<Number>) throws {
   guard let value, !range.contains(value) else { return }
   throw ValidationError("--\(option) is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+}
+
+/// The same for a range without end.
+func require<Number: Comparable>(_ option: String, _ value: Number?, in range: PartialRangeFrom<Number>) throws {
+  guard let value, !range.contains(value) else { return }
+  throw ValidationError("--\(option) is \(value), expected at least \(range.lowerBound)")
 }

@@ -27,7 +27,8 @@ struct Conditioning {
     let all = vector.linear(
       model["\(layer).adaLN_modulation.weight"], bias: model["\(layer).adaLN_modulation.bias"])
     let hidden = model.configuration.hiddenSize
-    let rows = all.reshaped([count * hidden])
+    // Weights are float32, also where products compute in bfloat16.
+    let rows = all.reshaped([count * hidden]).to(.float32)
     return (0..<count).map { rows.narrowed(dim: 0, to: $0 * hidden..<($0 + 1) * hidden) }
   }
 }

@@ -38,14 +38,14 @@ struct Demo: ParsableCommand {
   private static let length = 128
 
   func validate() throws {
-    try require("steps", steps, in: 1...Int.max)
+    try require("steps", steps, in: 1...)
     try require("alpha0", alpha0, in: 0...1)
   }
 
   func run() throws {
     try device.apply()
     let trainer = try makeTrainer()
-    print(
+    try printOutput(
       "Training Eso-LM (B), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = \(alpha0), "
         + "on \(data ?? "the toy language") (\(steps) steps)\n")
     let interrupt = Interrupt()
@@ -56,10 +56,11 @@ struct Demo: ParsableCommand {
     }
 
     let report = DemoReport(trainer, isToyLanguage: data == nil, seed: seed)
-    print(report.perplexities())
-    print(try report.sampling())
-    print(try report.longSequences())
-    print("The run is in \(trainer.run.path). Try: esolm sample \(trainer.run.path) --watch --alpha0 1 --steps 32")
+    try printOutput(report.perplexities())
+    try printOutput(report.sampling())
+    try printOutput(report.longSequences())
+    let path = trainer.run.path
+    try printOutput("The run is in \(path). Try: esolm sample \(path) --watch --alpha0 1 --steps 32")
   }
 
   private func makeTrainer() throws -> Trainer {

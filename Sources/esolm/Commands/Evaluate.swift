@@ -50,7 +50,7 @@ struct Evaluate: ParsableCommand {
     try require("alpha0", alpha0, in: 0...1)
     try require("orders", orders, in: 1...(1 << 20))
     try require("draws", draws, in: 1...(1 << 20))
-    try require("max-sequences", maxSequences, in: 1...Int.max)
+    try require("max-sequences", maxSequences, in: 1...)
     try require("batch", batch, in: 1...(1 << 16))
   }
 
@@ -98,7 +98,7 @@ struct Evaluate: ParsableCommand {
           run: folder, alpha0: alpha0, sequences: blocks.count, length: length, tokens: blocks.tokens.count,
           characters: characters, results: results))
     } else {
-      printTable(results, alpha0: alpha0, blocks: blocks)
+      try printTable(results, alpha0: alpha0, blocks: blocks)
     }
   }
 
@@ -134,7 +134,7 @@ struct Evaluate: ParsableCommand {
     }
   }
 
-  private func printTable(_ results: [Result], alpha0: Double, blocks: TokenBlocks) {
+  private func printTable(_ results: [Result], alpha0: Double, blocks: TokenBlocks) throws {
     var table = Table(["", "perplexity", "nats/token", "± error", "bits/token", "bits/character"])
     for result in results {
       table.add([
@@ -143,6 +143,6 @@ struct Evaluate: ParsableCommand {
         Format.number(result.bitsPerToken, digits: 4), Format.number(result.bitsPerCharacter, digits: 4),
       ])
     }
-    print("\(blocks.count) sequences of \(blocks.length) tokens, α₀ = \(alpha0)\n\(table.text)")
+    try printOutput("\(blocks.count) sequences of \(blocks.length) tokens, α₀ = \(alpha0)\n\(table.text)")
   }
 }

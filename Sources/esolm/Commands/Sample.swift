@@ -58,6 +58,7 @@ struct Sample: ParsableCommand {
   }
 
   func validate() throws {
+    try require("steps", steps, in: 1...)
     try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
     try require("alpha0", alpha0, in: 0...1)
     try require("length", length, in: 1...(1 << 20))
@@ -96,7 +97,7 @@ struct Sample: ParsableCommand {
       output.add(generation, seconds: (ContinuousClock.now - start).seconds) { run.tokenizer.decode($0) }
     }
     line.clear()
-    if json { try printJSON(output) } else { output.printText() }
+    if json { try printJSON(output) } else { try output.printText() }
   }
 
   /// α₀ and T as they are used, and the plan that they give.
@@ -168,10 +169,10 @@ struct Sample: ParsableCommand {
       cacheBytes = max(cacheBytes, generation.usesCache ? generation.cacheByteCount : 0)
     }
 
-    func printText() {
+    func printText() throws {
       for (number, sample) in samples.enumerated() {
-        if samples.count > 1 { print("--- sample \(number + 1) ---") }
-        print(sample.text)
+        if samples.count > 1 { try printOutput("--- sample \(number + 1) ---") }
+        try printOutput(sample.text)
       }
       printError(
         "\(samples.count) × \(length) tokens, NFE \(nfe), \(Format.seconds(seconds)) s, "

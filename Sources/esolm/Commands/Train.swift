@@ -43,11 +43,9 @@ struct Train: ParsableCommand {
           "--resume \(resume) takes its settings from the run; only --steps, --device and --threads go with it")
       }
     } else {
-      guard data != nil else { throw ValidationError("--data is missing: name a text file, or a run to --resume") }
-      guard out != nil else { throw ValidationError("--out is missing: name the run folder to make") }
       _ = try configuration(vocabularySize: 64, source: .toyLanguage(sequences: 2, seed: 0))
     }
-    try require("steps", steps, in: 1...Int.max)
+    try require("steps", steps, in: 1...)
   }
 
   func run() throws {
@@ -61,7 +59,9 @@ struct Train: ParsableCommand {
   }
 
   private func started() throws -> Trainer {
-    let (path, out) = (data!, out!)
+    // Not said by `validate`, which comes before the search for options that do not exist.
+    guard let path = data else { throw ValidationError("--data is missing: name a text file, or a run to --resume") }
+    guard let out else { throw ValidationError("--out is missing: name the run folder to make") }
     try RunFolder.requireFree(out)
     let text = try TextFile.read(path)
     let tokenizer = training.tokenizer.makeTokenizer(for: text)
@@ -72,13 +72,17 @@ struct Train: ParsableCommand {
   }
 
   private func resumed(_ path: String) throws -> Trainer {
-    var run = try RunFolder(opening: path)
-    if let steps, steps != run.configuration.training.steps {
-      var configuration = run.configuration
-      configuration.training.steps = steps
-      run = try run.updating(configuration)
+    let run = try RunFolder(opening: path)
+    if let steps {
+      let step = try run.savedStep()
+      guard steps >= step else {
+        throw ValidationError("--steps is \(steps), expected at least \(step), where \(path) is already")
+      }
     }
-    return try Trainer(run, device: device.device)
+    // The run's configuration is left alone until all else was found in order.
+    let trainer = try Trainer(run, device: device.device)
+    guard let steps, steps != run.configuration.training.steps else { return trainer }
+    return try trainer.continuing(until: steps)
   }
 
   private func configuration(vocabularySize: Int, source: DataConfiguration.Source) throws -> RunConfiguration {

@@ -23,19 +23,22 @@ struct Verify: ParsableCommand {
     var results: [ParityResult] = []
     var unreadable = 0
     for folder in folders {
+      let found: [ParityResult]
       do {
-        let found = try Parity.verify(folder: folder)
-        results += found
-        if !json { print(table(found, folder: folder)) }
+        found = try Parity.verify(folder: folder)
       } catch {
         printError("esolm: error: \(error)")
         unreadable += 1
+        continue
       }
+      results += found
+      if !json { try printOutput(table(found, folder: folder)) }
     }
     if json { try printJSON(results) }
     let failed = results.count { !$0.passed }
     if !json {
-      print("\(results.count - failed) passed, \(failed) failed" + (unreadable > 0 ? ", \(unreadable) unreadable" : ""))
+      let rest = unreadable > 0 ? ", \(unreadable) unreadable" : ""
+      try printOutput("\(results.count - failed) passed, \(failed) failed\(rest)")
     }
     if failed + unreadable > 0 { throw ExitCode.failure }
   }

@@ -1,0 +1,34 @@
+import Foundation
+
+/// Writes bytes one after another, to a file that is being made, to the end of one, or to standard output.
+public struct FileWriter: Sendable {
+  let descriptor: Int32
+  let path: String
+
+  /// Standard output, unbuffered: what cannot be written is an error at once, not lost.
+  public static let standardOutput = FileWriter(descriptor: STDOUT_FILENO, path: "the output")
+
+  /// Appends to a file, which is made if it is missing.
+  public static func append(_ data: Data, to path: String) throws {
+    let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw FileError.system("write", path) }
+    defer { close(descriptor) }
+    try FileWriter(descriptor: descriptor, path: path).write(data)
+  }
+
+  public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let written = UnsafeRawBufferPointer(rebasing: rest).withMemoryRebound(to: UInt8.self) {
+        Foundation.write(descriptor, $0.baseAddress!, min($0.count, 1 << 30))
+      }
+      if written < 0 && errno == EINTR { continue }
+      guard written > 0 else { throw FileError.system("write", path) }
+      rest = rest.dropFirst(written)
+    }
+  }
+
+  public func write(_ data: Data) throws {
+    try data.withUnsafeBytes { try write($0) }
+  }
+}

@@ -1,0 +1,47 @@
+import Foundation
+
+/// Folders: made, renamed and taken away again, with the system's reason where that fails.
+public enum Folder {
+  /// Makes a folder, and those above it that are missing.
+  ///
+  /// - Returns: the folders that were made, the outermost first, for `removeEmpty(_:)`.
+  @discardableResult
+  public static func make(_ path: String) throws -> [String] {
+    var missing: [String] = []
+    var place = path
+    while !place.isEmpty, !FileManager.default.fileExists(atPath: place) {
+      missing.append(place)
+      place = (place as NSString).deletingLastPathComponent
+    }
+    guard !missing.isEmpty || exists(path) else {
+      throw FileError.system("make the folder", path, code: path.isEmpty ? ENOENT : EEXIST)
+    }
+    var made: [String] = []
+    for folder in missing.reversed() {
+      guard mkdir(folder, 0o777) == 0 else {
+        let error = FileError.system("make the folder", path)
+        removeEmpty(made)
+        throw error
+      }
+      made.append(folder)
+    }
+    return made
+  }
+
+  /// Removes folders, the last one first, as far as they are empty.
+  public static func removeEmpty(_ paths: [String]) {
+    for path in paths.reversed() { rmdir(path) }
+  }
+
+  /// Renames a folder in one step, and waits until its new name is on the disk.
+  public static func rename(_ path: String, to destination: String) throws {
+    guard Foundation.rename(path, destination) == 0 else { throw FileError.system("write", destination) }
+    try AtomicFile.synchronizeFolder(of: destination)
+  }
+
+  /// Whether there is a folder at `path`.
+  public static func exists(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+  }
+}

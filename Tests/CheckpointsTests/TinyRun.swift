@@ -1,0 +1,45 @@
+import Checkpoints
+import CommandSupport
+import EsoLM
+import Foundation
+import Tokenizers
+import Torch
+
+/// A run as small as runs get, and states to save in it.
+enum TinyRun {
+  static let tokenizer = CharacterTokenizer(text: "ab c")
+
+  static var configuration: RunConfiguration {
+    RunConfiguration(
+      method: MethodConfiguration(alpha0: 0.5, length: 8),
+      model: TransformerConfiguration(
+        vocabularySize: 6, maskToken: 5, hiddenSize: 8, numBlocks: 1, numHeads: 2, conditioningSize: 4, dropout: 0),
+      data: DataConfiguration(source: .file(path: "text.txt", fingerprint: "0")), training: TrainingConfiguration())
+  }
+
+  /// A state whose every number is different for different seeds.
+  static func state(step: Int, seed: UInt64 = 1) throws -> TrainingState {
+    let start = try Transformer(configuration.model, seed: 0)
+    func noise(_ salt: UInt64) -> [Tensor] {
+      start.parameters.enumerated().map { .uniform($1.shape, in: -1..<1, seed: seed * 1000 + salt * 100 + UInt64($0)) }
+    }
+    func network(_ salt: UInt64) throws -> Transformer {
+      try Transformer(configuration.model, parameters: Dictionary(uniqueKeysWithValues: zip(start.names, noise(salt))))
+    }
+    return TrainingState(
+      step: step, model: try network(1), average: try network(2), firstMoments: noise(3), secondMoments: noise(4))
+  }
+
+  /// A new run with a checkpoint of step 3.
+  static func make() throws -> RunFolder {
+    try RunFolder(
+      creating: "\(Scratch.folder())/run", configuration: configuration, tokenizer: tokenizer,
+      state: state(step: 3))
+  }
+
+  /// All numbers of a state, bit for bit.
+  static func bits(_ state: TrainingState) -> [[UInt32]] {
+    (state.model.parameters + state.average.parameters + state.firstMoments + state.secondMoments)
+      .map { $0.array(of: Float.self).map(\.bitPattern) }
+  }
+}

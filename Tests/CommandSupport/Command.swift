@@ -1,0 +1,115 @@
+import Foundation
+
+/// What a process left behind when it ended.
+public struct CommandOutput: Sendable {
+  /// The exit status, or the negative number of the signal that ended it.
+  public let status: Int32
+  public let output: String
+  public let error: String
+}
+
+/// A process that did not do in time what it was waited for.
+public struct CommandTimeout: Error, CustomStringConvertible {
+  public let description: String
+}
+
+/// A process that runs, with its standard output and standard error kept in files.
+public final class Command: @unchecked Sendable {
+  private let process = Process()
+  private let folder: String
+  private var isDone = false
+
+  /// Runs a process to its end.
+  public static func run(
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], timeout: Duration = .seconds(60)
+  ) async throws -> CommandOutput {
+    try await start(executable, arguments, environment: environment).end(timeout: timeout)
+  }
+
+  /// Starts a process, when few enough others run: many at a time would only make each slow.
+  public static func start(
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:]
+  ) async throws -> Command {
+    await gate.enter()
+    do {
+      return try Command(executable, arguments, environment)
+    } catch {
+      await gate.leave()
+      throw error
+    }
+  }
+
+  private init(_ executable: String, _ arguments: [String], _ environment: [String: String]) throws {
+    folder = try Scratch.folder()
+    func file(_ name: String) throws -> FileHandle {
+      try Data().write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+      return try FileHandle(forWritingTo: URL(fileURLWithPath: "\(folder)/\(name)"))
+    }
+    process.executableURL = URL(fileURLWithPath: executable)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = try file("output")
+    process.standardError = try file("error")
+    try process.run()
+  }
+
+  public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+  /// Waits until a condition holds; a process that ends before, or takes too long, is an error.
+  public func wait(timeout: Duration = .seconds(60), until condition: () throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + timeout
+    while try !condition() {
+      guard process.isRunning else { throw CommandTimeout(description: "the process ended: \(try await end().error)") }
+      guard ContinuousClock.now < deadline else { throw try await killed(after: timeout) }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+  }
+
+  /// Waits until the process ends by itself; one that takes too long is killed.
+  public func end(timeout: Duration = .seconds(60)) async throws -> CommandOutput {
+    let deadline = ContinuousClock.now + timeout
+    while process.isRunning {
+      guard ContinuousClock.now < deadline else { throw try await killed(after: timeout) }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    if !isDone { await Self.gate.leave() }
+    isDone = true
+    return CommandOutput(
+      status: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
+      output: try String(contentsOfFile: "\(folder)/output", encoding: .utf8),
+      error: try String(contentsOfFile: "\(folder)/error", encoding: .utf8))
+  }
+
+  private func killed(after timeout: Duration) async throws -> CommandTimeout {
+    send(SIGKILL)
+    process.waitUntilExit()
+    return CommandTimeout(description: "killed after \(timeout): \(try await end().error)")
+  }
+
+  private static let gate = Gate(places: max(2, ProcessInfo.processInfo.activeProcessorCount))
+}
+
+/// Lets so many in at a time, in the order in which they came.
+private actor Gate {
+  private var places: Int
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  init(places: Int) { self.places = places }
+
+  func enter() async {
+    if places > 0 {
+      places -= 1
+    } else {
+      await withCheckedContinuation { waiting.append($0) }
+    }
+  }
+
+  func leave() {
+    if waiting.isEmpty {
+      places += 1
+    } else {
+      waiting.removeFirst().resume()
+    }
+  }
+}

@@ -1,0 +1,218 @@
+import CommandSupport
+import Foundation
+import Testing
+
+/// What does not fit is refused with one clear line, before anything is written.
+@Suite("Bad input")
+struct BadInputTests {
+  /// A command line and the line that it gets. $out is a folder that does not exist, $text a text file, $run a run.
+  struct Refusal: Sendable, CustomTestStringConvertible {
+    let arguments: String
+    let message: String
+    let status: Int32
+    var testDescription: String { arguments }
+
+    /// What cannot be done.
+    static func failure(_ arguments: String, _ message: String) -> Refusal {
+      Refusal(arguments: arguments, message: message, status: 1)
+    }
+
+    /// What cannot be meant; the line then ends with where to look.
+    static func usage(_ arguments: String, _ message: String) -> Refusal {
+      Refusal(arguments: arguments, message: message, status: 2)
+    }
+
+    var line: String {
+      let command = arguments.prefix { $0 != " " }
+      return "esolm: error: \(message)\(status == 2 ? " (see esolm \(command) --help)" : "")\n"
+    }
+  }
+
+  static let train = [
+    Refusal.failure("--data $dir/none.txt", "$dir/none.txt: no such file"),
+    .failure("--data $dir", "$dir: is a folder; expected a text file"),
+    .failure("--data $dir/empty.txt", "$dir/empty.txt: is empty; expected text"),
+    .failure("--data $dir/latin1.txt", "$dir/latin1.txt: byte 3 is 0xE9; expected UTF-8 text"),
+    .failure(
+      "--data $dir/short.txt",
+      "$dir/short.txt has 6 tokens; length 128 and a validation share of 0.1 need at least 256"),
+    .failure(
+      "--data $dir/short.txt --length 4 --tokenizer bytes",
+      "$dir/short.txt has 6 tokens; length 4 and a validation share of 0.1 need at least 8"),
+    .failure(
+      "--data $text --length 100000",
+      "$text has 1361 tokens; length 100000 and a validation share of 0.1 need at least 200000"),
+    .usage("--data $text --alpha0 1.5", "--alpha0 is 1.5, expected a number from 0 (autoregressive) to 1 (diffusion)"),
+    .usage("--data $text --alpha0=-1", "--alpha0 is -1.0, expected a number from 0 (autoregressive) to 1 (diffusion)"),
+    .usage("--data $text --alpha0 nan", "--alpha0 is nan, expected a number from 0 (autoregressive) to 1 (diffusion)"),
+    .usage("--data $text --alpha0 half", "The value 'half' is invalid for '--alpha0 <alpha0>'"),
+    .usage("--data $text --length 1", "--length is 1, expected 2 to 1048576"),
+    .usage("--data $text --length 9999999", "--length is 9999999, expected 2 to 1048576"),
+    .usage("--data $text --batch 0", "--batch is 0, expected 1 to 1048576"),
+    .usage(
+      "--data $text --batch 1",
+      "--batch is 1, expected at least 2 where 0 < alpha0 < 1, since a batch is split between two terms"),
+    .usage("--data $text --heads 0", "--heads is 0, expected 1 to 256"),
+    .usage(
+      "--data $text --hidden-size 64 --heads 5",
+      "--heads is 5, expected heads of one even size, so that 2 · numHeads divides hiddenSize 64"),
+    .usage("--data $text --hidden-size 1", "--hidden-size is 1, expected 2 to 65536"),
+    .usage("--data $text --blocks 0", "--blocks is 0, expected 1 to 1024"),
+    .usage("--data $text --conditioning-size 0", "--conditioning-size is 0, expected 1 to 65536"),
+    .usage("--data $text --dropout 1", "--dropout is 1.0, expected a number from 0 up to, not including, 1"),
+    .usage("--data $text --loss low_var", "--loss is low_var, expected elbo where alpha0 is below 1"),
+    .usage("--data $text --steps 0", "--steps is 0, expected at least 1"),
+    .usage("--data $text --learning-rate 0", "--learning-rate is 0.0, expected a number above 0"),
+    .usage("--data $text --warmup=-1", "--warmup is -1, expected at least 0"),
+    .usage("--data $text --weight-decay=-1", "--weight-decay is -1.0, expected a number from 0"),
+    .usage("--data $text --clip 0", "--clip is 0.0, expected a number above 0"),
+    .usage("--data $text --ema 1", "--ema is 1.0, expected a number from 0 up to, not including, 1"),
+    .usage("--data $text --validation-fraction 1", "--validation-fraction is 1.0, expected a number between 0 and 1"),
+    .usage("--data $text --validation-sequences 0", "--validation-sequences is 0, expected at least 1"),
+    .usage("--data $text --validate-every 0", "--validate-every is 0, expected at least 1"),
+    .usage("--data $text --save-every 0", "--save-every is 0, expected at least 1"),
+    .usage("--data $text --threads 0", "--threads is 0, expected 1 to 1024"),
+    .usage("", "--data is missing: name a text file, or a run to --resume"),
+    .usage(
+      "--data $text --resume $run",
+      "--resume $run takes its settings from the run; only --steps, --device and --threads go with it"),
+  ].map { Refusal(arguments: "train --out $out \($0.arguments)", message: $0.message, status: $0.status) }
+
+  static let others = [
+    Refusal.usage("train --data $text", "--out is missing: name the run folder to make"),
+    .failure(
+      "train --data $text --out $run",
+      "$run already holds files; name a new folder, or go on with a run by --resume $run"),
+    .failure("train --data $text --out $text", "cannot make the folder $text: File exists"),
+    .failure("train --data $text --out $text/run", "cannot make the folder $text/run: Not a directory"),
+    .failure("train --resume $dir/none", "$dir/none is no run folder: there is no such folder"),
+    .failure("train --resume $dir", "$dir is no complete run folder: config.json is missing"),
+    .usage("train --resume $run --steps 59", "--steps is 59, expected at least 60, where $run is already"),
+    .usage(
+      "train --resume $run --alpha0 1",
+      "--resume $run takes its settings from the run; only --steps, --device and --threads go with it"),
+    .failure("sample $dir/none", "$dir/none is no run folder: there is no such folder"),
+    .failure("sample $text", "$text is no run folder: there is no such folder"),
+    .usage("sample", "Missing expected argument '<run>'"),
+    .usage("sample $run --steps 0", "--steps is 0, expected at least 1"),
+    .usage("sample $run --steps=-3", "--steps is -3, expected at least 1"),
+    .usage("sample $run --alpha0 1.01", "--alpha0 is 1.01, expected 0.0 to 1.0"),
+    .usage("sample $run --alpha0 nan", "--alpha0 is nan, expected 0.0 to 1.0"),
+    .usage("sample $run --top-p 0", "--top-p is 0.0, expected a number above 0 and at most 1"),
+    .usage("sample $run --top-p 1.1", "--top-p is 1.1, expected a number above 0 and at most 1"),
+    .usage("sample $run --top-p nan", "--top-p is nan, expected a number above 0 and at most 1"),
+    .usage("sample $run --top-k 0", "--top-k is 0, expected at least 1"),
+    .usage("sample $run --temperature=-1", "--temperature is -1.0, expected a finite number from 0"),
+    .usage("sample $run --length 0", "--length is 0, expected 1 to 1048576"),
+    .usage("sample $run --num-samples 0", "--num-samples is 0, expected 1 to 16777216"),
+    .usage("sample $run --batch 0", "--batch is 0, expected 1 to 65536"),
+    .usage(
+      "sample $run --schedule block --steps 17", "--steps is 17, expected at most the length 16 with a block schedule"),
+    .usage("sample $run --schedule block --alpha0 0.5", "--alpha0 is 0.5, expected 1 with --schedule block"),
+    .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),
+    .failure("eval $run --data $dir/none.txt", "$dir/none.txt: no such file"),
+    .failure("eval $run --data $dir/latin1.txt", "$dir/latin1.txt: byte 3 is 0xE9; expected UTF-8 text"),
+    .failure("eval $run --data $dir/tiny.txt", "$dir/tiny.txt has 5 tokens; length 16 needs at least 16"),
+    .failure(
+      "eval $run --data $dir/foreign.txt",
+      "$dir/foreign.txt: line 2: character \"Z\" (U+005A) is not in the tokenizer's vocabulary"),
+    .usage("eval $run --orders 0", "--orders is 0, expected 1 to 1048576"),
+    .usage("eval $run --draws 0", "--draws is 0, expected 1 to 1048576"),
+    .usage("eval $run --batch 0", "--batch is 0, expected 1 to 65536"),
+    .usage("eval $run --max-sequences 0", "--max-sequences is 0, expected at least 1"),
+    .usage("eval $run --alpha0 2", "--alpha0 is 2.0, expected 0.0 to 1.0"),
+    .usage("verify", "Missing expected argument '<folders> ...'"),
+  ]
+
+  @Test(arguments: train + others) func isRefusedInOneLineAndNothingIsWritten(refusal: Refusal) async throws {
+    let (folder, run) = (try Scratch.folder(), try await Scratch.copy(of: Esolm.trained()))
+    let files = [
+      "text.txt": Data(Esolm.text.utf8), "empty.txt": Data(), "short.txt": Data("short".utf8),
+      "tiny.txt": Data("cat\n".utf8), "latin1.txt": Data("caf\u{E9} ".unicodeScalars.map { UInt8($0.value) }),
+      "foreign.txt": Data("the cat\nthe Zebra sees the cat.\n".utf8),
+    ]
+    for (name, contents) in files { try contents.write(to: URL(fileURLWithPath: "\(folder)/\(name)")) }
+    func filled(_ text: String) -> String {
+      [("$run", run), ("$text", "\(folder)/text.txt"), ("$out", "\(folder)/out"), ("$dir", folder)]
+        .reduce(text) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
+    }
+    let before = (try Scratch.snapshot(folder), try Scratch.snapshot(run))
+    let result = try await Esolm.run(filled(refusal.arguments).split(separator: " ").map(String.init))
+    #expect(result.error == filled(refusal.line))
+    #expect(result.status == refusal.status)
+    #expect(result.output == "")
+    #expect(try Scratch.snapshot(folder) == before.0)
+    #expect(try Scratch.snapshot(run) == before.1)
+  }
+
+  @Test func aDeviceThatIsNotThereIsNamed() async throws {
+    let result = try await Esolm.run(["sample", try await Esolm.trained(), "--device", "mps"])
+    // A Mac has it.
+    guard result.status != 0 else { return }
+    #expect(result.status == 1)
+    let message =
+      #/esolm: error: device 'mps' is not available with libtorch \S+ on this machine \(available: .*cpu.*\)\n/#
+    #expect(result.error.wholeMatch(of: message) != nil)
+  }
+
+  // MARK: Damaged runs
+
+  enum Damage: CaseIterable {
+    case missingWeights, missingTokenizer, truncatedWeights, foreignWeights, foreignConfiguration, changedText
+
+    func apply(to run: String) throws {
+      func write(_ text: String, to file: String) throws {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: "\(run)/\(file)"))
+      }
+      switch self {
+      case .missingWeights: try FileManager.default.removeItem(atPath: "\(run)/latest/ema.safetensors")
+      case .missingTokenizer: try FileManager.default.removeItem(atPath: "\(run)/tokenizer.json")
+      case .truncatedWeights: truncate("\(run)/latest/ema.safetensors", 1000)
+      case .foreignWeights: try write("%PDF-1.4 and so on", to: "latest/ema.safetensors")
+      case .foreignConfiguration: try write(#"{"architectures": ["GPT2LMHeadModel"]}"#, to: "config.json")
+      case .changedText:
+        let file = "\(run)/config.json"
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        try write(text.replacing(#/"fingerprint" : ".*"/#, with: #""fingerprint" : "0""#), to: "config.json")
+      }
+    }
+
+    /// $weights is the path by which a command reads them.
+    var message: String {
+      switch self {
+      case .missingWeights: "$run is no complete run folder: ema.safetensors is missing"
+      case .missingTokenizer: "$run is no complete run folder: tokenizer.json is missing"
+      case .truncatedWeights:
+        "$weights is no valid safetensors file: "
+          + "its header claims 1760 bytes, the file has 992 after the header's length"
+      case .foreignWeights:
+        "$weights is no valid safetensors file: "
+          + "its header claims 3759996809423114277 bytes, the file has 10 after the header's length"
+      case .foreignConfiguration: "$run/config.json: field 'formatVersion' is missing"
+      case .changedText: "$data has changed since the run began: its fingerprint is $fingerprint, expected 0"
+      }
+    }
+  }
+
+  @Test(arguments: Damage.allCases) func aDamagedRunIsRefusedByEveryCommand(damage: Damage) async throws {
+    let run = try await Scratch.copy(of: Esolm.trained())
+    let original = try String(contentsOfFile: "\(run)/config.json", encoding: .utf8)
+    let data = try #require(original.firstMatch(of: #/"path" : "(.*)"/#)?.1)
+    let fingerprint = try #require(original.firstMatch(of: #/"fingerprint" : "(.*)"/#)?.1)
+    try damage.apply(to: run)
+    let before = try Scratch.snapshot(run)
+    var commands = [(["train", "--resume", run], "latest/ema.safetensors"), (["eval", run], "ema.safetensors")]
+    // Sampling needs no text.
+    if damage != .changedText { commands.append((["sample", run], "ema.safetensors")) }
+    for (command, weights) in commands {
+      let message = [
+        ("$weights", "$run/\(weights)"), ("$run", run), ("$data", String(data)), ("$fingerprint", String(fingerprint)),
+      ].reduce(damage.message) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
+      let result = try await Esolm.run(command)
+      #expect(result.error == "esolm: error: \(message)\n")
+      #expect(result.status == 1)
+      #expect(result.output == "")
+      #expect(try Scratch.snapshot(run) == before)
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import CommandSupport
+import Foundation
+import TestSupport
+import Testing
+
+/// Disks that take no more, or nothing at all.
+@Suite("Full and read-only disks")
+struct DiskTests {
+  /// Files of more than 4 KiB cannot be written, which stands for a full disk where none can be made.
+  private func runWithSmallFiles(_ arguments: [String]) async throws -> CommandOutput {
+    try await Command.run(
+      "/bin/sh", ["-c", #"ulimit -f 8 && exec "$0" "$@""#, Esolm.executable()] + arguments,
+      environment: Esolm.environment)
+  }
+
+  @Test func aRunThatDoesNotFitLeavesNothingBehind() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    let result = try await runWithSmallFiles(["train", "--data", data, "--out", "\(folder)/run"] + Esolm.tiny)
+    #expect(
+      result.error
+        == "esolm: error: cannot write \(folder)/run/checkpoints/.step-00000000.tmp/model.safetensors: File too large\n"
+    )
+    #expect(result.status == 1)
+    #expect(try Scratch.snapshot(folder) == [:])
+  }
+
+  @Test func aSaveThatDoesNotFitLeavesTheEarlierOne() async throws {
+    let run = try await Scratch.copy(of: Esolm.trained())
+    let before = try Scratch.snapshot(run)
+    let result = try await runWithSmallFiles(["train", "--resume", run, "--steps", "65"])
+    let lines = result.error.split(separator: "\n").filter { $0.hasPrefix("esolm: ") }
+    #expect(
+      lines == [
+        "esolm: error: cannot write \(run)/checkpoints/.step-00000065.tmp/model.safetensors: File too large"
+      ])
+    #expect(result.status == 1)
+    let after = try Scratch.snapshot(run)
+    #expect(after.keys.sorted() == before.keys.sorted())
+    for (name, contents) in before where name.hasPrefix("checkpoints") { #expect(after[name] == contents, "\(name)") }
+    try await Esolm.succeed(["train", "--resume", run])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints") == ["step-00000065"])
+  }
+
+  @Test(.enabled(Comment(rawValue: Disk.needsMount), Disk.canMount))
+  func onAFullDiskTrainingEndsWithTheLastSaveIntact() async throws {
+    try await Disk.withDisk(kilobytes: 224) { disk in
+      let data = try Scratch.file(Esolm.text.utf8)
+      let result = try await Esolm.run(
+        ["train", "--data", data, "--out", "\(disk)/run", "--steps", "20", "--save-every", "5"] + Esolm.tiny)
+      let line = try #require(result.error.split(separator: "\n").last)
+      #expect(
+        line.wholeMatch(
+          of: #/esolm: error: cannot write \S+\.step-00000005\.tmp/\w+\.safetensors: No space left on device/#) != nil)
+      #expect(result.status == 1)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(disk)/run/checkpoints") == ["step-00000000"])
+      try await Esolm.succeed(["sample", "\(disk)/run"])
+    }
+  }
+
+  @Test(.enabled(Comment(rawValue: Disk.needsMount), Disk.canMount))
+  func onAFullDiskNoRunIsBegun() async throws {
+    try await Disk.withDisk(kilobytes: 64) { disk in
+      let data = try Scratch.file(Esolm.text.utf8)
+      let result = try await Esolm.run(["train", "--data", data, "--out", "\(disk)/run"] + Esolm.tiny)
+      #expect(
+        result.error.wholeMatch(
+          of: #/esolm: error: cannot write \S+\.step-00000000\.tmp/\w+\.safetensors: No space left on device\n/#) != nil
+      )
+      #expect(result.status == 1)
+      #expect(try Scratch.snapshot(disk) == [:])
+    }
+  }
+
+  @Test(.enabled(Comment(rawValue: Disk.needsMount), Disk.canMount))
+  func onAReadOnlyDiskARunIsSampledButNotTrained() async throws {
+    try await Disk.withDisk(kilobytes: 1024) { disk in
+      let run = "\(disk)/run"
+      try await FileManager.default.copyItem(atPath: Esolm.trained(), toPath: run)
+      try await Disk.makeReadOnly(disk)
+      let before = try Scratch.snapshot(disk)
+      try await Esolm.succeed(["sample", run])
+      try await Esolm.succeed(["eval", run])
+      let data = try Scratch.file(Esolm.text.utf8)
+      let refused = [
+        (["--resume", run, "--steps", "70"], "cannot write \(run)/metrics.jsonl: Read-only file system"),
+        (
+          ["--data", data, "--out", "\(disk)/other"] + Esolm.tiny,
+          "cannot make the folder \(disk)/other: Read-only file system"
+        ),
+      ]
+      for (arguments, message) in refused {
+        let result = try await Esolm.run(["train"] + arguments)
+        #expect(result.error == "esolm: error: \(message)\n")
+        #expect(result.status == 1)
+      }
+      #expect(try Scratch.snapshot(disk) == before)
+    }
+  }
+
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "this system has no /dev/full"))
+  func outputThatCannotBeWrittenIsAnError() async throws {
+    let run = try await Esolm.trained()
+    let commands = [
+      ["sample", run], ["sample", run, "--num-samples", "500", "--batch", "500"], ["sample", run, "--json"],
+      ["eval", run], ["eval", run, "--json"], ["verify", Fixtures.path(of: "noise_schedule")], ["sample", "--help"],
+      ["--version"],
+    ]
+    for command in commands {
+      let result = try await Command.run(
+        "/bin/sh", ["-c", #"exec "$0" "$@" >/dev/full"#, Esolm.executable()] + command,
+        environment: Esolm.environment)
+      #expect(result.error.hasSuffix("esolm: error: cannot write the output: No space left on device\n"))
+      #expect(result.status == 1)
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import Testing
+
+@Suite("Help")
+struct HelpTests {
+  /// Every option of every command.
+  private static let options = [
+    "train": [
+      "--data", "--out", "--resume", "--steps", "--model", "--hidden-size", "--blocks", "--heads",
+      "--conditioning-size", "--dropout", "--alpha0", "--loss", "--length", "--batch", "--tokenizer", "--seed",
+      "--learning-rate", "--warmup", "--weight-decay", "--clip", "--ema", "--bf16", "--validation-fraction",
+      "--validate-every", "--validation-sequences", "--save-every", "--device", "--threads",
+    ],
+    "sample": [
+      "--steps", "--alpha0", "--length", "--schedule", "--num-samples", "--batch", "--seed", "--top-p", "--top-k",
+      "--temperature", "--no-cache", "--watch", "--json", "--raw-weights", "--device", "--threads",
+    ],
+    "eval": [
+      "--data", "--alpha0", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json", "--raw-weights",
+      "--device", "--threads",
+    ],
+    "verify": ["--json"],
+    "demo": ["--data", "--out", "--steps", "--alpha0", "--seed", "--device", "--threads"],
+  ]
+
+  @Test(arguments: options.keys.sorted()) func aCommandsHelpListsItsOptionsAndNoOthers(command: String) async throws {
+    let help = try await Esolm.succeed([command, "--help"])
+    // In the list an option stands at the beginning of a line.
+    let listed = help.output.split(separator: "\n").filter { $0.hasPrefix("  -") }
+      .flatMap { $0.split(whereSeparator: { " ,/".contains($0) }).prefix { $0.hasPrefix("-") } }
+      .filter { $0.hasPrefix("--") && !["--help", "--version"].contains($0) }
+    #expect(Set(listed.map(String.init)) == Set(Self.options[command]!))
+    #expect(help.error == "")
+  }
+
+  @Test(arguments: [[], ["--help"], ["help"]]) func theToolsHelpListsItsCommands(arguments: [String]) async throws {
+    let help = try await Esolm.succeed(arguments)
+    for command in Self.options.keys { #expect(help.output.contains("\n  \(command) ")) }
+  }
+
+  @Test func theVersionNamesLibtorchs() async throws {
+    let version = try await Esolm.succeed(["--version"])
+    #expect(version.output.wholeMatch(of: #/\d+\.\d+\.\d+ \(libtorch 2\.\d+\.\d+.*\)\n/#) != nil)
+  }
+
+  @Test(arguments: options.keys.sorted()) func anUnknownOptionIsWrongUsage(command: String) async throws {
+    let result = try await Esolm.run([command, "x", "--frobnicate"])
+    #expect(result.status == 2)
+    #expect(result.error == "esolm: error: Unknown option '--frobnicate' (see esolm \(command) --help)\n")
+    #expect(result.output == "")
+  }
+}

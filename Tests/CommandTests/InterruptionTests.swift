@@ -1,0 +1,91 @@
+import CommandSupport
+import Foundation
+import Testing
+
+/// Runs that are ended from outside, at a moment that nobody chose, go on as if nothing had been.
+@Suite("Interrupted runs")
+struct InterruptionTests {
+  private static let training = ["--dropout", "0.1", "--warmup", "20", "--save-every", "40", "--validate-every", "70"]
+
+  @Test func aRunKilledBetweenTwoSavesEndsWithTheSameBytes() async throws {
+    let data = try Scratch.file(Esolm.text.utf8)
+    let run = "\(try Scratch.folder())/run"
+    let command = try await start(data, run)
+    // The moment may have passed before the signal arrives; a stopped process keeps still while one looks again.
+    repeat {
+      command.send(SIGCONT)
+      try await command.wait { savedStep(run) >= 40 && lastMeasuredStep(run) > savedStep(run) }
+      command.send(SIGSTOP)
+      try await Task.sleep(for: .milliseconds(50))
+    } while lastMeasuredStep(run) <= savedStep(run)
+    command.send(SIGKILL)
+    #expect(try await command.end().status == -SIGKILL)
+    #expect(lastMeasuredStep(run) > savedStep(run))
+    try await goOnAndCompare(data, run, steps: savedStep(run) + 95)
+  }
+
+  @Test(arguments: [SIGINT, SIGTERM]) func aRunAskedToStopSavesAndEndsWithTheSameBytes(signal: Int32) async throws {
+    let data = try Scratch.file(Esolm.text.utf8)
+    let run = "\(try Scratch.folder())/run"
+    let command = try await start(data, run)
+    try await command.wait { lastMeasuredStep(run) >= 10 }
+    command.send(signal)
+    let result = try await command.end()
+    let step = savedStep(run)
+    #expect(result.status == 0)
+    #expect(lastMeasuredStep(run) <= step && step - lastMeasuredStep(run) < 10)
+    #expect(
+      result.error.hasSuffix("\nstopped at step \(step), saved; go on with: esolm train --resume \(run)\n"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints").count == 1)
+    try await goOnAndCompare(data, run, steps: step + 55)
+  }
+
+  // MARK: Helpers
+
+  private func start(_ data: String, _ run: String) async throws -> Command {
+    try await Command.start(
+      Esolm.executable(), ["train", "--data", data, "--out", run, "--steps", "10000000"] + Self.training + Esolm.tiny,
+      environment: Esolm.environment)
+  }
+
+  /// Resumes a run and holds it against one that was never interrupted.
+  private func goOnAndCompare(_ data: String, _ run: String, steps: Int) async throws {
+    let other = "\(try Scratch.folder())/run"
+    try await Esolm.succeed(["train", "--resume", run, "--steps", "\(steps)"])
+    try await Esolm.succeed(
+      ["train", "--data", data, "--out", other, "--steps", "\(steps)"] + Self.training + Esolm.tiny)
+    #expect(savedStep(run) == steps)
+    let (resumed, uninterrupted) = (try Scratch.snapshot(run), try Scratch.snapshot(other))
+    #expect(resumed.keys.sorted() == uninterrupted.keys.sorted())
+    // Metrics hold speeds, which differ; everything else is the same to the last byte.
+    for (name, contents) in uninterrupted where name != "metrics.jsonl" {
+      #expect(resumed[name] == contents, "\(name) differs")
+    }
+    #expect(try losses(run) == losses(other))
+  }
+
+  /// The step of the newest checkpoint; 0 while there is none.
+  private func savedStep(_ run: String) -> Int {
+    let latest = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(run)/latest")
+    return latest?.split(separator: "-").last.flatMap { Int($0) } ?? 0
+  }
+
+  private struct Line: Decodable {
+    var step: Int
+    var loss: Double
+    var validationNELBO: Double?
+  }
+
+  private func lastMeasuredStep(_ run: String) -> Int {
+    let text = (try? String(contentsOfFile: "\(run)/metrics.jsonl", encoding: .utf8)) ?? ""
+    return text.split(separator: "\n").compactMap { try? JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      .last?.step ?? 0
+  }
+
+  private func losses(_ run: String) throws -> [[Double?]] {
+    try String(contentsOfFile: "\(run)/metrics.jsonl", encoding: .utf8).split(separator: "\n").map {
+      let line = try JSONDecoder().decode(Line.self, from: Data($0.utf8))
+      return [Double(line.step), line.loss, line.validationNELBO]
+    }
+  }
+}

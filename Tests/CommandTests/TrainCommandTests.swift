@@ -1,0 +1,81 @@
+import CommandSupport
+import Foundation
+import Testing
+
+@Suite("esolm train")
+struct TrainCommandTests {
+  private struct Line: Decodable {
+    var step: Int
+    var loss: Double
+    var learningRate: Double
+    var tokensPerSecond: Double
+    var validationNELBO: Double?
+    var validationPerplexity: Double?
+  }
+
+  @Test func aRunFolderHasAllItsFiles() async throws {
+    let run = try await Esolm.trained()
+    let files = try Scratch.snapshot(run)
+    for name in ["config.json", "tokenizer.json", "metrics.jsonl", "model.safetensors", "ema.safetensors"] {
+      #expect(files[name]?.isEmpty == false, "\(name)")
+    }
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "\(run)/latest") == "checkpoints/step-00000060")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints") == ["step-00000060"])
+  }
+
+  @Test func metricsAreLinesOfJSON() async throws {
+    let text = try await String(contentsOfFile: "\(Esolm.trained())/metrics.jsonl", encoding: .utf8)
+    let lines = try text.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+    #expect(text.hasSuffix("\n"))
+    #expect(lines.map(\.step) == [10, 20, 25, 30, 40, 50, 60])
+    #expect(lines.filter { $0.validationNELBO != nil }.map(\.step) == [25, 50, 60])
+    #expect(lines.allSatisfy { $0.loss.isFinite && $0.tokensPerSecond > 0 && $0.learningRate == 0.01 })
+    #expect(lines.compactMap(\.validationPerplexity).allSatisfy { (1..<21).contains($0) })
+  }
+
+  @Test func progressIsShownOnStandardError() async throws {
+    let output = try await Esolm.trainingOutput()
+    let lines = output.error.split(separator: "\n")
+    #expect(output.output == "")
+    #expect(lines.first?.wholeMatch(of: #/step 1/60  loss \d+\.\d{4}  \S+ tokens/s  ETA \d+:\d\d/#) != nil)
+    let validation = #/step (25|50|60)  validation NELBO \d+\.\d{4} nats/token, perplexity \d+\.\d{3}/#
+    #expect(lines.count { $0.wholeMatch(of: validation) != nil } == 3)
+  }
+
+  @Test func theSameSeedTrainsTheSameWeights() async throws {
+    let data = try Scratch.file(Esolm.text.utf8)
+    var weights: [Data] = []
+    for seed in ["5", "5", "6"] {
+      let run = "\(try Scratch.folder())/run"
+      try await Esolm.succeed(["train", "--data", data, "--out", run, "--seed", seed, "--steps", "8"] + Esolm.tiny)
+      weights.append(try Data(contentsOf: URL(fileURLWithPath: "\(run)/model.safetensors")))
+    }
+    #expect(weights[0] == weights[1])
+    #expect(weights[0] != weights[2])
+  }
+
+  @Test(
+    arguments: [
+      ["--alpha0", "0", "--batch", "1"], ["--alpha0", "1", "--loss", "low_var"], ["--tokenizer", "bytes"],
+      ["--dropout", "0", "--weight-decay", "0.1", "--clip", "0.5", "--ema", "0.9", "--warmup", "2"],
+      ["--bf16", "--validation-fraction", "0.3", "--validation-sequences", "2", "--save-every", "3"],
+      ["--threads", "2", "--device", "cpu", "--model", "tiny"],
+    ])
+  func everyOptionIsTaken(options: [String]) async throws {
+    let run = "\(try Scratch.folder())/run"
+    let data = try Scratch.file(Esolm.text.utf8)
+    try await Esolm.succeed(["train", "--data", data, "--out", run, "--steps", "5"] + Esolm.tiny + options)
+    let sample = try await Esolm.succeed(["sample", run, "--raw-weights", "--seed", "3"])
+    #expect(!sample.output.isEmpty)
+  }
+
+  @Test func aFinishedRunGoesOnToLaterSteps() async throws {
+    let run = try await Scratch.copy(of: Esolm.trained())
+    try await Esolm.succeed(["train", "--resume", run, "--steps", "75"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints") == ["step-00000075"])
+    let before = try Scratch.snapshot(run)
+    let again = try await Esolm.succeed(["train", "--resume", run])
+    #expect(again.error == "" && again.output == "")
+    #expect(try Scratch.snapshot(run) == before)
+  }
+}

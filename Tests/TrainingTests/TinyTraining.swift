@@ -1,0 +1,43 @@
+import Checkpoints
+import CommandSupport
+import Corpora
+import EsoLM
+import Foundation
+import Tokenizers
+import Torch
+import Training
+
+/// Training as small as it gets: a network of a few thousand numbers on a repetitive text.
+enum TinyTraining {
+  static let text = String(repeating: "the cat sees the dog. ", count: 40)
+  static let tokenizer = CharacterTokenizer(text: text)
+
+  /// A configuration, with changes. The text is `text`, in a file of its own.
+  static func configuration(_ change: (inout RunConfiguration) -> Void = { _ in }) throws -> RunConfiguration {
+    let file = try Scratch.file(text.utf8)
+    var configuration = RunConfiguration(
+      method: MethodConfiguration(alpha0: 0.5, length: 16),
+      model: TransformerConfiguration(
+        vocabularySize: tokenizer.vocabularySize + 1, maskToken: tokenizer.vocabularySize, hiddenSize: 16,
+        numBlocks: 1, numHeads: 2, conditioningSize: 8, dropout: 0),
+      data: DataConfiguration(source: .file(path: file, fingerprint: DataSet.fingerprint(of: text))),
+      training: TrainingConfiguration())
+    configuration.training.steps = 12
+    configuration.training.batchSize = 4
+    configuration.training.learningRate = 3e-3
+    configuration.training.warmupSteps = 3
+    configuration.training.emaDecay = 0.9
+    change(&configuration)
+    return configuration
+  }
+
+  static func trainer(_ change: (inout RunConfiguration) -> Void = { _ in }) throws -> Trainer {
+    try Trainer(creating: "\(Scratch.folder())/run", configuration: configuration(change), tokenizer: tokenizer)
+  }
+
+  /// All numbers that training keeps, bit for bit.
+  static func bits(_ learner: Learner) -> [[UInt32]] {
+    (learner.model.parameters + learner.average.parameters + learner.firstMoments + learner.secondMoments)
+      .map { $0.array(of: Float.self).map(\.bitPattern) }
+  }
+}

@@ -1,0 +1,178 @@
+import Checkpoints
+import CommandSupport
+import Foundation
+import TestSupport
+import Testing
+import Training
+
+// One at a time: dropout draws from libtorch's one generator.
+@Suite("The training loop", .serialized)
+struct TrainerTests {
+  // MARK: Going on
+
+  @Test(arguments: [0, 0.3], [5, 6])
+  func aResumedRunEndsAsOneThatNeverStopped(dropout: Double, stop: Int) throws {
+    func change(_ configuration: inout RunConfiguration) {
+      configuration.model.dropout = dropout
+      configuration.training.saveInterval = 4
+    }
+    let uninterrupted = try TinyTraining.trainer(change)
+    try uninterrupted.train()
+
+    let first = try TinyTraining.trainer(change)
+    try first.train(shouldStop: { first.learner.step == stop })
+    #expect(first.learner.step == stop)
+    let second = try Trainer(RunFolder(opening: first.run.path))
+    #expect(second.learner.step == stop)
+    try second.train()
+    #expect(second.learner.step == 12)
+    #expect(TinyTraining.bits(second.learner) == TinyTraining.bits(uninterrupted.learner))
+    for name in ["model", "ema", "latest/optimizer"] {
+      let file = "\(name).safetensors"
+      #expect(try contents(second, file) == contents(uninterrupted, file))
+    }
+  }
+
+  @Test func aRunThatIsFinishedStaysAsItIs() throws {
+    let trainer = try TinyTraining.trainer()
+    try trainer.train()
+    let before = try Scratch.snapshot(trainer.run.path)
+    var events = 0
+    try Trainer(RunFolder(opening: trainer.run.path)).train(report: { _ in events += 1 })
+    #expect(events == 0)
+    #expect(try Scratch.snapshot(trainer.run.path) == before)
+  }
+
+  @Test func whatWasMeasuredAfterTheLastSaveIsForgotten() throws {
+    let trainer = try TinyTraining.trainer { $0.training.validationInterval = 4 }
+    try trainer.train()
+    try MetricsLog(trainer.run).append(["step": 99])
+    _ = try Trainer(RunFolder(opening: trainer.run.path))
+    let steps = try contents(trainer, "metrics.jsonl").split(separator: UInt8(ascii: "\n")).map {
+      try JSONDecoder().decode(Line.self, from: $0).step
+    }
+    #expect(steps == [4, 8, 10, 12])
+  }
+
+  private struct Line: Decodable { var step: Int }
+
+  // MARK: Seeds
+
+  @Test func theSeedDecidesAll() throws {
+    let learners = try ([1, 1, 2] as [UInt64]).map { seed in
+      let trainer = try TinyTraining.trainer {
+        $0.training.seed = seed
+        $0.model.dropout = 0.2
+      }
+      try trainer.train()
+      return TinyTraining.bits(trainer.learner)
+    }
+    #expect(learners[0] == learners[1])
+    #expect(learners[0] != learners[2])
+  }
+
+  // MARK: Learning
+
+  @Test(arguments: [0, 0.5, 1]) func theLossFalls(alpha0: Double) throws {
+    let trainer = try TinyTraining.trainer {
+      $0.method.alpha0 = alpha0
+      $0.training.steps = 150
+      $0.training.learningRate = 1e-2
+    }
+    let before = trainer.validate()
+    try trainer.train()
+    let after = trainer.validate()
+    #expect((before.step, after.step) == (0, 150))
+    #expect(after.nelbo < 0.8 * before.nelbo)
+    #expect(after.perplexity == exp(after.nelbo))
+  }
+
+  @Test func validationAlwaysMeasuresTheSame() throws {
+    let trainer = try TinyTraining.trainer()
+    #expect(trainer.validate().nelbo == trainer.validate().nelbo)
+    #expect(try trainer.validate().nelbo == TinyTraining.trainer().validate().nelbo)
+  }
+
+  @Test func validationDoesNotDependOnTheBatchSize() throws {
+    let values = try [2, 3, 50].map { batch in
+      try TinyTraining.trainer { $0.training.batchSize = batch }.validate().nelbo
+    }
+    #expect(abs(values[0] - values[1]) < 1e-6 && abs(values[0] - values[2]) < 1e-6)
+  }
+
+  @Test func trainingThatDivergesIsAnErrorAndKeepsTheLastSave() throws {
+    let trainer = try TinyTraining.trainer {
+      $0.training.learningRate = 1e30
+      $0.training.warmupSteps = 0
+      $0.training.saveInterval = 1
+    }
+    let error = try #require(throws: TrainingDiverged.self) { try trainer.train() }
+    #expect(error.step == 2)
+    #expect(
+      error.description
+        == "training diverged at step 2: loss \(error.loss), gradient norm \(error.norm); try a smaller learning rate")
+    #expect(!(error.loss.isFinite && error.norm.isFinite))
+    let saved = try Trainer(RunFolder(opening: trainer.run.path)).learner
+    #expect(saved.step == 1)
+    #expect(TinyTraining.bits(saved) == TinyTraining.bits(trainer.learner))
+  }
+
+  // MARK: Reports
+
+  @Test func everyStepValidationAndSaveIsReported() throws {
+    let trainer = try TinyTraining.trainer {
+      $0.training.validationInterval = 5
+      $0.training.saveInterval = 4
+    }
+    var (progress, validations, saves): ([Trainer.Progress], [Int], [Int]) = ([], [], [])
+    try trainer.train(report: { event in
+      switch event {
+      case .step(let step): progress.append(step)
+      case .validated(let validation): validations.append(validation.step)
+      case .saved(let step): saves.append(step)
+      }
+    })
+    #expect(progress.map(\.step) == Array(1...12))
+    #expect(validations == [5, 10, 12])
+    #expect(saves == [4, 8, 12])
+    #expect(
+      progress.allSatisfy {
+        $0.steps == 12 && $0.tokensPerSecond > 0 && $0.tokensPerSecond.isFinite && $0.secondsLeft >= 0
+          && $0.secondsLeft.isFinite && $0.update.loss.isFinite && $0.update.gradientNorm > 0
+      })
+    #expect(progress.last?.secondsLeft == 0)
+  }
+
+  // MARK: Data
+
+  @Test func aTextThatChangedIsRefused() throws {
+    let trainer = try TinyTraining.trainer()
+    guard case .file(let path, let fingerprint) = trainer.run.configuration.data.source else { return }
+    let changed = TinyTraining.text + "x"
+    try Data(changed.utf8).write(to: URL(fileURLWithPath: path))
+    #expect(
+      message { try Trainer(RunFolder(opening: trainer.run.path)) }
+        == "\(path) has changed since the run began: "
+        + "its fingerprint is \(DataSet.fingerprint(of: changed)), expected \(fingerprint)")
+  }
+
+  @Test func fingerprintsTellTextsApart() {
+    let texts = ["", "a", "b", "ab", "ba", "a\n", "a\r\n", "é", "e\u{301}"]
+    #expect(Set(texts.map(DataSet.fingerprint)).count == texts.count)
+    #expect(DataSet.fingerprint(of: "a") == "af63dc4c8601ec8c")  // of FNV's authors
+  }
+
+  @Test(arguments: [0.001, 0.5, 0.999]) func bothPartsOfTheToyLanguageHaveSequences(share: Double) throws {
+    let data = try DataSet(
+      DataConfiguration(source: .toyLanguage(sequences: 2, seed: 1), validationFraction: share), length: 8,
+      tokenizer: TinyTraining.tokenizer)
+    #expect((data.training.count, data.validation.count) == (1, 1))
+    #expect(data.training != data.validation)
+  }
+
+  // MARK: Helpers
+
+  private func contents(_ trainer: Trainer, _ file: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: "\(trainer.run.path)/\(file)"))
+  }
+}
