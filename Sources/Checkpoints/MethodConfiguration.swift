@@ -10,7 +10,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     case maskedDiffusion = "mdlm"
     case blockDiffusion = "bd3lm"
 
-    var isEsoteric: Bool { self == .esolmA || self == .esolmB }
+    public var isEsoteric: Bool { self == .esolmA || self == .esolmB }
   }
 
   /// What stands before a text for an autoregressive model to start from.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import EsoLM
 import Foundation
 import Torch
@@ -30,6 +31,37 @@ extension Device: ExpressibleByArgument {}
 struct WeightOptions: ParsableArguments {
   @Flag(name: .customLong("raw-weights"), help: "Use the last step's weights instead of their moving average.")
   var rawWeights = false
+}
+
+/// Which method a run must be of.
+struct AlgorithmOptions: ParsableArguments {
+  @Option(name: .customLong("algo"), help: "Refuse a run that was not trained by this algorithm.")
+  var algorithm: MethodConfiguration.Algorithm?
+
+  /// The run's method, with another α₀ if one is given.
+  func method(of run: RunFolder, alpha0: Double? = nil) throws -> any GenerationMethod {
+    var configuration = run.configuration.method
+    if let algorithm, algorithm != configuration.algorithm {
+      throw ValidationError(
+        "--algo is \(algorithm.rawValue), expected \(configuration.algorithm.rawValue), which \(run.path) was trained by"
+      )
+    }
+    guard let alpha0 else { return run.method }
+    configuration.alpha0 = alpha0
+    // How the loss was weighed does not matter any more.
+    configuration.weighting = nil
+    try asUsage { try configuration.validate() }
+    return configuration.method(
+      maskToken: run.configuration.model.maskToken, endOfText: run.tokenizer.endOfText)
+  }
+}
+
+extension MethodConfiguration.Algorithm: ExpressibleByArgument {}
+extension MethodConfiguration.Prepend: ExpressibleByArgument {}
+extension PlanRequest.Schedule: ExpressibleByArgument {}
+
+extension NoiseRange: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
 }
 
 /// How tokens are drawn.
@@ -68,6 +100,7 @@ struct OptionName: CustomStringConvertible {
   private static let others = [
     "weighting": "loss", "numBlocks": "blocks", "numHeads": "heads", "batchSize": "batch", "warmupSteps": "warmup",
     "gradientClip": "clip", "emaDecay": "ema", "validationInterval": "validate-every", "saveInterval": "save-every",
+    "keepsFirstToken": "keep-first-token",
   ]
 
   init(filling field: String) {

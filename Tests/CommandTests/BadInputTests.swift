@@ -72,6 +72,23 @@ struct BadInputTests {
     .usage("--data $text --validate-every 0", "--validate-every is 0, expected at least 1"),
     .usage("--data $text --save-every 0", "--save-every is 0, expected at least 1"),
     .usage("--data $text --threads 0", "--threads is 0, expected 1 to 1024"),
+    .usage("--data $text --algo mdlm --alpha0 0.5", "--alpha0 is 0.5, expected none with mdlm: it belongs to Eso-LM"),
+    .usage(
+      "--data $text --algo bd3lm --loss low_var",
+      "--loss is low_var, expected none with bd3lm: it belongs to Eso-LM and MDLM"),
+    .usage("--data $text --prepend bos", "--prepend is bos, expected none with esolm-b: it belongs to AR"),
+    .usage("--data $text --algo mdlm --adaln", "--adaln is given, expected only with --algo ar: mdlm always has it"),
+    .usage("--data $text --algo ar --block-size 4", "--block-size is 4, expected none with ar: it belongs to BD3-LM"),
+    .usage(
+      "--data $text --algo ar --noise-range search",
+      "--noise-range is search, expected none with ar: it belongs to BD3-LM"),
+    .usage(
+      "--data $text --keep-first-token", "--keep-first-token is true, expected none with esolm-b: it belongs to BD3-LM"),
+    .usage(
+      "--data $text --algo bd3lm --block-size 7", "--block-size is 7, expected a number that divides the length 128"),
+    .usage(
+      "--data $text --algo bd3lm --noise-range 0.9,0.4",
+      "--noise-range is 0.9,0.4, expected two times with 0 <= low < high <= 1, or 'search'"),
     .usage("", "--data is missing: name a text file, or a run to --resume"),
     .usage(
       "--data $text --resume $run",
@@ -107,8 +124,13 @@ struct BadInputTests {
     .usage("sample $run --num-samples 0", "--num-samples is 0, expected 1 to 16777216"),
     .usage("sample $run --batch 0", "--batch is 0, expected 1 to 65536"),
     .usage(
-      "sample $run --schedule block --steps 17", "--steps is 17, expected at most the length 16 with a block schedule"),
-    .usage("sample $run --schedule block --alpha0 0.5", "--alpha0 is 0.5, expected 1 with --schedule block"),
+      "sample $run --schedule block --steps 17", "--steps is 17, expected 1 to the length 16 with schedule block"),
+    .usage(
+      "sample $run --schedule first-hitting",
+      "--schedule is first-hitting, expected ancestral or block or block-shuffled for Eso-LM"),
+    .usage("sample $run --algo mdlm", "--algo is mdlm, expected esolm-b, which $run was trained by"),
+    .usage("eval $run --algo ar", "--algo is ar, expected esolm-b, which $run was trained by"),
+    .usage("sample $run --schedule block --alpha0 0.5", "--alpha0 is 0.5, expected 1 with schedule block"),
     .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),
     .failure("eval $run --data $dir/none.txt", "$dir/none.txt: no such file"),
     .failure("eval $run --data $dir/latin1.txt", "$dir/latin1.txt: byte 3 is 0xE9; expected UTF-8 text"),

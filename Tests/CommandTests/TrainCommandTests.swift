@@ -60,6 +60,10 @@ struct TrainCommandTests {
       ["--dropout", "0", "--weight-decay", "0.1", "--clip", "0.5", "--ema", "0.9", "--warmup", "2"],
       ["--bf16", "--validation-fraction", "0.3", "--validation-sequences", "2", "--save-every", "3"],
       ["--threads", "2", "--device", "cpu", "--model", "tiny"],
+      ["--algo", "esolm-a", "--alpha0", "0.25"], ["--algo", "mdlm", "--loss", "low_var"], ["--algo", "ar"],
+      ["--algo", "ar", "--prepend", "none"], ["--algo", "ar", "--prepend", "bos", "--adaln"],
+      ["--algo", "bd3lm", "--block-size", "8", "--noise-range", "0.3,0.8"],
+      ["--algo", "bd3lm", "--noise-range", "search", "--keep-first-token", "--validate-every", "2"],
     ])
   func everyOptionIsTaken(options: [String]) async throws {
     let run = "\(try Scratch.folder())/run"
@@ -67,6 +71,10 @@ struct TrainCommandTests {
     try await Esolm.succeed(["train", "--data", data, "--out", run, "--steps", "5"] + Esolm.tiny + options)
     let sample = try await Esolm.succeed(["sample", run, "--raw-weights", "--seed", "3"])
     #expect(!sample.output.isEmpty)
+    let recomputed = try await Esolm.succeed(["sample", run, "--raw-weights", "--seed", "3", "--no-cache"])
+    #expect(recomputed.output == sample.output)
+    let report = try await Esolm.succeed(["eval", run, "--max-sequences", "4", "--json"])
+    #expect(report.output.contains("\"natsPerToken\""))
   }
 
   @Test func aFinishedRunGoesOnToLaterSteps() async throws {

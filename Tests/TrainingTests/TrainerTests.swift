@@ -33,6 +33,25 @@ struct TrainerTests {
     }
   }
 
+  /// Also where validations choose what training draws from.
+  @Test func aResumedSearchForNoiseGoesOnWithWhatItFound() throws {
+    func change(_ configuration: inout RunConfiguration) {
+      configuration.method = MethodConfiguration(
+        algorithm: .blockDiffusion, blockSize: 4, noiseRange: .search, length: 16)
+      configuration.training.validationInterval = 3
+    }
+    let uninterrupted = try TinyTraining.trainer(change)
+    #expect(uninterrupted.learner.noiseRange == nil)
+    try uninterrupted.train()
+    #expect(uninterrupted.learner.noiseRange != nil)
+    let first = try TinyTraining.trainer(change)
+    try first.train(shouldStop: { first.learner.step == 5 })
+    let second = try Trainer(RunFolder(opening: first.run.path))
+    #expect(second.learner.noiseRange == first.learner.noiseRange)
+    try second.train()
+    #expect(TinyTraining.bits(second.learner) == TinyTraining.bits(uninterrupted.learner))
+  }
+
   @Test func aRunThatIsFinishedStaysAsItIs() throws {
     let trainer = try TinyTraining.trainer()
     try trainer.train()
@@ -115,6 +134,20 @@ struct TrainerTests {
     let saved = try Trainer(RunFolder(opening: trainer.run.path)).learner
     #expect(saved.step == 1)
     #expect(TinyTraining.bits(saved) == TinyTraining.bits(trainer.learner))
+  }
+
+  @Test(arguments: MethodConfiguration.Algorithm.allCases)
+  func everyAlgorithmLearns(algorithm: MethodConfiguration.Algorithm) throws {
+    let trainer = try TinyTraining.trainer {
+      $0.method = MethodConfiguration(
+        algorithm: algorithm, alpha0: algorithm.isEsoteric ? 0.5 : nil,
+        blockSize: algorithm == .blockDiffusion ? 4 : nil, length: 16)
+      $0.training.steps = 150
+      $0.training.learningRate = 1e-2
+    }
+    let before = trainer.validate().nelbo
+    try trainer.train()
+    #expect(trainer.validate().nelbo < 0.85 * before)
   }
 
   // MARK: Reports

@@ -51,7 +51,7 @@ public struct EsotericMethod: GenerationMethod, Equatable {
     return batch
   }
 
-  public var diffusionPass: AttentionPattern? { alpha0 > 0 ? variant.passes.diffusion : nil }
+  public var diffusionPass: AttentionPattern? { variant.passes.diffusion }
 
   /// The number of diffused tokens is binomial in α₀, those come first in random order, the rest left to right.
   public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {

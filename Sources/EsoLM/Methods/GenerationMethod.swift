@@ -111,6 +111,12 @@ public struct PlanRequest: Sendable, Equatable {
     self.schedule = schedule
   }
 
+  /// The time steps T that a method takes: where none are asked for, as many as the text has tokens, unless the method
+  /// writes one token a call anyway.
+  public func timeSteps(of method: any GenerationMethod) -> Int? {
+    steps ?? (method.diffusionPass == nil ? nil : length)
+  }
+
   /// Throws for a schedule that is not one of `known`; the first of them is the default.
   func schedule(of method: String, known: [Schedule]) throws -> Schedule {
     guard let schedule else { return known[0] }
@@ -126,8 +132,7 @@ public struct PlanRequest: Sendable, Equatable {
     let steps = steps ?? length
     try ConfigurationError.require(
       (1...length).contains(steps), "steps", steps,
-      expected: "1 to the length \(length) with schedule "
-        + schedule.rawValue)
+      expected: "1 to the length \(length) with schedule \(schedule.rawValue)")
     return schedule == .leftToRight
       ? .leftToRight(length: length, steps: steps)
       : .block(length: length, steps: steps, shuffled: schedule == .blockShuffled)

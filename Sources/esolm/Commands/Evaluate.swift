@@ -12,8 +12,9 @@ struct Evaluate: ParsableCommand {
     commandName: "eval",
     abstract: "Measure how well a run predicts text.",
     discussion: """
-      The NELBO is an upper bound on the negative log-likelihood; with --orders K the exact likelihood under K \
-      generation orders a sequence is averaged, a bound that tightens as K grows. Perplexities are per token.
+      The NELBO is an upper bound on the negative log-likelihood (for AR, that itself); with --orders K the exact \
+      likelihood of Eso-LM (B) under K generation orders a sequence is averaged, a bound that tightens as K grows. \
+      Perplexities are per predicted token.
       """)
 
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
@@ -22,7 +23,9 @@ struct Evaluate: ParsableCommand {
   @Option(help: ArgumentHelp("A text file. (default: what the run kept for validation)", valueName: "file"))
   var data: String?
 
-  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
   var alpha0: Double?
 
   @Option(help: ArgumentHelp("Also compute exact perplexity with this many orders a sequence.", valueName: "K"))
@@ -57,6 +60,7 @@ struct Evaluate: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
+    let method = try algorithm.method(of: run, alpha0: alpha0)
     let length = run.configuration.method.length
     var blocks =
       if let data {
@@ -68,9 +72,13 @@ struct Evaluate: ParsableCommand {
       blocks = TokenBlocks(cutting: Array(blocks.tokens.prefix(maxSequences * length)), length: length)
     }
     let model = try run.model(weights.rawWeights ? .model : .average, device: device.device)
-    let alpha0 = alpha0 ?? run.configuration.method.alpha0 ?? 1
-    let evaluation = PerplexityEvaluation(
-      Likelihood(model.network(), alpha0: alpha0), blocks: blocks, batchSize: batch, seed: seed)
+    let alpha0 = alpha0 ?? run.configuration.method.alpha0
+    let likelihood = Likelihood(model.network(), method: method)
+    if let orders, !likelihood.isExact {
+      throw ValidationError(
+        "--orders is \(orders), expected none: \(run.configuration.method.algorithm.rawValue) has no exact likelihood")
+    }
+    let evaluation = PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed)
 
     var line = ProgressLine()
     let start = ContinuousClock.now
@@ -95,16 +103,18 @@ struct Evaluate: ParsableCommand {
     if json {
       try printJSON(
         Report(
-          run: folder, alpha0: alpha0, sequences: blocks.count, length: length, tokens: blocks.tokens.count,
+          run: folder, algorithm: run.configuration.method.algorithm.rawValue, alpha0: alpha0, sequences: blocks.count,
+          length: length, tokens: blocks.tokens.count,
           characters: characters, results: results))
     } else {
-      try printTable(results, alpha0: alpha0, blocks: blocks)
+      try printTable(results, of: run.configuration.method.algorithm, alpha0: alpha0, blocks: blocks)
     }
   }
 
   private struct Report: Encodable {
     var run: String
-    var alpha0: Double
+    var algorithm: String
+    var alpha0: Double?
     var sequences: Int
     var length: Int
     var tokens: Int
@@ -134,7 +144,9 @@ struct Evaluate: ParsableCommand {
     }
   }
 
-  private func printTable(_ results: [Result], alpha0: Double, blocks: TokenBlocks) throws {
+  private func printTable(
+    _ results: [Result], of algorithm: MethodConfiguration.Algorithm, alpha0: Double?, blocks: TokenBlocks
+  ) throws {
     var table = Table(["", "perplexity", "nats/token", "± error", "bits/token", "bits/character"])
     for result in results {
       table.add([
@@ -143,6 +155,7 @@ struct Evaluate: ParsableCommand {
         Format.number(result.bitsPerToken, digits: 4), Format.number(result.bitsPerCharacter, digits: 4),
       ])
     }
-    try printOutput("\(blocks.count) sequences of \(blocks.length) tokens, α₀ = \(alpha0)\n\(table.text)")
+    let name = alpha0.map { "α₀ = \($0)" } ?? algorithm.rawValue
+    try printOutput("\(blocks.count) sequences of \(blocks.length) tokens, \(name)\n\(table.text)")
   }
 }

@@ -9,25 +9,33 @@ struct Sample: ParsableCommand {
     commandName: "sample",
     abstract: "Write text with a trained run.",
     discussion: """
-      Diffusion writes a share alpha0 of the tokens, many in one network call; the rest follows from left to right. \
-      With T time steps the diffusion phase takes at most T calls. The same seed gives the same text.
+      Eso-LM: diffusion writes a share alpha0 of the tokens, many in one network call; the rest follows from left to \
+      right. With T time steps the diffusion phase takes at most T calls. MDLM writes everything by diffusion, BD3-LM \
+      block after block (T counts the time steps of a block), AR one token a call. The same seed gives the same text.
       """)
 
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
   var folder: String
 
-  @Option(help: ArgumentHelp("Time steps T of the diffusion phase. (default: the length)", valueName: "T"))
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(
+    help: ArgumentHelp("Time steps T of diffusion. (default: the length; BD3-LM: one token a step)", valueName: "T"))
   var steps: Int?
 
-  @Option(name: .customLong("alpha0"), help: ArgumentHelp("Share that diffusion writes. (default: the run's)"))
+  @Option(name: .customLong("alpha0"), help: ArgumentHelp("Eso-LM: share that diffusion writes. (default: the run's)"))
   var alpha0: Double?
 
   @Option(help: ArgumentHelp("Tokens of a sample. (default: the run's)"))
   var length: Int?
 
   @Option(
-    help: "How diffusion steps are laid out: ancestral, or blocks of positions far apart, which write everything.")
-  var schedule: Schedule = .ancestral
+    help: ArgumentHelp(
+      """
+      How steps are laid out: ancestral (Eso-LM, MDLM, BD3-LM), first-hitting (BD3-LM), block and block-shuffled, whose \
+      positions lie far apart (Eso-LM, MDLM), left-to-right (MDLM, AR). (default: the first that fits)
+      """))
+  var schedule: PlanRequest.Schedule?
 
   @Option(help: "How many samples.")
   var numSamples = 1
@@ -52,11 +60,6 @@ struct Sample: ParsableCommand {
   @OptionGroup var weights: WeightOptions
   @OptionGroup var device: DeviceOptions
 
-  enum Schedule: String, CaseIterable, ExpressibleByArgument {
-    case ancestral, block
-    case blockShuffled = "block-shuffled"
-  }
-
   func validate() throws {
     try require("steps", steps, in: 1...)
     try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
@@ -64,54 +67,43 @@ struct Sample: ParsableCommand {
     try require("length", length, in: 1...(1 << 20))
     try require("num-samples", numSamples, in: 1...(1 << 24))
     try require("batch", batch, in: 1...(1 << 16))
-    if schedule != .ancestral, let alpha0, alpha0 != 1 {
-      throw ValidationError("--alpha0 is \(alpha0), expected 1 with --schedule \(schedule.rawValue)")
-    }
   }
 
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
     let model = try run.model(weights.rawWeights ? .model : .average, device: device.device)
-    let plan = try makePlan(run)
+    let method = try algorithm.method(of: run)
+    let request = PlanRequest(
+      length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0, schedule: schedule)
+    let plan = try asUsage { try method.plan(request, seed: seed) }
     let network = CachedNetwork(model.network())
     let picker = try picking.picker()
 
     var output = Output(
-      run: folder, alpha0: plan.alpha0, steps: plan.steps, length: plan.plan.length, seed: seed, topP: picker.topP,
-      topK: picker.topK, temperature: picker.temperature, usesCache: !noCache, nfe: plan.plan.networkCalls)
+      run: folder, algorithm: run.configuration.method.algorithm.rawValue,
+      alpha0: alpha0 ?? run.configuration.method.alpha0, steps: request.timeSteps(of: method),
+      schedule: schedule?.rawValue,
+      length: request.length, seed: seed, topP: picker.topP, topK: picker.topK, temperature: picker.temperature,
+      usesCache: !noCache, nfe: plan.networkCalls)
     var line = ProgressLine()
     for first in stride(from: 0, to: numSamples, by: batch) {
       var generation = Generation(
-        network, plan: plan.plan, picker: picker, seed: seed, batch: min(batch, numSamples - first),
-        firstSequence: first, usesCache: !noCache)
+        network, rule: method.decoding, plan: plan, picker: picker, seed: seed,
+        batch: min(batch, numSamples - first), firstSequence: first, usesCache: !noCache)
       var view = WatchView(tokenizer: run.tokenizer, maskToken: run.configuration.model.maskToken)
       let start = ContinuousClock.now
       while let step = try generation.advance() {
         if watch {
           view.show(generation, after: step)
         } else if Terminal.isInteractive {
-          line.show("sample \(first + 1) of \(numSamples), call \(step.index + 1) of \(plan.plan.networkCalls)")
+          line.show("sample \(first + 1) of \(numSamples), call \(step.index + 1) of \(plan.networkCalls)")
         }
       }
       output.add(generation, seconds: (ContinuousClock.now - start).seconds) { run.tokenizer.decode($0) }
     }
     line.clear()
     if json { try printJSON(output) } else { try output.printText() }
-  }
-
-  /// α₀ and T as they are used, and the plan that they give.
-  private func makePlan(_ run: RunFolder) throws -> (alpha0: Double, steps: Int, plan: UnmaskingPlan) {
-    let length = length ?? run.configuration.method.length
-    let steps = steps ?? length
-    guard schedule == .ancestral else {
-      guard steps <= length else {
-        throw ValidationError("--steps is \(steps), expected at most the length \(length) with a block schedule")
-      }
-      return (1, steps, .block(length: length, steps: steps, shuffled: schedule == .blockShuffled))
-    }
-    let alpha0 = alpha0 ?? run.configuration.method.alpha0 ?? 1
-    return (alpha0, steps, .ancestral(length: length, steps: steps, alpha0: alpha0, seed: seed))
   }
 
   private struct Output: Encodable {
@@ -121,31 +113,38 @@ struct Sample: ParsableCommand {
     }
 
     let formatVersion = 1
-    var run: String
-    var alpha0: Double
-    var steps: Int
-    var length: Int
-    var seed: UInt64
-    var topP: Double
-    var topK: Int?
-    var temperature: Double
-    var usesCache: Bool
+    let run: String
+    let algorithm: String
+    let alpha0: Double?
+    let steps: Int?
+    let schedule: String?
+    let length: Int
+    let seed: UInt64
+    let topP: Double
+    let topK: Int?
+    let temperature: Double
+    let usesCache: Bool
     /// Network calls of a sample.
-    var nfe: Int
+    let nfe: Int
+    /// Rows that the network computed for each token written.
+    var slotsPerToken = 0.0
     var seconds = 0.0
     var secondsPerSample = 0.0
     var secondsPerCall = 0.0
     var cacheBytes = 0
     var samples: [Sample] = []
     private var calls = 0
+    private var rows = 0
 
     init(
-      run: String, alpha0: Double, steps: Int, length: Int, seed: UInt64, topP: Double, topK: Int?,
-      temperature: Double, usesCache: Bool, nfe: Int
+      run: String, algorithm: String, alpha0: Double?, steps: Int?, schedule: String?, length: Int, seed: UInt64,
+      topP: Double, topK: Int?, temperature: Double, usesCache: Bool, nfe: Int
     ) {
       self.run = run
+      self.algorithm = algorithm
       self.alpha0 = alpha0
       self.steps = steps
+      self.schedule = schedule
       self.length = length
       self.seed = seed
       self.topP = topP
@@ -156,14 +155,16 @@ struct Sample: ParsableCommand {
     }
 
     private enum CodingKeys: CodingKey {
-      case formatVersion, run, alpha0, steps, length, seed, topP, topK, temperature, usesCache, nfe, seconds,
-        secondsPerSample, secondsPerCall, cacheBytes, samples
+      case formatVersion, run, algorithm, alpha0, steps, schedule, length, seed, topP, topK, temperature, usesCache,
+        nfe, slotsPerToken, seconds, secondsPerSample, secondsPerCall, cacheBytes, samples
     }
 
     mutating func add(_ generation: Generation, seconds: Double, decode: ([Int32]) -> String) {
       samples += generation.tokens.map { Sample(text: decode($0), tokens: $0) }
       self.seconds += seconds
       calls += nfe
+      rows += generation.fedRows
+      slotsPerToken = Double(rows) / Double(samples.count * length)
       secondsPerSample = self.seconds / Double(samples.count)
       secondsPerCall = self.seconds / Double(calls)
       cacheBytes = max(cacheBytes, generation.usesCache ? generation.cacheByteCount : 0)

@@ -10,13 +10,17 @@ import Training
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train an Eso-LM on a text file.",
+    abstract: "Train an Eso-LM, or a model that it is compared with, on a text file.",
     discussion: """
       Writes a run folder: configuration, tokenizer, weights and their moving average, optimiser state, metrics. \
       Ctrl-C stops after the current step with everything saved; --resume goes on exactly as if it had not stopped.
 
         esolm train --data shakespeare.txt --out runs/first --alpha0 0.5 --steps 2000
+        esolm train --data shakespeare.txt --out runs/blocks --algo bd3lm --block-size 8
         esolm train --resume runs/first --steps 4000
+
+      Algorithms (--algo): esolm-b, Eso-LM with a cache in both phases; esolm-a, its variant whose clean tokens see \
+      each other; ar, autoregressive; mdlm, masked diffusion; bd3lm, block diffusion.
       """)
 
   @Option(help: ArgumentHelp("The text file to learn from (UTF-8).", valueName: "file"))
@@ -32,13 +36,14 @@ struct Train: ParsableCommand {
   @Option(help: ArgumentHelp("Train until this step. (default: 10000)"))
   var steps: Int?
 
+  @OptionGroup(title: "Algorithm") var method: MethodOptions
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup var device: DeviceOptions
 
   func validate() throws {
     if let resume {
-      guard out == nil, data == nil, !model.isGiven, !training.isGiven else {
+      guard out == nil, data == nil, !method.isGiven, !model.isGiven, !training.isGiven else {
         throw ValidationError(
           "--resume \(resume) takes its settings from the run; only --steps, --device and --threads go with it")
       }
@@ -88,11 +93,11 @@ struct Train: ParsableCommand {
   private func configuration(vocabularySize: Int, source: DataConfiguration.Source) throws -> RunConfiguration {
     try asUsage {
       var configuration = RunConfiguration(
-        method: MethodConfiguration(
-          alpha0: training.alpha0 ?? 0.5, weighting: training.loss ?? .elbo, length: training.length ?? 128),
+        method: method.configuration(length: training.length ?? 128),
         model: model.configuration(vocabularySize: vocabularySize),
         data: DataConfiguration(source: source, validationFraction: training.validationFraction ?? 0.1),
         training: training.configuration)
+      if !method.isModulated { configuration.model.conditioningSize = model.conditioningSize }
       if let steps { configuration.training.steps = steps }
       // A short run should not spend itself on warming up.
       if training.warmup == nil {
@@ -141,18 +146,65 @@ struct ModelOptions: ParsableArguments {
   }
 }
 
+/// Which method to train. All are optional, so that --resume can tell what was given.
+struct MethodOptions: ParsableArguments {
+  @Option(name: .customLong("algo"), help: "esolm-b, esolm-a, ar, mdlm or bd3lm. (default: esolm-b)")
+  var algorithm: MethodConfiguration.Algorithm?
+
+  @Option(name: .customLong("alpha0"), help: "Eso-LM: share of tokens that diffusion writes, 0 to 1. (default: 0.5)")
+  var alpha0: Double?
+
+  @Option(
+    help: "Eso-LM with --alpha0 1, MDLM: weights of masked tokens, elbo or low_var. (default: elbo)")
+  var loss: HybridObjective.Weighting?
+
+  @Option(help: "AR: what a text starts from: mask, bos (the token between documents) or none. (default: mask)")
+  var prepend: MethodConfiguration.Prepend?
+
+  @Flag(name: .customLong("adaln"), help: "AR: modulate norms as the other algorithms do (AR + AdaLN).")
+  var isModulatedAR = false
+
+  @Option(help: ArgumentHelp("BD3-LM: tokens of a block, a divisor of the length. (default: 4)", valueName: "count"))
+  var blockSize: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "BD3-LM: train on these times alone, or on those in which the loss varies least. (default: 0,1)",
+      valueName: "low,high | search"))
+  var noiseRange: NoiseRange?
+
+  @Flag(help: "BD3-LM: the first token of a sequence is given, never predicted.")
+  var keepFirstToken = false
+
+  var isGiven: Bool {
+    algorithm != nil || alpha0 != nil || loss != nil || prepend != nil || isModulatedAR || blockSize != nil
+      || noiseRange != nil || keepFirstToken
+  }
+
+  func validate() throws {
+    guard isModulatedAR, chosen != .autoregressive else { return }
+    throw ValidationError("--adaln is given, expected only with --algo ar: \(chosen.rawValue) always has it")
+  }
+
+  private var chosen: MethodConfiguration.Algorithm { algorithm ?? .esolmB }
+
+  /// Whether the network has adaptive norms.
+  var isModulated: Bool { chosen != .autoregressive || isModulatedAR }
+
+  func configuration(length: Int) -> MethodConfiguration {
+    MethodConfiguration(
+      algorithm: chosen, alpha0: alpha0 ?? (chosen.isEsoteric ? 0.5 : nil), weighting: loss, prepend: prepend,
+      blockSize: blockSize ?? (chosen == .blockDiffusion ? 4 : nil), noiseRange: noiseRange,
+      keepsFirstToken: keepFirstToken ? true : nil, length: length)
+  }
+}
+
 extension TransformerConfiguration.Size: ExpressibleByArgument {}
 extension TokenizerKind: ExpressibleByArgument {}
 extension HybridObjective.Weighting: ExpressibleByArgument {}
 
 /// The objective and how to optimise it. All are optional, so that --resume can tell what was given.
 struct TrainingOptions: ParsableArguments {
-  @Option(name: .customLong("alpha0"), help: "Share of tokens that diffusion writes, 0 to 1. (default: 0.5)")
-  var alpha0: Double?
-
-  @Option(help: "Weights of the diffusion term: elbo, or low_var for --alpha0 1. (default: elbo)")
-  var loss: HybridObjective.Weighting?
-
   @Option(help: "Tokens of a sequence. (default: 128)")
   var length: Int?
 
@@ -197,7 +249,7 @@ struct TrainingOptions: ParsableArguments {
 
   var isGiven: Bool {
     let numbers: [Any?] = [
-      alpha0, loss, length, batch, tokenizerKind, seed, learningRate, warmup, weightDecay, clip, ema,
+      length, batch, tokenizerKind, seed, learningRate, warmup, weightDecay, clip, ema,
       validationFraction, validateEvery, validationSequences, saveEvery,
     ]
     return bfloat16 || numbers.contains { $0 != nil }
