@@ -31,8 +31,8 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
-    .target(name: "Evaluation", dependencies: ["EsoLM", "Corpora", "Randomness"]),
-    .target(name: "Parity", dependencies: ["EsoLM", "Torch", "Training", "Checkpoints", "Files"]),
+    .target(name: "Evaluation", dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Randomness", "Files"]),
+    .target(name: "Parity", dependencies: ["EsoLM", "Torch", "Training", "Checkpoints", "Evaluation", "Files"]),
     .executableTarget(
       name: "esolm",
       dependencies: [

@@ -257,6 +257,14 @@ CTStatus ct_embedding(const CTTensor *weight, const CTTensor *index, CTTensor **
   return produce(out, [&] { return at::embedding(unwrap(weight), unwrap(index)); });
 }
 
+CTStatus ct_symmetric_eigen(const CTTensor *a, CTTensor **values, CTTensor **vectors) {
+  return guarded([&] {
+    auto [eigenvalues, eigenvectors] = at::linalg_eigh(unwrap(a));
+    *values = wrap(eigenvalues);
+    *vectors = wrap(eigenvectors);
+  });
+}
+
 // MARK: In place
 
 CTStatus ct_copy_into(CTTensor *destination, const CTTensor *source) {

@@ -3,11 +3,15 @@ import Foundation
 /// JSON files, with errors that name the file and the field.
 public enum JSONFile {
   /// Files that people or this program write are small; larger ones are refused before they are read.
-  static let sizeLimit = 64 << 20
+  public static let sizeLimit = 64 << 20
 
   /// Reads a value; unknown fields are ignored.
-  public static func read<Value: Decodable>(_ type: Value.Type = Value.self, from path: String) throws -> Value {
-    let data = try contents(of: path, limit: sizeLimit)
+  ///
+  /// - Parameter limit: the largest file that is read, in bytes.
+  public static func read<Value: Decodable>(
+    _ type: Value.Type = Value.self, from path: String, limit: Int = sizeLimit
+  ) throws -> Value {
+    let data = try contents(of: path, limit: limit)
     do {
       return try JSONDecoder().decode(type, from: data)
     } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty && isJSON(data) {

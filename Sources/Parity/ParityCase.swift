@@ -11,6 +11,7 @@ struct ParityCase {
   let folder: String
   let kind: String
   let description: Description
+  let tolerance: Double
   let inputs: SafetensorsFile
   let expected: SafetensorsFile
 
@@ -43,31 +44,45 @@ struct ParityCase {
       }
     }
 
-    var algo: Algorithm
-    var network: Sizes
-    var tolerance: Double
+    var algo: Algorithm?
+    var network: Sizes?
+    var tolerance: Double?
   }
+
+  /// Cases about judging text rather than about a network of this package.
+  private static let kindsWithoutNetwork: Set = ["mauve", "metrics"]
 
   init(folder: String) throws {
     self.folder = folder
     let name = URL(fileURLWithPath: folder).standardizedFileURL.lastPathComponent
     kind = String(name.prefix { $0 != "." })
     description = try JSONFile.read(from: "\(folder)/config.json")
-    guard description.tolerance > 0 else {
-      throw FileError("\(folder)/config.json: field 'tolerance' is \(description.tolerance), expected a number above 0")
+    // Cases of MAUVE have no tolerance of their own.
+    tolerance = description.tolerance ?? 1e-6
+    guard tolerance > 0 else {
+      throw FileError("\(folder)/config.json: field 'tolerance' is \(tolerance), expected a number above 0")
     }
-    guard description.network.vocabularySize > 0 else {
-      throw FileError("\(folder)/config.json: field 'network.vocab_size' is \(description.network.vocabularySize)")
+    if !Self.kindsWithoutNetwork.contains(kind) {
+      guard let size = description.network?.vocabularySize else {
+        throw FileError("\(folder)/config.json: field 'network' is missing")
+      }
+      guard size > 0 else { throw FileError("\(folder)/config.json: field 'network.vocab_size' is \(size)") }
     }
     inputs = try SafetensorsFile(contentsOf: "\(folder)/inputs.safetensors")
     expected = try SafetensorsFile(contentsOf: "\(folder)/expected.safetensors")
   }
 
-  var maskToken: Int { description.network.maskToken }
+  /// The sizes of the recorded network.
+  private var network: Description.Sizes {
+    guard let network = description.network else { preconditionFailure("a case of kind '\(kind)' has no network") }
+    return network
+  }
+
+  var maskToken: Int { network.maskToken }
 
   /// The recorded network.
   func model() throws -> Transformer {
-    let sizes = description.network
+    let sizes = network
     let file = try SafetensorsFile(contentsOf: "\(folder)/weights.safetensors")
     let isModulated = file.entries.keys.contains { $0.hasPrefix("sigma_map.") }
     let configuration = TransformerConfiguration(
@@ -79,7 +94,7 @@ struct ParityCase {
   }
 
   func alpha0() throws -> Double {
-    guard let alpha0 = description.algo.alpha0, (0...1).contains(alpha0) else {
+    guard let alpha0 = description.algo?.alpha0, (0...1).contains(alpha0) else {
       throw FileError("\(folder)/config.json: field 'algo.alpha_0' must be a number from 0 to 1")
     }
     return alpha0
@@ -110,8 +125,11 @@ struct ParityCase {
   }
 
   func tokens(_ name: String) throws -> [[Int32]] {
-    let size = description.network.vocabularySize
-    return try rows(name).map { row in
+    try tokens(name, vocabularySize: network.vocabularySize)
+  }
+
+  func tokens(_ name: String, vocabularySize size: Int) throws -> [[Int32]] {
+    try rows(name).map { row in
       try row.map { token in
         guard (0..<size).contains(token) else {
           throw FileError("\(inputs.path): '\(name)' holds token \(token), expected 0 to \(size - 1)")
@@ -155,9 +173,21 @@ public struct ParityResult: Sendable, Codable {
     folder = parityCase.folder
     self.tensor = tensor
     let largest = expected.reduce(1) { max($0, abs($1)) }
-    tolerance = parityCase.description.tolerance * largest
+    tolerance = parityCase.tolerance * largest
     let differences = zip(expected, found).map { abs($0 - $1) }
     error =
       expected.count == found.count && differences.allSatisfy { !$0.isNaN } ? differences.max() ?? 0 : .infinity
+  }
+
+  /// For numbers that depend on random draws: how far those found lie outside the range of those recorded.
+  init(_ parityCase: ParityCase, tensor: String, range expected: [Double], margin: Double, found: [Double]) {
+    folder = parityCase.folder
+    self.tensor = tensor
+    tolerance = margin
+    guard let least = expected.min(), let most = expected.max(), !found.isEmpty, found.allSatisfy(\.isFinite) else {
+      error = .infinity
+      return
+    }
+    error = found.reduce(0) { max($0, least - $1, $1 - most) }
   }
 }

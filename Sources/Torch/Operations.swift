@@ -63,6 +63,16 @@ extension Tensor {
     produce(self, index) { ct_gather($0, Int64(dim), $1, $2) }
   }
 
+  /// The eigenvalues, ascending, of this symmetric matrix, [size], and their eigenvectors in columns, [size, size].
+  public func symmetricEigen() -> (values: Tensor, vectors: Tensor) {
+    withExtendedLifetime(self) {
+      var values: OpaquePointer?
+      var vectors: OpaquePointer?
+      must(ct_symmetric_eigen(handle, &values, &vectors))
+      return (Tensor(owning: values!), Tensor(owning: vectors!))
+    }
+  }
+
   /// Overwrites this tensor, also where it is a slice of another, with the (broadcast, converted) elements of `source`.
   public func copy(from source: Tensor) {
     withExtendedLifetime((self, source)) { must(ct_copy_into(handle, source.handle)) }

@@ -77,6 +77,9 @@ CTStatus ct_index_select(const CTTensor *a, int64_t dim, const CTTensor *index, 
 CTStatus ct_gather(const CTTensor *a, int64_t dim, const CTTensor *index, CTTensor **out);
 CTStatus ct_embedding(const CTTensor *weight, const CTTensor *index, CTTensor **out);
 
+// Eigenvalues, ascending, and eigenvectors, in columns, of a symmetric matrix
+CTStatus ct_symmetric_eigen(const CTTensor *a, CTTensor **values, CTTensor **vectors);
+
 // In place
 CTStatus ct_copy_into(CTTensor *destination, const CTTensor *source);
 CTStatus ct_fill(CTTensor *tensor, double value);

@@ -1,0 +1,83 @@
+import Foundation
+
+/// Gen. PPL: how likely a judge finds generated text, as a perplexity.
+///
+/// Each sample is cut to windows of the judge's context, and each window is judged alone. A predicted token counts once
+/// if it is not the end-of-text token, or if it is the first of its window; so of a tail of padding at most one counts.
+/// The perplexity is that of all counted tokens of all samples together.
+public struct GenerativePerplexity: Sendable, Equatable {
+  /// The sum of −log p over counted tokens, in nats.
+  public private(set) var nllSum = 0.0
+  public private(set) var count = 0
+
+  public init() {}
+
+  /// nil before a token is counted.
+  public var perplexity: Double? { count == 0 ? nil : exp(nllSum / Double(count)) }
+
+  /// Judges samples, adding to what is counted so far.
+  ///
+  /// - Parameters:
+  ///   - samples: tokens of the judge.
+  ///   - batchSize: windows of one call of the judge.
+  ///   - progress: called with the share of windows that are done.
+  /// - Returns: the perplexity of each sample by itself; nil for one without a counted token.
+  /// - Throws: ``TokenOutOfRange``, or what the judge throws.
+  @discardableResult
+  public mutating func add(
+    _ samples: [[Int32]], judge: some Judge, batchSize: Int = 8, progress: (Double) -> Void = { _ in }
+  ) throws -> [Double?] {
+    try TokenOutOfRange.check(samples, vocabularySize: judge.vocabularySize)
+    var windows: [(sample: Int, tokens: [Int32])] = []
+    for (sample, tokens) in samples.enumerated() {
+      let size = max(1, min(judge.contextLength, tokens.count))
+      for start in stride(from: 0, to: tokens.count, by: size) {
+        windows.append((sample, Array(tokens[start..<min(start + size, tokens.count)])))
+      }
+    }
+    var perSample = [GenerativePerplexity](repeating: .init(), count: samples.count)
+    for first in stride(from: 0, to: windows.count, by: batchSize) {
+      let batch = windows[first..<min(first + batchSize, windows.count)]
+      let scores = try judge.logProbabilities(of: batch.map(\.tokens))
+      for (window, scores) in zip(batch, scores) {
+        perSample[window.sample].count(window.tokens, logProbabilities: scores, endOfText: judge.endOfText)
+      }
+      progress(Double(first + batch.count) / Double(windows.count))
+    }
+    for sample in perSample {
+      nllSum += sample.nllSum
+      count += sample.count
+    }
+    return perSample.map(\.perplexity)
+  }
+
+  /// Applies the counting rule to one window, whose last tokens have the given log-probabilities.
+  private mutating func count(_ window: [Int32], logProbabilities: [Double], endOfText: Int32) {
+    let firstEnd = window.firstIndex(of: endOfText)
+    let firstPredicted = window.count - logProbabilities.count
+    for (position, logProbability) in zip(firstPredicted..., logProbabilities)
+    where window[position] != endOfText || position == firstEnd {
+      nllSum -= logProbability
+      count += 1
+    }
+  }
+}
+
+/// A sample holds an id that a vocabulary lacks.
+public struct TokenOutOfRange: Error, CustomStringConvertible, Sendable, Equatable {
+  public let sample: Int
+  public let token: Int32
+  public let vocabularySize: Int
+
+  public var description: String {
+    "sample \(sample + 1) holds token \(token), expected 0 to \(vocabularySize - 1) as the judge's vocabulary has them"
+  }
+
+  static func check(_ samples: [[Int32]], vocabularySize: Int) throws {
+    for (index, sample) in samples.enumerated() {
+      if let token = sample.first(where: { !(0..<Int32(clamping: vocabularySize)).contains($0) }) {
+        throw TokenOutOfRange(sample: index, token: token, vocabularySize: vocabularySize)
+      }
+    }
+  }
+}

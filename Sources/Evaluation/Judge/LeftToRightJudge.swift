@@ -1,0 +1,34 @@
+import EsoLM
+
+/// A run of this package as a judge: its exact likelihood from left to right, which is that of an autoregressive model.
+///
+/// It predicts a window's first token too, from nothing.
+public struct LeftToRightJudge: Judge {
+  public let likelihood: Likelihood
+  public let contextLength: Int
+  public let endOfText: Int32
+  /// Without the mask token, which no text holds.
+  public let vocabularySize: Int
+
+  /// - Parameters:
+  ///   - likelihood: of the network.
+  ///   - contextLength: the length that the network was trained at.
+  ///   - endOfText: what its tokenizer puts between documents.
+  ///   - vocabularySize: the tokenizer's.
+  public init(_ likelihood: Likelihood, contextLength: Int, endOfText: Int32, vocabularySize: Int) {
+    self.likelihood = likelihood
+    self.contextLength = contextLength
+    self.endOfText = endOfText
+    self.vocabularySize = vocabularySize
+  }
+
+  public func logProbabilities(of windows: [[Int32]]) -> [[Double]] {
+    // One pass takes sequences of one length; those of a call mostly have it.
+    var scores = [[Double]](repeating: [], count: windows.count)
+    for (length, group) in Dictionary(grouping: windows.indices, by: { windows[$0].count }) where length > 0 {
+      let rows = likelihood.logProbabilities(group.map { (windows[$0], .leftToRight(length: length)) })
+      for (index, row) in zip(group, rows) { scores[index] = row }
+    }
+    return scores
+  }
+}

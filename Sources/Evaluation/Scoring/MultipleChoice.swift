@@ -1,0 +1,138 @@
+import EsoLM
+import Files
+import Foundation
+import Tokenizers
+
+/// Questions with several endings of which one is right, in the format of HellaSwag (Zellers et al. 2019).
+public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
+  public let context: String
+  public let endings: [String]
+  /// The index of the right ending.
+  public let label: Int
+
+  public init(context: String, endings: [String], label: Int) {
+    self.context = context
+    self.endings = endings
+    self.label = label
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case context = "ctx"
+    case endings, label
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    context = try container.decode(String.self, forKey: .context)
+    endings = try container.decode([String].self, forKey: .endings)
+    // Some copies of the data write the label as text.
+    if let text = try? container.decode(String.self, forKey: .label), let number = Int(text) {
+      label = number
+    } else {
+      label = try container.decode(Int.self, forKey: .label)
+    }
+  }
+
+  /// Reads a file of one JSON object a line: `{"ctx": "…", "endings": ["…", "…"], "label": 1}`.
+  ///
+  /// - Throws: a `FileError` naming file, line and field.
+  public static func read(
+    _ path: String, skipBadLines: Bool = false
+  ) throws -> JSONLinesFile.Contents<MultipleChoiceItem> {
+    let contents = try JSONLinesFile.read(MultipleChoiceItem.self, from: path, skipBadLines: skipBadLines) { item in
+      guard item.endings.count >= 2 else {
+        throw FileError("field 'endings' has \(item.endings.count) texts, expected at least 2")
+      }
+      guard item.endings.indices.contains(item.label) else {
+        throw FileError("field 'label' is \(item.label), expected 0 to \(item.endings.count - 1)")
+      }
+      guard item.endings.allSatisfy({ !$0.isEmpty }) else { throw FileError("field 'endings' holds an empty text") }
+    }
+    guard !contents.values.isEmpty else { throw FileError("\(path) holds no question") }
+    return contents
+  }
+}
+
+/// Answers questions by the likelihood of each ending given the context.
+public struct MultipleChoice {
+  public let scoring: PassageScoring
+  public let tokenizer: any Tokenizer
+  /// The most tokens that the network is asked about; of a longer context the end is kept.
+  public let length: Int
+
+  public init(_ scoring: PassageScoring, tokenizer: any Tokenizer, length: Int) {
+    self.scoring = scoring
+    self.tokenizer = tokenizer
+    self.length = length
+  }
+
+  public struct Answer: Sendable, Equatable, Codable {
+    public let label: Int
+    /// log p of each ending given the context, in nats.
+    public let logProbabilities: [Double]
+    /// The same over the ending's number of characters.
+    public let perCharacter: [Double]
+    /// The likeliest ending.
+    public var choice: Int { Self.best(logProbabilities) }
+    /// The likeliest ending for its length: long ones are not held against it.
+    public var choicePerCharacter: Int { Self.best(perCharacter) }
+
+    private static func best(_ scores: [Double]) -> Int { scores.indices.max { scores[$0] < scores[$1] }! }
+  }
+
+  /// The share of right answers, by both ways to choose.
+  public struct Accuracy: Sendable, Equatable, Codable {
+    public let questions: Int
+    public let accuracy: Double
+    public let accuracyPerCharacter: Double
+    /// The standard error of either share, at its own value.
+    public let standardError: Double
+    public let standardErrorPerCharacter: Double
+
+    public init(_ answers: [Answer]) {
+      let count = Double(answers.count)
+      func error(_ share: Double) -> Double { (share * (1 - share) / count).squareRoot() }
+      questions = answers.count
+      accuracy = Double(answers.count { $0.choice == $0.label }) / count
+      accuracyPerCharacter = Double(answers.count { $0.choicePerCharacter == $0.label }) / count
+      standardError = error(accuracy)
+      standardErrorPerCharacter = error(accuracyPerCharacter)
+    }
+  }
+
+  /// Answers all questions.
+  ///
+  /// - Parameter items: with a place for messages, say the file and line.
+  /// - Throws: a `FileError` naming the place of a text that the tokenizer cannot write or that is too long.
+  public func answers(
+    to items: [(place: String, item: MultipleChoiceItem)], progress: (Double) -> Void = { _ in }
+  ) throws -> [Answer] {
+    let passages = try items.flatMap { place, item in
+      let context = try encode(item.context, place)
+      return try item.endings.map { ending in
+        // A space stands between the two; tokenizers that know words take it to the word after it.
+        let tokens = try encode(" " + ending, place)
+        guard !tokens.isEmpty, tokens.count <= length else {
+          throw FileError("\(place): an ending has \(tokens.count) tokens, expected 1 to \(length)")
+        }
+        return Passage(context: Array(context.suffix(length - tokens.count)), ending: tokens)
+      }
+    }
+    var scores = scoring.scores(of: passages, progress: progress)[...]
+    return items.map { _, item in
+      let own = scores.prefix(item.endings.count).map(\.logProbability)
+      scores = scores.dropFirst(item.endings.count)
+      return Answer(
+        label: item.label, logProbabilities: own,
+        perCharacter: zip(own, item.endings).map { $0 / Double($1.unicodeScalars.count) })
+    }
+  }
+
+  private func encode(_ text: String, _ place: String) throws -> [Int32] {
+    do {
+      return try tokenizer.encode(text)
+    } catch {
+      throw FileError("\(place): \(error)")
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import Foundation
+
+/// Files with a JSON value on each line, with errors that name the file and the line.
+public enum JSONLinesFile {
+  public struct Contents<Value> {
+    /// The values, with the lines that they stand on, from 1.
+    public let values: [(line: Int, value: Value)]
+    /// Lines that were skipped because they are no such value.
+    public let badLines: [Int]
+  }
+
+  /// Reads all values; blank lines and unknown fields are ignored.
+  ///
+  /// - Parameters:
+  ///   - skipBadLines: leave out lines that are no such value instead of stopping there.
+  ///   - check: throws, with a few words, if a value that was read cannot be used.
+  /// - Throws: a `FileError` naming the file, the line and the field.
+  public static func read<Value: Decodable>(
+    _ type: Value.Type = Value.self, from path: String, skipBadLines: Bool = false,
+    check: (Value) throws -> Void = { _ in }
+  ) throws -> Contents<Value> {
+    let data = try MappedFile.read(path)
+    var values: [(line: Int, value: Value)] = []
+    var badLines: [Int] = []
+    for (index, bytes) in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+      guard bytes.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) else { continue }
+      do {
+        let value = try JSONDecoder().decode(type, from: bytes)
+        try check(value)
+        values.append((index + 1, value))
+      } catch {
+        guard skipBadLines else { throw FileError("\(path), line \(index + 1): \(JSONFile.describe(error))") }
+        badLines.append(index + 1)
+      }
+    }
+    return Contents(values: values, badLines: badLines)
+  }
+}
