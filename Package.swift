@@ -58,7 +58,10 @@ let package = Package(
         "Training", "Checkpoints", "Corpora", "EsoLM", "Tokenizers", "Torch", "CommandSupport", "TestSupport",
       ]),
     .testTarget(
-      name: "EvaluationTests", dependencies: ["Evaluation", "Corpora", "EsoLM", "Randomness", "Torch", "TestSupport"]),
+      name: "EvaluationTests",
+      dependencies: [
+        "Evaluation", "Corpora", "Tokenizers", "EsoLM", "Randomness", "Torch", "Files", "TestSupport",
+      ]),
     .testTarget(name: "CommandTests", dependencies: ["esolm", "Parity", "CommandSupport", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],

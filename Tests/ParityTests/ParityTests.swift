@@ -150,13 +150,15 @@ struct ParityTests {
     try SafetensorsFile.write(tensors, to: path)
   }
 
-  /// Makes the first number of some expected tensors wrong by three times what a case allows.
+  /// Makes the first number of some expected tensors wrong by three times what any case allows.
   private func changeOneNumber(ofTensors chosen: (String) -> Bool, in folder: String) throws {
     try rewrite("\(folder)/expected.safetensors") { name, tensor in
       guard chosen(name) else { return tensor }
       var numbers: [Double] = tensor.array()
+      // Of numbers that depend on random draws the range counts, so all of them must move.
+      guard name != "scores_by_seed" else { return tensor + 0.2 }
       let isWhole = tensor.dtype != .float32 && tensor.dtype != .float64
-      numbers[0] += isWhole ? 1 : 3 * 2e-5 * max(1, tensor.maxAbs().item)
+      numbers[0] += isWhole ? 1 : 3 * 1e-4 * max(1, tensor.maxAbs().item)
       return Tensor(numbers, shape: tensor.shape).to(tensor.dtype)
     }
   }

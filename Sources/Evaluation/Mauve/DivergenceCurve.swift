@@ -13,6 +13,11 @@ public struct DivergenceCurve: Sendable, Equatable {
   public struct Point: Sendable, Equatable, Codable {
     public let x: Double
     public let y: Double
+
+    public init(x: Double, y: Double) {
+      self.x = x
+      self.y = y
+    }
   }
 
   /// - Parameters:

@@ -72,6 +72,13 @@ public struct MultipleChoice {
     public let logProbabilities: [Double]
     /// The same over the ending's number of characters.
     public let perCharacter: [Double]
+
+    public init(label: Int, logProbabilities: [Double], perCharacter: [Double]) {
+      self.label = label
+      self.logProbabilities = logProbabilities
+      self.perCharacter = perCharacter
+    }
+
     /// The likeliest ending.
     public var choice: Int { Self.best(logProbabilities) }
     /// The likeliest ending for its length: long ones are not held against it.

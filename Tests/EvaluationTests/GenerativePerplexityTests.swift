@@ -1,0 +1,161 @@
+import Corpora
+import EsoLM
+import Evaluation
+import Foundation
+import Randomness
+import TestSupport
+import Testing
+import Torch
+
+@Suite("Generative perplexity")
+struct GenerativePerplexityTests {
+  /// Finds token t as likely as 2⁻ᵗ, whatever came before; 0 ends a text.
+  private struct Powers: Judge {
+    var contextLength = 4
+    let endOfText: Int32 = 0
+    let vocabularySize = 10
+    var predictsFirst = false
+
+    func logProbabilities(of windows: [[Int32]]) -> [[Double]] {
+      windows.map { $0.dropFirst(predictsFirst ? 0 : 1).map { -Double($0 + 1) * log(2) } }
+    }
+  }
+
+  private func judged(_ samples: [[Int32]], _ judge: Powers = Powers()) throws -> (bits: Double, count: Int) {
+    var perplexity = GenerativePerplexity()
+    try perplexity.add(samples, judge: judge)
+    return (perplexity.nllSum / log(2), perplexity.count)
+  }
+
+  @Test(
+    arguments: [
+      // The first token of each window is not predicted.
+      ([1, 2, 3, 4], 12, 3), ([1, 2, 3, 4, 5, 6], 19, 4), ([1, 2, 3, 4, 5], 12, 3), ([1], 0, 0), ([], 0, 0),
+      // The first end of a window counts, the others do not; a window that begins with one has had its first.
+      ([1, 0, 0, 2], 4, 2), ([0, 0, 0, 2], 3, 1), ([1, 2, 0, 0, 1, 0, 0, 0], 5, 3),
+      ([0, 0, 0, 0], 0, 0),
+    ] as [([Int32], Double, Int)])
+  func tokensAreCountedByTheRule(sample: [Int32], bits: Double, count: Int) throws {
+    let found = try judged([sample])
+    #expect(abs(found.bits - bits) < 1e-9)
+    #expect(found.count == count)
+  }
+
+  @Test func aJudgeMayPredictTheFirstTokenToo() throws {
+    let found = try judged([[1, 0, 0, 2, 0, 3]], Powers(predictsFirst: true))
+    #expect(abs(found.bits - Double(2 + 1 + 3 + 1 + 4)) < 1e-9)
+    #expect(found.count == 5)
+  }
+
+  @Test func allSamplesTogetherMakeOnePerplexity() throws {
+    var perplexity = GenerativePerplexity()
+    #expect(perplexity.perplexity == nil)
+    let each = try perplexity.add([[1, 2, 3], [1, 5], [4]], judge: Powers(), batchSize: 2)
+    let expected: [Double?] = [pow(2, 3.5), pow(2, 6), nil]
+    #expect(each.map { $0 == nil } == [false, false, true])
+    for (found, expected) in zip(each, expected) { #expect(abs((found ?? 0) - (expected ?? 0)) < 1e-9) }
+    #expect(abs(perplexity.perplexity! - pow(2, 13 / 3)) < 1e-9)
+    try perplexity.add([[1, 2]], judge: Powers())
+    #expect(abs(perplexity.perplexity! - pow(2, 4)) < 1e-9)
+  }
+
+  @Test(arguments: [-1, 10])
+  func aTokenThatTheJudgeDoesNotKnowIsNamed(token: Int32) {
+    #expect(
+      message { try judged([[1, 2], [3, token]]) }
+        == "sample 2 holds token \(token), expected 0 to 9 as the judge's vocabulary has them")
+  }
+
+  @Test func progressRisesToOne() throws {
+    var shares: [Double] = []
+    var perplexity = GenerativePerplexity()
+    try perplexity.add(randomSequences(5, length: 10, tokens: 10), judge: Powers(), batchSize: 4) { shares.append($0) }
+    #expect(shares == shares.sorted() && shares.count == 4 && shares.last == 1)
+  }
+
+  // MARK: Judges whose law is known
+
+  @Test func theToyLanguagesPerplexityIsThatOfItsRules() throws {
+    let blocks = ToyLanguage.tokenBlocks(count: 300, length: 200, seed: 5)
+    var perplexity = GenerativePerplexity()
+    let each = try perplexity.add(blocks.map { Array($0) }, judge: ToyLanguageJudge(), batchSize: 7)
+    // The closed form: the product of the rules' probabilities.
+    var scorer = GrammarScorer(ToyLanguage.grammar)
+    let truth = ToyLanguage.blocks(count: 300, length: 200, seed: 5).map { scorer.logProbability(of: $0) }
+    #expect(perplexity.count == 300 * 200)
+    #expect(abs(perplexity.nllSum / -truth.reduce(0, +) - 1) < 1e-12)
+    for (found, truth) in zip(each, truth) { #expect(abs(found! / exp(-truth / 200) - 1) < 1e-12) }
+  }
+
+  /// In the long run its perplexity is that of the grammar's entropy, which is known without any text.
+  @Test func theToyLanguagesPerplexityTendsToItsEntropy() throws {
+    let blocks = ToyLanguage.tokenBlocks(count: 40, length: 5000, seed: 6)
+    var perplexity = GenerativePerplexity()
+    let each = try perplexity.add(blocks.map { Array($0) }, judge: ToyLanguageJudge()).map { log($0!) }
+    #expect(abs(each.mean - ToyLanguage.grammar.entropyPerCharacter) < 4 * each.standardError + 2e-3)
+    #expect(each.standardError < 0.01)
+  }
+
+  @Test func whatTheToyLanguageLacksIsInfinitelyUnlikely() throws {
+    let right = try ToyLanguage.tokenizer.encode("the dogs run.")
+    let judge = ToyLanguageJudge()
+    #expect(judge.logProbabilities(of: [right])[0].allSatisfy { $0.isFinite })
+    let wrong = try ToyLanguage.tokenizer.encode("the dogs runs.")
+    let row = judge.logProbabilities(of: [wrong])[0]
+    #expect(row.firstIndex(of: -.infinity) == 12 && row[12...].allSatisfy { $0 == -.infinity })
+    #expect(judge.logProbabilities(of: [[judge.endOfText]]) == [[-.infinity]])
+  }
+
+  /// A network whose output layer is nothing but a bias: each token has its own probability, whatever came before.
+  private func unigram(_ law: [Double]) throws -> Network {
+    let configuration = TransformerConfiguration.small(vocabulary: law.count + 1)
+    let parameters = Dictionary(
+      uniqueKeysWithValues: Transformer.random(configuration).namedParameters.map { ($0.name, $0.tensor) })
+    let bias = Tensor(law.map { Float(log($0)) } + [5])
+    return try Transformer(
+      configuration,
+      parameters: parameters.merging([
+        "output_layer.linear.weight": .zeros([law.count + 1, configuration.hiddenSize]),
+        "output_layer.linear.bias": bias,
+      ]) { $1 }
+    ).network()
+  }
+
+  @Test func aNetworkOfKnownLawHasTheClosedFormsPerplexity() throws {
+    let law = [0.5, 0.25, 0.15, 0.1]
+    let network = try unigram(law)
+    let samples = randomSequences(9, length: 12, tokens: 4)
+    let nll = samples.joined().map { -log(law[Int($0)]) }
+    for alpha0 in [0, 0.5, 1] {
+      let blocks = TokenBlocks(cutting: samples.flatMap { $0 }, length: 12)
+      let evaluation = PerplexityEvaluation(Likelihood(network, alpha0: alpha0), blocks: blocks)
+      for (_, estimate) in evaluation.exact(orders: 3) { #expect(abs(estimate.perplexity / exp(nll.mean) - 1) < 1e-5) }
+    }
+    var perplexity = GenerativePerplexity()
+    let judge = LeftToRightJudge(
+      Likelihood(network, alpha0: 0), contextLength: 5, endOfText: 3, vocabularySize: 4)
+    try perplexity.add(samples, judge: judge, batchSize: 4)
+    // By hand: of each window of 5, 5 and 2 tokens, the ends after the first do not count.
+    var counted: [Double] = []
+    for sample in samples {
+      for window in [sample[0..<5], sample[5..<10], sample[10..<12]] {
+        let ends = window.indices.filter { window[$0] == 3 }
+        counted += window.indices.filter { !ends.dropFirst().contains($0) }.map { -log(law[Int(window[$0])]) }
+      }
+    }
+    #expect(perplexity.count == counted.count && counted.count < 9 * 12)
+    #expect(abs(perplexity.perplexity! / exp(counted.mean) - 1) < 1e-5)
+  }
+
+  @Test func aRunFromLeftToRightIsItsExactLikelihood() throws {
+    let network = Transformer.random(.small(vocabulary: 5)).network()
+    let likelihood = Likelihood(network, alpha0: 0)
+    let judge = LeftToRightJudge(likelihood, contextLength: 8, endOfText: 0, vocabularySize: 4)
+    let windows = [8, 3, 8, 5].enumerated().map { randomSequences(1, length: $1, tokens: 4, seed: UInt64($0))[0] }
+    let rows = judge.logProbabilities(of: windows)
+    for (window, row) in zip(windows, rows) {
+      let alone = likelihood.logProbabilities([(window, .leftToRight(length: window.count))])[0]
+      #expect(distance(row, alone) < 1e-5)
+    }
+  }
+}

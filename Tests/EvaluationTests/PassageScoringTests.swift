@@ -1,0 +1,136 @@
+import EsoLM
+import Evaluation
+import Files
+import Foundation
+import Randomness
+import TestSupport
+import Testing
+import Tokenizers
+
+/// Against enumeration: three tokens and the mask.
+@Suite("Scores of parts of a text")
+struct PassageScoringTests {
+  private let network = Transformer.random(.small(vocabulary: 4)).network()
+  private let tokens: [Int32] = [2, 0, 1, 1]
+
+  private func likelihood(_ alpha0: Double = 1) -> Likelihood { Likelihood(network, alpha0: alpha0) }
+
+  private func order(_ positions: [Int], cleanCount: Int = 0) -> GenerationOrder {
+    GenerationOrder(positions: positions, cleanCount: cleanCount)
+  }
+
+  // MARK: Given an order
+
+  @Test func conditionalAndGivenMakeUpTheWhole() {
+    for positions in permutations(of: 4) {
+      let whole = likelihood().logProbabilities([(tokens, order(positions))])[0]
+      for clean in 0...4 {
+        let rest = likelihood().conditionalLogProbabilities([(tokens, order(positions, cleanCount: clean))])[0]
+        #expect(distance(rest, Array(whole[clean...])) < 1e-5)
+      }
+    }
+  }
+
+  @Test func sequencesOfSeveralLengthsAreScoredTogether() {
+    let mixed = [4, 2, 3, 4, 1].enumerated().map { number, length in
+      (
+        tokens: randomSequences(1, length: length, tokens: 3, seed: UInt64(number))[0],
+        order: order(Array((0..<length).reversed()), cleanCount: number % 2)
+      )
+    }
+    let together = likelihood().conditionalLogProbabilities(mixed)
+    for (one, row) in zip(mixed, together) {
+      #expect(distance(likelihood().conditionalLogProbabilities([one])[0], row) < 1e-5)
+    }
+    #expect(likelihood().conditionalLogProbabilities([(tokens, order([0, 1, 2, 3], cleanCount: 4))]) == [[]])
+    #expect(likelihood().conditionalLogProbabilities([]) == [])
+  }
+
+  /// Whatever is given, the probabilities of all that could stand in the rest add up to 1.
+  @Test(arguments: [0, 0.5, 1])
+  func probabilitiesOfAllEndingsAddUpToOne(alpha0: Double) {
+    let context: [Int32] = [1, 0]
+    let passages = sequences(of: 3, length: 3).map { Passage(context: context, ending: $0) }
+    // One order for all: the same place in the list has the same draws.
+    let total = passages.reduce(0.0) { sum, passage in
+      sum + exp(PassageScoring(likelihood(alpha0)).scores(of: [passage])[0].logProbability)
+    }
+    #expect(abs(total - 1) < 1e-5)
+  }
+
+  // MARK: Averaged over orders
+
+  @Test func manyOrdersComeToTheEnumeratedMean() {
+    let passage = Passage(context: [2, 0], ending: [1, 1])
+    let all = [[0, 1], [1, 0]].flatMap { context in
+      [[2, 3], [3, 2]].map { ending in
+        likelihood().conditionalLogProbabilities([(tokens, order(context + ending, cleanCount: 2))])[0].reduce(0, +)
+      }
+    }
+    let truth = all.map { exp($0) }.mean
+    let score = PassageScoring(likelihood(), orders: 4000, batchSize: 256).scores(of: [passage])[0]
+    #expect(score.perOrder.count == 4000 && score.tokens == 2)
+    let probabilities = score.perOrder.map { exp($0) }
+    #expect(abs(probabilities.mean - truth) < 4 * probabilities.standardError)
+    #expect(abs(exp(score.logProbability) - probabilities.mean) < 1e-9)
+    // Each order is one of the four, all about as often.
+    let seen = all.map { value in score.perOrder.count { abs($0 - value) < 1e-5 } }
+    #expect(chiSquareScore(seen, law: [0.25, 0.25, 0.25, 0.25]) < 4)
+  }
+
+  @Test func withoutDiffusionThereIsOneOrderFromLeftToRight() {
+    let passage = Passage(context: [2, 0], ending: [1, 1])
+    let score = PassageScoring(likelihood(0), orders: 8).scores(of: [passage])[0]
+    let expected = likelihood().logProbabilities([(tokens, .leftToRight(length: 4))])[0][2...].reduce(0, +)
+    #expect(score.perOrder.count == 1 && abs(score.logProbability - expected) < 1e-5)
+  }
+
+  /// What is open must not be looked at: another token there changes nothing.
+  @Test func openTokensAreNotLookedAt() {
+    let roles: [Passage.Role] = [.open, .scored, .given, .open]
+    let scores = sequences(of: 3, length: 2).map { open in
+      PassageScoring(likelihood(), orders: 3)
+        .scores(of: [Passage(tokens: [open[0], 0, 1, open[1]], roles: roles)])[0].perOrder
+    }
+    for other in scores { #expect(distance(other, scores[0]) < 1e-6) }
+    let expected = likelihood().conditionalLogProbabilities([(tokens, order([2, 1, 0, 3], cleanCount: 1))])[0][0]
+    #expect(abs(scores[0][0] - expected) < 1e-5)
+  }
+
+  @Test func batchesOfAnySizeGiveTheSame() {
+    let passages = [3, 1, 2].enumerated().map {
+      Passage(context: [1], ending: randomSequences(1, length: $1, tokens: 3, seed: UInt64($0))[0])
+    }
+    let scores = [1, 4, 64].map { size in
+      PassageScoring(likelihood(0.5), orders: 5, batchSize: size).scores(of: passages).flatMap(\.perOrder)
+    }
+    #expect(distance(scores[0], scores[1]) < 1e-5 && distance(scores[0], scores[2]) < 1e-5)
+    let other = PassageScoring(likelihood(0.5), orders: 5, seed: 1).scores(of: passages).flatMap(\.perOrder)
+    #expect(distance(scores[2], other) > 1e-3)
+  }
+
+  // MARK: Spans
+
+  private let letters = CharacterTokenizer(text: "abc")
+
+  @Test func spansSayWhatEachTokenIsFor() throws {
+    let all = try SpannedText("abcab", spans: [1..<2, 3..<5]).passage(letters)
+    #expect(all.tokens == [0, 1, 2, 0, 1])
+    #expect(all.roles == [.given, .scored, .given, .scored, .scored])
+    let some = try SpannedText("abcab", spans: [1..<2], given: [3..<4]).passage(letters)
+    #expect(some.roles == [.open, .scored, .open, .given, .open])
+    #expect(try SpannedText("aé", spans: [1..<2]).passage(ByteTokenizer()).roles == [.given, .scored, .scored])
+  }
+
+  @Test func spansThatDoNotFitAreNamed() {
+    func problem(_ spans: [Range<Int>], given: [Range<Int>]? = nil) -> String? {
+      message { try SpannedText("abcab", spans: spans, given: given) }
+    }
+    #expect(problem([]) == "no span to score")
+    #expect(problem([2..<6]) == "range 2:6, expected START:END with 0 ≤ START < END ≤ 5, the text's characters")
+    #expect(problem([2..<2])?.hasPrefix("range 2:2, expected") == true)
+    #expect(problem([1..<3, 2..<4]) == "ranges 1:3 and 2:4 overlap")
+    #expect(problem([1..<3], given: [0..<2]) == "ranges 0:2 and 1:3 overlap")
+    #expect(problem([1..<3], given: [0..<1, 3..<5]) == nil)
+  }
+}
