@@ -22,17 +22,24 @@ public struct PerplexityEvaluation {
   public struct Estimate: Codable, Sendable {
     /// Nats per token.
     public let nats: Double
-    /// The standard error of `nats`; of one sequence it is unknown.
+    /// The standard error of `nats` over sequences, noise included; of one sequence it is unknown.
     public let standardError: Double?
+    /// The part of the error that comes from random draws for the same text; unknown of one draw a sequence.
+    public let monteCarloError: Double?
     public var perplexity: Double { exp(nats) }
     public var bitsPerToken: Double { nats / log(2) }
 
-    init(sums: [Double], length: Int) {
+    /// - Parameters:
+    ///   - sums: nats of each sequence, averaged over draws.
+    ///   - length: tokens of a sequence.
+    ///   - variances: of each sequence's average over its draws; nil where unknown.
+    init(sums: [Double], length: Int, variances: [Double]? = nil) {
       let values = sums.map { $0 / Double(length) }
       let mean = values.reduce(0, +) / Double(values.count)
       nats = mean
       let spread = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
       standardError = values.count < 2 ? nil : (spread / Double(values.count * (values.count - 1))).squareRoot()
+      monteCarloError = variances.map { $0.reduce(0, +).squareRoot() / Double(values.count * length) }
     }
   }
 
@@ -51,20 +58,23 @@ public struct PerplexityEvaluation {
 
   /// The importance-weighted exact likelihood for 1, 2, 4, … and `orders` orders a sequence, from the same draws.
   public func exact(orders: Int, progress: (Double) -> Void = { _ in }) -> [(orders: Int, estimate: Estimate)] {
-    var perSequence: [[Double]] = []
+    var perSequence = [[Double]](repeating: [], count: blocks.count)
+    // Batches run on from one sequence to the next, so that few orders a sequence fill them too.
+    var batch: [(index: Int, tokens: [Int32], order: GenerationOrder)] = []
+    func finishBatch() {
+      let rows = likelihood.logProbabilities(batch.map { ($0.tokens, $0.order) })
+      for (member, row) in zip(batch, rows) { perSequence[member.index].append(row.reduce(0, +)) }
+      progress(Double(batch.last!.index + 1) / Double(blocks.count))
+      batch = []
+    }
     for (index, block) in blocks.enumerated() {
       var generator = CounterGenerator(seed: seed, stream: .likelihoodOrder, major: index)
-      let tokens = Array(block)
-      let sequences = (0..<orders).map { _ in
-        (tokens: tokens, order: likelihood.drawOrder(length: tokens.count, using: &generator))
+      for _ in 0..<orders {
+        batch.append((index, Array(block), likelihood.drawOrder(length: blocks.length, using: &generator)))
+        if batch.count == batchSize { finishBatch() }
       }
-      perSequence.append(
-        stride(from: 0, to: orders, by: batchSize).flatMap { first in
-          likelihood.logProbabilities(Array(sequences[first..<min(first + batchSize, orders)]))
-            .map { $0.reduce(0, +) }
-        })
-      progress(Double(index + 1) / Double(blocks.count))
     }
+    if !batch.isEmpty { finishBatch() }
     var counts = sequence(first: 1) { $0 * 2 < orders ? $0 * 2 : nil }.map { $0 }
     if orders > 1 { counts.append(orders) }
     return counts.map { count in
@@ -77,16 +87,23 @@ public struct PerplexityEvaluation {
     draws: Int, progress: (Double) -> Void, _ losses: ([[Int32]], EvaluationNoise) -> [Double]
   ) -> Estimate {
     var sums = [Double](repeating: 0, count: blocks.count)
+    var squares = sums
     let batches = (blocks.count + batchSize - 1) / batchSize
     for draw in 0..<draws {
       for batch in 0..<batches {
         let range = batch * batchSize..<min((batch + 1) * batchSize, blocks.count)
         let noise = EvaluationNoise(seed: seed, draw: draw, first: range.lowerBound, count: blocks.count)
         let values = losses(range.map { Array(blocks[$0]) }, noise)
-        for (index, value) in zip(range, values) { sums[index] += value / Double(draws) }
+        for (index, value) in zip(range, values) {
+          // Welford's update of mean and squared deviations.
+          let change = value - sums[index]
+          sums[index] += change / Double(draw + 1)
+          squares[index] += change * (value - sums[index])
+        }
         progress(Double(draw * batches + batch + 1) / Double(draws * batches))
       }
     }
-    return Estimate(sums: sums, length: predicted)
+    let variances = draws < 2 ? nil : squares.map { $0 / Double(draws * (draws - 1)) }
+    return Estimate(sums: sums, length: predicted, variances: variances)
   }
 }

@@ -6,14 +6,31 @@ import Foundation
 /// if it is not the end-of-text token, or if it is the first of its window; so of a tail of padding at most one counts.
 /// The perplexity is that of all counted tokens of all samples together.
 public struct GenerativePerplexity: Sendable, Equatable {
-  /// The sum of −log p over counted tokens, in nats.
-  public private(set) var nllSum = 0.0
-  public private(set) var count = 0
+  /// What was counted of one sample.
+  private struct Sum: Equatable {
+    var nll = 0.0
+    var count = 0
+  }
+
+  private var sums: [Sum] = []
 
   public init() {}
 
+  /// The sum of −log p over counted tokens, in nats.
+  public var nllSum: Double { sums.reduce(0) { $0 + $1.nll } }
+  public var count: Int { sums.reduce(0) { $0 + $1.count } }
+  public var sampleCount: Int { sums.count }
+
   /// nil before a token is counted.
   public var perplexity: Double? { count == 0 ? nil : exp(nllSum / Double(count)) }
+
+  /// The standard error of the nats per token, the samples being independent; nil for fewer than two.
+  public var standardError: Double? {
+    guard sums.count > 1, count > 0 else { return nil }
+    let mean = nllSum / Double(count)
+    let spread = sums.reduce(0) { $0 + pow($1.nll - mean * Double($1.count), 2) }
+    return (spread * Double(sums.count) / Double(sums.count - 1)).squareRoot() / Double(count)
+  }
 
   /// Judges samples, adding to what is counted so far.
   ///
@@ -35,30 +52,29 @@ public struct GenerativePerplexity: Sendable, Equatable {
         windows.append((sample, Array(tokens[start..<min(start + size, tokens.count)])))
       }
     }
-    var perSample = [GenerativePerplexity](repeating: .init(), count: samples.count)
+    var perSample = [Sum](repeating: Sum(), count: samples.count)
     for first in stride(from: 0, to: windows.count, by: batchSize) {
       let batch = windows[first..<min(first + batchSize, windows.count)]
       let scores = try judge.logProbabilities(of: batch.map(\.tokens))
       for (window, scores) in zip(batch, scores) {
-        perSample[window.sample].count(window.tokens, logProbabilities: scores, endOfText: judge.endOfText)
+        Self.count(window.tokens, logProbabilities: scores, endOfText: judge.endOfText, in: &perSample[window.sample])
       }
       progress(Double(first + batch.count) / Double(windows.count))
     }
-    for sample in perSample {
-      nllSum += sample.nllSum
-      count += sample.count
-    }
-    return perSample.map(\.perplexity)
+    sums += perSample
+    return perSample.map { $0.count == 0 ? nil : exp($0.nll / Double($0.count)) }
   }
 
   /// Applies the counting rule to one window, whose last tokens have the given log-probabilities.
-  private mutating func count(_ window: [Int32], logProbabilities: [Double], endOfText: Int32) {
+  private static func count(
+    _ window: [Int32], logProbabilities: [Double], endOfText: Int32, in sum: inout Sum
+  ) {
     let firstEnd = window.firstIndex(of: endOfText)
     let firstPredicted = window.count - logProbabilities.count
     for (position, logProbability) in zip(firstPredicted..., logProbabilities)
     where window[position] != endOfText || position == firstEnd {
-      nllSum -= logProbability
-      count += 1
+      sum.nll -= logProbability
+      sum.count += 1
     }
   }
 }

@@ -1,0 +1,113 @@
+import ArgumentParser
+import Checkpoints
+import EsoLM
+import Evaluation
+import Foundation
+
+struct EvaluateChoice: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "choice",
+    abstract: "Answer multiple-choice questions by exact likelihood (HellaSwag's format).",
+    discussion: """
+      Each line of the file is a JSON object with 'ctx' (a text), 'endings' (texts) and 'label' (the right one's index). \
+      The context's tokens are given; an ending's log-probability is exact for an order, and the probabilities of K \
+      orders are averaged. The likeliest ending is chosen, once as it is and once over its number of characters.
+      """)
+
+  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
+  var folder: String
+
+  @Option(help: ArgumentHelp("The questions, a file of JSON lines.", valueName: "file"))
+  var data: String
+
+  @Option(help: ArgumentHelp("Orders of generation for each ending.", valueName: "K"))
+  var orders = 8
+
+  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  var alpha0: Double?
+
+  @Option(help: ArgumentHelp("Use only the first questions.", valueName: "count"))
+  var maxQuestions: Int?
+
+  @Flag(help: "Leave out lines that are no question, and count them.")
+  var skipBadLines = false
+
+  @Option(help: "Sequences of one network pass.")
+  var batch = 16
+
+  @Option(help: "The seed of orders.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Print results as JSON, with every answer.")
+  var json = false
+
+  @OptionGroup var weights: WeightOptions
+  @OptionGroup var device: DeviceOptions
+
+  func validate() throws {
+    try require("orders", orders, in: 1...(1 << 20))
+    try require("alpha0", alpha0, in: 0...1)
+    try require("max-questions", maxQuestions, in: 1...Int.max)
+    try require("batch", batch, in: 1...(1 << 16))
+  }
+
+  func run() throws {
+    try device.apply()
+    let run = try RunFolder(opening: folder)
+    let network = try run.model(weights.rawWeights ? .model : .average, device: device.device).network()
+    let likelihood = Likelihood(network, alpha0: alpha0 ?? run.configuration.method.alpha0)
+    let result = try Self.result(
+      run, scoring: PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed), data: data,
+      maxQuestions: maxQuestions, skipBadLines: skipBadLines)
+    if json { return try printJSON(result) }
+    var table = Table(["choice by", "accuracy", "± error"])
+    let accuracy = result.accuracy
+    table.add(["likelihood", Format.percent(accuracy.accuracy), Format.percent(accuracy.standardError)])
+    table.add([
+      "likelihood per character", Format.percent(accuracy.accuracyPerCharacter),
+      Format.percent(accuracy.standardErrorPerCharacter),
+    ])
+    let skipped = result.skippedLines.isEmpty ? "" : ", \(result.skippedLines.count) bad lines skipped"
+    try printOutput(
+      "\(accuracy.questions) questions\(skipped), K = \(result.orders), α₀ = \(result.alpha0)\n\(table.text)")
+  }
+
+  struct Result: Encodable {
+    var run: String
+    var data: String
+    var alpha0: Double
+    var orders: Int
+    var skippedLines: [Int]
+    var accuracy: MultipleChoice.Accuracy
+    var answers: [Answer]
+
+    struct Answer: Encodable {
+      var line: Int
+      var label: Int
+      var choice: Int
+      var choicePerCharacter: Int
+      var logProbabilities: [Double]
+    }
+  }
+
+  static func result(
+    _ run: RunFolder, scoring: PassageScoring, data: String, maxQuestions: Int?, skipBadLines: Bool
+  ) throws -> Result {
+    let contents = try MultipleChoiceItem.read(data, skipBadLines: skipBadLines)
+    let items = contents.values.prefix(maxQuestions ?? .max)
+    let choice = MultipleChoice(scoring, tokenizer: run.tokenizer, length: run.configuration.method.length)
+    var line = ProgressLine()
+    defer { line.clear() }
+    let answers = try choice.answers(to: items.map { ("\(data), line \($0.line)", $0.value) }) {
+      line.show("\(items.count) questions \(Format.percent($0))")
+    }
+    return Result(
+      run: run.path, data: data, alpha0: scoring.likelihood.alpha0, orders: scoring.orders,
+      skippedLines: contents.badLines, accuracy: MultipleChoice.Accuracy(answers),
+      answers: zip(items, answers).map { item, answer in
+        Result.Answer(
+          line: item.line, label: answer.label, choice: answer.choice, choicePerCharacter: answer.choicePerCharacter,
+          logProbabilities: answer.logProbabilities)
+      })
+  }
+}

@@ -1,0 +1,37 @@
+import ArgumentParser
+import Evaluation
+import Foundation
+
+struct EvaluateEntropy: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "entropy",
+    abstract: "Measure how varied samples are: entropy, distinct n-grams, self-repetition.",
+    discussion: """
+      Entropy is that of a sample's histogram of tokens, in nats, averaged over samples. distinct-n is the share of \
+      different n-grams among all n-grams of all samples. Self-repetition is the share of a sample's 4-grams that \
+      occurred in it before, averaged over samples. All in the run's own tokens.
+      """)
+
+  @OptionGroup var samples: SampleOptions
+
+  @Option(help: "Samples to write at a time.")
+  var batch = 8
+
+  @Flag(help: "Print results as JSON.")
+  var json = false
+
+  @OptionGroup var weights: WeightOptions
+  @OptionGroup var device: DeviceOptions
+
+  func validate() throws { try require("batch", batch, in: 1...(1 << 16)) }
+
+  func run() throws {
+    try device.apply()
+    let samples = try samples.load(batch: batch, weights: weights, device: device.device)
+    let summary = SampleSummary(samples.tokens)
+    if json { return try printJSON(summary) }
+    var table = Table(["measure", "value"])
+    for measure in Measure.of(summary) { table.add([measure.name, measure.text]) }
+    try printOutput("\(samples.origin)\n\(table.text)")
+  }
+}

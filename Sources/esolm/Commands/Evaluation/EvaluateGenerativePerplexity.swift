@@ -1,0 +1,63 @@
+import ArgumentParser
+import Evaluation
+import Foundation
+
+struct EvaluateGenerativePerplexity: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "gen-ppl",
+    abstract: "Measure how likely a judge finds samples (Gen. PPL).",
+    discussion: """
+      Samples are decoded, written anew in the judge's tokens, cut to the sample length and judged in windows of the \
+      judge's context. A predicted token counts once if it is no end of text, or the first one of its window. Low values \
+      are good only beside a high entropy: a judge likes repetition.
+      """)
+
+  @OptionGroup var samples: SampleOptions
+  @OptionGroup var judge: JudgeOptions
+
+  @Option(help: "Samples to write at a time.")
+  var batch = 8
+
+  @Flag(help: "Print results as JSON.")
+  var json = false
+
+  @OptionGroup var weights: WeightOptions
+  @OptionGroup var device: DeviceOptions
+
+  func validate() throws { try require("batch", batch, in: 1...(1 << 16)) }
+
+  func run() throws {
+    try device.apply()
+    let judge = try judge.load(device: device.device)
+    let samples = try samples.load(batch: batch, weights: weights, device: device.device)
+    let result = GenerativePerplexityResult(try judge.perplexity(of: samples.tokens(for: judge)), judge: judge.name)
+    if json { return try printJSON(result) }
+    var table = Table(["", "Gen. PPL", "nats/token", "± error", "tokens"])
+    table.add([
+      judge.name, Format.number(result.perplexity, digits: 3), Format.number(result.natsPerToken, digits: 4),
+      result.standardError.map { Format.number($0, digits: 4) } ?? "–", "\(result.tokens)",
+    ])
+    try printOutput("\(samples.origin)\n\(table.text)")
+  }
+}
+
+/// Gen. PPL as it is printed and reported. Infinite where the judge finds a token impossible, or nothing is counted.
+struct GenerativePerplexityResult: Encodable {
+  var judge: String
+  var perplexity: Double
+  var natsPerToken: Double
+  /// Of the nats per token.
+  var standardError: Double?
+  /// Tokens that were counted.
+  var tokens: Int
+  var samples: Int
+
+  init(_ perplexity: GenerativePerplexity, judge: String) {
+    self.judge = judge
+    self.perplexity = perplexity.perplexity ?? .infinity
+    natsPerToken = log(self.perplexity)
+    standardError = perplexity.standardError.flatMap { $0.isFinite ? $0 : nil }
+    tokens = perplexity.count
+    samples = perplexity.sampleCount
+  }
+}

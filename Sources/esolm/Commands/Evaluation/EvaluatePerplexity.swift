@@ -1,0 +1,177 @@
+import ArgumentParser
+import Checkpoints
+import Corpora
+import EsoLM
+import Evaluation
+import Foundation
+import Tokenizers
+import Training
+
+struct EvaluatePerplexity: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ppl",
+    abstract: "Measure how well a run predicts text.",
+    discussion: """
+      The NELBO is an upper bound on the negative log-likelihood, its integral over noise estimated by random draws. \
+      With --exact the exact likelihoods under 1, 2, 4 … K generation orders a sequence are averaged, a bound that \
+      tightens as K grows; beside it stands IMDCE, the bound of pure diffusion (α₀ = 1) with its integral in closed form. \
+      The error is the standard error over sequences; the Monte-Carlo error is that part of it which more draws would \
+      lower. Perplexities are per token.
+      """)
+
+  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
+  var folder: String
+
+  @Option(help: ArgumentHelp("A text file. (default: what the run kept for validation)", valueName: "file"))
+  var data: String?
+
+  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  var alpha0: Double?
+
+  @Flag(help: "Also compute exact perplexity, under 8 orders a sequence unless --orders says otherwise.")
+  var exact = false
+
+  @Option(help: ArgumentHelp("Compute exact perplexity with this many orders a sequence.", valueName: "K"))
+  var orders: Int?
+
+  @Option(help: "How often to draw the noise of each sequence for the NELBO and IMDCE.")
+  var draws = 2
+
+  @Option(help: ArgumentHelp("Use only the first sequences.", valueName: "count"))
+  var maxSequences: Int?
+
+  @Option(help: "Sequences of one network pass.")
+  var batch = 16
+
+  @Option(help: "The seed of noise and orders.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Print results as JSON.")
+  var json = false
+
+  @OptionGroup var weights: WeightOptions
+  @OptionGroup var device: DeviceOptions
+
+  func validate() throws {
+    try require("alpha0", alpha0, in: 0...1)
+    try require("orders", orders, in: 1...(1 << 20))
+    try require("draws", draws, in: 1...(1 << 20))
+    try require("max-sequences", maxSequences, in: 1...)
+    try require("batch", batch, in: 1...(1 << 16))
+  }
+
+  func run() throws {
+    try device.apply()
+    let run = try RunFolder(opening: folder)
+    let blocks = try Self.blocks(of: run, data: data, maxSequences: maxSequences)
+    let model = try run.model(weights.rawWeights ? .model : .average, device: device.device)
+    let alpha0 = alpha0 ?? run.configuration.method.alpha0
+    let results = Self.measure(
+      PerplexityEvaluation(
+        Likelihood(model.network(), alpha0: alpha0), blocks: blocks, batchSize: batch, seed: seed),
+      orders: orders ?? (exact ? 8 : nil), draws: draws)
+    let characters = run.tokenizer.decode(blocks.tokens).unicodeScalars.count
+    let rows = results.map { Row($0, characters: characters, tokens: blocks.tokens.count) }
+    if json {
+      try printJSON(
+        Report(
+          run: folder, alpha0: alpha0, sequences: blocks.count, length: blocks.length, tokens: blocks.tokens.count,
+          characters: characters, results: rows))
+    } else {
+      try printTable(rows, alpha0: alpha0, blocks: blocks)
+    }
+  }
+
+  // MARK: Measuring
+
+  /// A file's text, or what the run kept for validation, in sequences of the run's length.
+  static func blocks(of run: RunFolder, data: String?, maxSequences: Int?) throws -> TokenBlocks {
+    let length = run.configuration.method.length
+    let blocks =
+      if let data {
+        try TokenBlocks(documents: [TextFile.read(data)], name: data, tokenizer: run.tokenizer, length: length)
+      } else {
+        try DataSet(run.configuration.data, length: length, tokenizer: run.tokenizer).validation
+      }
+    guard let maxSequences, maxSequences < blocks.count else { return blocks }
+    return TokenBlocks(cutting: Array(blocks.tokens.prefix(maxSequences * length)), length: length)
+  }
+
+  /// One of the bounds.
+  struct Bound {
+    var name: String
+    var orders: Int?
+    var estimate: PerplexityEvaluation.Estimate
+  }
+
+  /// The NELBO and, with orders, the exact bounds and IMDCE.
+  static func measure(_ evaluation: PerplexityEvaluation, orders: Int?, draws: Int) -> [Bound] {
+    var line = ProgressLine()
+    defer { line.clear() }
+    let tokens = Double(evaluation.blocks.tokens.count)
+    let start = ContinuousClock.now
+    func progress(_ what: String) -> (Double) -> Void {
+      { share in
+        line.show(
+          "\(what) \(Format.percent(share)), \(Format.count(tokens * share)) tokens, "
+            + "\(Format.time((ContinuousClock.now - start).seconds)) elapsed")
+      }
+    }
+    var bounds = [
+      Bound(name: "nelbo", estimate: evaluation.nelbo(draws: draws, progress: progress("NELBO")))
+    ]
+    guard let orders else { return bounds }
+    bounds += evaluation.exact(orders: orders, progress: progress("exact")).map {
+      Bound(name: "exact, K = \($0.orders)", orders: $0.orders, estimate: $0.estimate)
+    }
+    bounds.append(Bound(name: "imdce, α₀ = 1", estimate: evaluation.imdce(draws: draws, progress: progress("IMDCE"))))
+    return bounds
+  }
+
+  // MARK: Printing
+
+  private struct Report: Encodable {
+    var run: String
+    var alpha0: Double
+    var sequences: Int
+    var length: Int
+    var tokens: Int
+    var characters: Int
+    var results: [Row]
+  }
+
+  private struct Row: Encodable {
+    var name: String
+    var orders: Int?
+    var perplexity: Double
+    var natsPerToken: Double
+    var standardError: Double?
+    var monteCarloError: Double?
+    var bitsPerToken: Double
+    var bitsPerCharacter: Double
+
+    init(_ bound: Bound, characters: Int, tokens: Int) {
+      name = bound.name
+      orders = bound.orders
+      perplexity = bound.estimate.perplexity
+      natsPerToken = bound.estimate.nats
+      standardError = bound.estimate.standardError
+      monteCarloError = bound.estimate.monteCarloError
+      bitsPerToken = bound.estimate.bitsPerToken
+      bitsPerCharacter = bound.estimate.bitsPerToken * Double(tokens) / Double(max(1, characters))
+    }
+  }
+
+  private func printTable(_ rows: [Row], alpha0: Double, blocks: TokenBlocks) throws {
+    var table = Table(["", "perplexity", "nats/token", "± error", "± Monte Carlo", "bits/token", "bits/character"])
+    for row in rows {
+      table.add([
+        row.name, Format.number(row.perplexity, digits: 3), Format.number(row.natsPerToken, digits: 4),
+        row.standardError.map { Format.number($0, digits: 4) } ?? "–",
+        row.monteCarloError.map { Format.number($0, digits: 4) } ?? "–",
+        Format.number(row.bitsPerToken, digits: 4), Format.number(row.bitsPerCharacter, digits: 4),
+      ])
+    }
+    try printOutput("\(blocks.count) sequences of \(blocks.length) tokens, α₀ = \(alpha0)\n\(table.text)")
+  }
+}

@@ -1,0 +1,144 @@
+import ArgumentParser
+import Checkpoints
+import Corpora
+import EsoLM
+import Evaluation
+import Files
+import Foundation
+
+struct EvaluateZeroShot: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "zero-shot",
+    abstract: "Measure perplexity on the paper's seven sets of text, none of them trained on.",
+    discussion: """
+      The folder holds for each set NAME.jsonl (JSON lines with a field 'text', a document each) or NAME.txt (a document \
+      on each line), with NAME one of \(ZeroShotSet.allCases.map(\.rawValue).joined(separator: ", ")). Sets without a \
+      file are listed as missing. Documents are packed, each with an end of text after it.
+      """)
+
+  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
+  var folder: String
+
+  @Option(help: ArgumentHelp("The folder with the sets' files.", valueName: "folder"))
+  var dataDir: String
+
+  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  var alpha0: Double?
+
+  @Option(help: ArgumentHelp("Also compute exact perplexity with this many orders a sequence.", valueName: "K"))
+  var orders: Int?
+
+  @Option(help: "How often to draw the noise of each sequence.")
+  var draws = 1
+
+  @Option(help: ArgumentHelp("Use only the first sequences of each set.", valueName: "count"))
+  var maxSequences: Int?
+
+  @Option(help: "Sequences of one network pass.")
+  var batch = 16
+
+  @Option(help: "The seed of noise and orders.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Print results as JSON.")
+  var json = false
+
+  @OptionGroup var weights: WeightOptions
+  @OptionGroup var device: DeviceOptions
+
+  func validate() throws {
+    try require("alpha0", alpha0, in: 0...1)
+    try require("orders", orders, in: 1...(1 << 20))
+    try require("draws", draws, in: 1...(1 << 20))
+    try require("max-sequences", maxSequences, in: 1...)
+    try require("batch", batch, in: 1...(1 << 16))
+  }
+
+  func run() throws {
+    try device.apply()
+    let run = try RunFolder(opening: folder)
+    let network = try run.model(weights.rawWeights ? .model : .average, device: device.device).network()
+    let alpha0 = alpha0 ?? run.configuration.method.alpha0
+    let results = try Self.measure(
+      run, dataDir: dataDir, maxSequences: maxSequences, orders: orders, draws: draws
+    ) { blocks in
+      PerplexityEvaluation(Likelihood(network, alpha0: alpha0), blocks: blocks, batchSize: batch, seed: seed)
+    }
+    if json { return try printJSON(Report(run: folder, alpha0: alpha0, sets: results)) }
+    var table = Table(["", "NELBO ppl", "± error"] + (orders.map { ["exact ppl, K = \($0)"] } ?? []) + ["sequences"])
+    for result in results {
+      func number(_ value: Double?) -> String { value.map { Format.number($0, digits: 3) } ?? "–" }
+      table.add(
+        [result.title, number(result.perplexity), number(result.perplexityError)]
+          + (orders == nil ? [] : [number(result.exactPerplexity)])
+          + [result.sequences.map { "\($0)" } ?? "missing"])
+    }
+    try printOutput("zero-shot perplexity, α₀ = \(alpha0)\n\(table.text)")
+  }
+
+  struct Report: Encodable {
+    var run: String
+    var alpha0: Double
+    var sets: [Result]
+  }
+
+  struct Result: Encodable {
+    var name: String
+    var title: String
+    /// nil, like all that follows, where the set has no file.
+    var path: String?
+    var sequences: Int?
+    var perplexity: Double?
+    /// The standard error of `perplexity`.
+    var perplexityError: Double?
+    var natsPerToken: Double?
+    var orders: Int?
+    var exactPerplexity: Double?
+  }
+
+  /// All sets, the missing ones too.
+  ///
+  /// - Throws: an error naming the files if there is none of them, or one that cannot be used.
+  static func measure(
+    _ run: RunFolder, dataDir: String, maxSequences: Int?, orders: Int?, draws: Int,
+    evaluation: (TokenBlocks) -> PerplexityEvaluation
+  ) throws -> [Result] {
+    let paths = ZeroShotSet.allCases.map { ($0, $0.path(in: dataDir)) }
+    guard paths.contains(where: { $0.1 != nil }) else {
+      let names = ZeroShotSet.allCases.map { "\($0.rawValue).jsonl" }.joined(separator: ", ")
+      throw FileError("\(dataDir) holds none of \(names) (or the same as .txt)")
+    }
+    let length = run.configuration.method.length
+    // All files are read before anything is computed, so that a bad one shows at once.
+    let sets = try paths.map { set, path in
+      try (
+        set, path,
+        path.map { path in
+          let blocks = try TokenBlocks(
+            documents: ZeroShotSet.documents(of: path), name: path, tokenizer: run.tokenizer, length: length)
+          return TokenBlocks(
+            cutting: Array(blocks.tokens.prefix((maxSequences ?? blocks.count) * length)), length: length)
+        }
+      )
+    }
+    var line = ProgressLine()
+    defer { line.clear() }
+    return sets.map { set, path, blocks in
+      var result = Result(name: set.rawValue, title: set.title, path: path)
+      guard let blocks else { return result }
+      let evaluation = evaluation(blocks)
+      let nelbo = evaluation.nelbo(draws: draws) { line.show("\(set.title): NELBO \(Format.percent($0))") }
+      result.sequences = blocks.count
+      result.perplexity = nelbo.perplexity
+      result.perplexityError = nelbo.standardError.map { $0 * nelbo.perplexity }
+      result.natsPerToken = nelbo.nats
+      if let orders {
+        result.orders = orders
+        result.exactPerplexity =
+          evaluation.exact(orders: orders) { line.show("\(set.title): exact \(Format.percent($0))") }
+          .last?.estimate.perplexity
+      }
+      return result
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import Corpora
+import Evaluation
+import Files
+import Foundation
+import Tokenizers
+import Training
+
+/// Human text that samples are compared with.
+struct ReferenceOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      """
+      Human text: a text file, cut to pieces of the samples' length, or a file of JSON lines with a field 'text' \
+      (.jsonl). (default: what the run kept for validation)
+      """, valueName: "file"))
+  var reference: String?
+
+  @Option(help: "How many reference texts to use, at most. (default: as many as samples)")
+  var numReferences: Int?
+
+  func validate() throws { try require("num-references", numReferences, in: 1...(1 << 24)) }
+
+  func texts(for samples: SampleSet) throws -> [String] {
+    try Self.texts(for: samples, reference: reference, count: numReferences ?? samples.tokens.count)
+  }
+
+  static func texts(for samples: SampleSet, reference: String?, count: Int) throws -> [String] {
+    if let reference, reference.hasSuffix(".jsonl") {
+      return try JSONLinesFile.read(TextLine.self, from: reference).values.prefix(count).map(\.value.text)
+    }
+    guard let run = samples.run else {
+      throw FileError(
+        "the run that wrote the samples cannot be opened to cut or find human text: name it by --reference FILE.jsonl")
+    }
+    let blocks =
+      if let reference {
+        try TokenBlocks(
+          documents: [TextFile.read(reference)], name: reference, tokenizer: run.tokenizer, length: samples.length)
+      } else {
+        try DataSet(run.configuration.data, length: samples.length, tokenizer: run.tokenizer).validation
+      }
+    return blocks.prefix(count).map { run.tokenizer.decode($0) }
+  }
+}
