@@ -67,14 +67,16 @@ public struct PerplexityEvaluation {
       progress(Double(batch.last!.index + 1) / Double(blocks.count))
       batch = []
     }
+    let drawn = likelihood.method.hasOneOrder ? 1 : orders
     for (index, block) in blocks.enumerated() {
       var generator = CounterGenerator(seed: seed, stream: .likelihoodOrder, major: index)
-      for _ in 0..<orders {
+      for _ in 0..<drawn {
         batch.append((index, Array(block), likelihood.drawOrder(length: blocks.length, using: &generator)))
         if batch.count == batchSize { finishBatch() }
       }
     }
     if !batch.isEmpty { finishBatch() }
+    if drawn < orders { perSequence = perSequence.map { Array(repeating: $0[0], count: orders) } }
     var counts = sequence(first: 1) { $0 * 2 < orders ? $0 * 2 : nil }.map { $0 }
     if orders > 1 { counts.append(orders) }
     return counts.map { count in

@@ -79,7 +79,7 @@ extension Parity {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("xt"))
     let (network, mask) = (model.network(), Int32(parityCase.maskToken))
     let (allTimes, length) = (try parityCase.numbers("t"), clean.first?.count ?? 0)
-    guard let size = parityCase.description.algo.blockSize, size > 0, length > 0, length % size == 0,
+    guard let size = parityCase.description.algo?.blockSize, size > 0, length > 0, length % size == 0,
       allTimes.count == clean.count * length, clean.map(\.count) == noised.map(\.count)
     else {
       throw FileError("\(parityCase.folder): 'algo.block_size', 'xt' or 't' does not fit 'x0'")

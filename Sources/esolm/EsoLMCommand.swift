@@ -41,8 +41,14 @@ struct EsoLMCommand: ParsableCommand {
   }
 
   private static func helpCommand() -> String {
-    let names = configuration.subcommands.compactMap { $0.configuration.commandName }
-    return "esolm" + (CommandLine.arguments.dropFirst().first.flatMap { names.contains($0) ? " \($0)" : nil } ?? "")
+    var words = ["esolm"]
+    var subcommands = configuration.subcommands
+    for argument in CommandLine.arguments.dropFirst() {
+      guard let command = subcommands.first(where: { $0.configuration.commandName == argument }) else { break }
+      words.append(argument)
+      subcommands = command.configuration.subcommands
+    }
+    return words.joined(separator: " ")
   }
 }
 

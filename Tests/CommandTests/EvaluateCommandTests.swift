@@ -11,6 +11,7 @@ struct EvaluateCommandTests {
       var perplexity: Double
       var natsPerToken: Double
       var standardError: Double?
+      var monteCarloError: Double?
       var bitsPerToken: Double
       var bitsPerCharacter: Double
     }
@@ -32,8 +33,8 @@ struct EvaluateCommandTests {
   @Test func theReportHasTheBoundAndTheExactValues() async throws {
     let report = try await report(["--orders", "4"])
     #expect(try await report.run == Esolm.trained())
-    #expect(report.results.map(\.name) == ["nelbo", "exact, K = 1", "exact, K = 2", "exact, K = 4"])
-    #expect(report.results.map(\.orders) == [nil, 1, 2, 4])
+    #expect(report.results.map(\.name) == ["nelbo", "exact, K = 1", "exact, K = 2", "exact, K = 4", "imdce, α₀ = 1"])
+    #expect(report.results.map(\.orders) == [nil, 1, 2, 4, nil])
     #expect((report.alpha0, report.length) == (0.5, 16))
     #expect(report.tokens == report.sequences * 16 && report.sequences > 1)
     for result in report.results {
@@ -42,6 +43,7 @@ struct EvaluateCommandTests {
       #expect(
         abs(result.bitsPerCharacter * Double(report.characters) - result.bitsPerToken * Double(report.tokens)) < 1e-6)
       #expect(try #require(result.standardError) > 0)
+      #expect((result.monteCarloError != nil) == (result.orders == nil))
     }
   }
 
@@ -55,12 +57,20 @@ struct EvaluateCommandTests {
     for (line, result) in zip(lines.dropFirst(3), report.results) {
       let numbers = [
         String(format: "%.3f", result.perplexity), String(format: "%.4f", result.natsPerToken),
-        String(format: "%.4f", result.standardError!), String(format: "%.4f", result.bitsPerToken),
+        String(format: "%.4f", result.standardError!),
+        result.monteCarloError.map { String(format: "%.4f", $0) } ?? "–", String(format: "%.4f", result.bitsPerToken),
         String(format: "%.4f", result.bitsPerCharacter),
       ]
       #expect(line.hasPrefix("  \(result.name) "))
-      #expect(line.split(separator: " ").suffix(5).map(String.init) == numbers)
+      #expect(line.split(separator: " ").suffix(6).map(String.init) == numbers)
     }
+  }
+
+  @Test func perplexityIsWhatEvalMeasuresUnlessToldOtherwise() async throws {
+    let run = try await Esolm.trained()
+    let short = try await Esolm.succeed(["eval", run, "--exact"]).output
+    #expect(try await Esolm.succeed(["eval", "ppl", run, "--exact"]).output == short)
+    #expect(try await Esolm.succeed(["eval", run, "--orders", "8"]).output == short)
   }
 
   @Test func aGivenTextIsMeasuredInstead() async throws {

@@ -89,7 +89,8 @@ struct EvaluationCommandTests {
   // MARK: Parts of a text
 
   @Test func choicesAreAnswered() async throws {
-    let lines = (0..<6).map { _ in #"{"ctx": "the cat sees the", "endings": ["dog.", "nnnn"], "label": 0}"# }
+    // The run has learned little but which letters are frequent.
+    let lines = (0..<6).map { _ in #"{"ctx": "the cat sees", "endings": ["the ", "xxxx"], "label": 0}"# }
     let data = try Scratch.file((lines + ["{}"]).joined(separator: "\n").utf8, name: "q.jsonl")
     let result = try await object([
       "choice", try await Esolm.trained(), "--data", data, "--orders", "4", "--skip-bad-lines",
@@ -106,10 +107,10 @@ struct EvaluationCommandTests {
     func score(_ text: String, _ options: [String] = []) async throws -> Double {
       try await number("logProbability", ["score", run, "--text", text, "--span", "4:7", "--orders", "8"] + options)
     }
-    let right = try await score("the cat sees")
+    let right = try await score("cat the cat")
     #expect(right < 0)
-    #expect(right > (try await score("the ttt sees")))
-    #expect(try await score("the cat sees", ["--given", "0:4"]) < 0)
+    #expect(right > (try await score("cat xxx cat")))
+    #expect(try await score("cat the cat", ["--given", "0:4"]) < 0)
   }
 
   @Test func withoutDiffusionThereIsOneOrder() async throws {
@@ -142,7 +143,7 @@ struct EvaluationCommandTests {
     let run = try await Esolm.trained()
     let out = "\(try Scratch.folder())/new/report"
     let questions = try Scratch.file(
-      #"{"ctx": "the cat sees the", "endings": ["dog.", "nnnn"], "label": 0}"#.utf8, name: "q.jsonl")
+      #"{"ctx": "the cat sees the", "endings": ["dog.", "xxxx"], "label": 0}"#.utf8, name: "q.jsonl")
     let arguments = [
       "report", run, "--out", out, "--judge", try await judge(), "--choice", questions, "--orders", "4",
       "--num-samples", "12", "--max-sequences", "8",
@@ -187,8 +188,8 @@ struct EvaluationCommandTests {
         "esolm: error: \(folder)/config.json: field 'model_type' is 'llama', expected 'gpt2': a judge must be a GPT-2\n"
       ))
     #expect(
-      try await error(["mauve", file, "--judge", try await Esolm.trained()]).1.hasSuffix(
-        "expected a folder of a GPT-2, whose features MAUVE compares\n"))
+      try await error(["mauve", file, "--judge", try await Esolm.trained()]).1.contains(
+        "expected a folder of a GPT-2, whose features MAUVE compares"))
     #expect(try await error(["gen-ppl", file]).0 == 2)
     let toy = try await error(["gen-ppl", file, "--judge", "toy-language"])
     #expect(toy.0 == 1 && toy.1.contains("cannot be written in the judge's tokens"))

@@ -158,4 +158,18 @@ struct GenerativePerplexityTests {
       #expect(distance(row, alone) < 1e-5)
     }
   }
+
+  /// One that starts from nothing says nothing of a window's first token.
+  @Test(arguments: [false, true])
+  func anAutoregressiveModelIsAJudge(startIsText: Bool) throws {
+    let network = Transformer.random(.small(vocabulary: 5, conditioning: nil)).network()
+    let method = AutoregressiveMethod(start: .init(token: startIsText ? 0 : 4, isText: startIsText))
+    let judge = LeftToRightJudge(
+      Likelihood(network, method: method), contextLength: 6, endOfText: 0, vocabularySize: 4)
+    let windows = [6, 1, 3].map { randomSequences(1, length: $0, tokens: 4)[0] }
+    #expect(judge.logProbabilities(of: windows).map(\.count) == (startIsText ? [5, 0, 2] : [6, 1, 3]))
+    var perplexity = GenerativePerplexity()
+    try perplexity.add([Array(repeating: 1, count: 13)], judge: judge)
+    #expect(perplexity.count == (startIsText ? 10 : 13))
+  }
 }

@@ -41,7 +41,7 @@ struct MultipleChoiceTests {
     let total = answer.logProbabilities.reduce(0) { $0 + exp($1) }
     #expect(total < exp(space) && total > 0)
     let withEnds = sequences(of: 5, length: 2).map { Passage(context: [1, 2], ending: [0] + $0) }
-    let all = PassageScoring(Likelihood(network, alpha0: 0)).scores(of: withEnds).map { exp($0.logProbability) }
+    let all = try PassageScoring(Likelihood(network, alpha0: 0)).scores(of: withEnds).map { exp($0.logProbability) }
     #expect(abs(all.reduce(0, +) - exp(space)) < 1e-5)
   }
 

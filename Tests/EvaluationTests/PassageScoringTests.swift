@@ -21,26 +21,27 @@ struct PassageScoringTests {
 
   // MARK: Given an order
 
-  @Test func conditionalAndGivenMakeUpTheWhole() {
+  @Test func conditionalAndGivenMakeUpTheWhole() throws {
     for positions in permutations(of: 4) {
       let whole = likelihood().logProbabilities([(tokens, order(positions))])[0]
       for clean in 0...4 {
-        let rest = likelihood().conditionalLogProbabilities([(tokens, order(positions, cleanCount: clean))])[0]
+        let rest = try #require(
+          likelihood().conditionalLogProbabilities([(tokens, order(positions, cleanCount: clean))]))[0]
         #expect(distance(rest, Array(whole[clean...])) < 1e-5)
       }
     }
   }
 
-  @Test func sequencesOfSeveralLengthsAreScoredTogether() {
+  @Test func sequencesOfSeveralLengthsAreScoredTogether() throws {
     let mixed = [4, 2, 3, 4, 1].enumerated().map { number, length in
       (
         tokens: randomSequences(1, length: length, tokens: 3, seed: UInt64(number))[0],
         order: order(Array((0..<length).reversed()), cleanCount: number % 2)
       )
     }
-    let together = likelihood().conditionalLogProbabilities(mixed)
+    let together = try #require(likelihood().conditionalLogProbabilities(mixed))
     for (one, row) in zip(mixed, together) {
-      #expect(distance(likelihood().conditionalLogProbabilities([one])[0], row) < 1e-5)
+      #expect(distance(likelihood().conditionalLogProbabilities([one])![0], row) < 1e-5)
     }
     #expect(likelihood().conditionalLogProbabilities([(tokens, order([0, 1, 2, 3], cleanCount: 4))]) == [[]])
     #expect(likelihood().conditionalLogProbabilities([]) == [])
@@ -48,27 +49,27 @@ struct PassageScoringTests {
 
   /// Whatever is given, the probabilities of all that could stand in the rest add up to 1.
   @Test(arguments: [0, 0.5, 1])
-  func probabilitiesOfAllEndingsAddUpToOne(alpha0: Double) {
+  func probabilitiesOfAllEndingsAddUpToOne(alpha0: Double) throws {
     let context: [Int32] = [1, 0]
     let passages = sequences(of: 3, length: 3).map { Passage(context: context, ending: $0) }
     // One order for all: the same place in the list has the same draws.
-    let total = passages.reduce(0.0) { sum, passage in
-      sum + exp(PassageScoring(likelihood(alpha0)).scores(of: [passage])[0].logProbability)
+    let total = try passages.reduce(0.0) { sum, passage in
+      sum + exp(try PassageScoring(likelihood(alpha0)).scores(of: [passage])[0].logProbability)
     }
     #expect(abs(total - 1) < 1e-5)
   }
 
   // MARK: Averaged over orders
 
-  @Test func manyOrdersComeToTheEnumeratedMean() {
+  @Test func manyOrdersComeToTheEnumeratedMean() throws {
     let passage = Passage(context: [2, 0], ending: [1, 1])
     let all = [[0, 1], [1, 0]].flatMap { context in
       [[2, 3], [3, 2]].map { ending in
-        likelihood().conditionalLogProbabilities([(tokens, order(context + ending, cleanCount: 2))])[0].reduce(0, +)
+        likelihood().conditionalLogProbabilities([(tokens, order(context + ending, cleanCount: 2))])![0].reduce(0, +)
       }
     }
     let truth = all.map { exp($0) }.mean
-    let score = PassageScoring(likelihood(), orders: 4000, batchSize: 256).scores(of: [passage])[0]
+    let score = try PassageScoring(likelihood(), orders: 4000, batchSize: 256).scores(of: [passage])[0]
     #expect(score.perOrder.count == 4000 && score.tokens == 2)
     let probabilities = score.perOrder.map { exp($0) }
     #expect(abs(probabilities.mean - truth) < 4 * probabilities.standardError)
@@ -78,35 +79,75 @@ struct PassageScoringTests {
     #expect(chiSquareScore(seen, law: [0.25, 0.25, 0.25, 0.25]) < 4)
   }
 
-  @Test func withoutDiffusionThereIsOneOrderFromLeftToRight() {
+  @Test func withoutDiffusionThereIsOneOrderFromLeftToRight() throws {
     let passage = Passage(context: [2, 0], ending: [1, 1])
-    let score = PassageScoring(likelihood(0), orders: 8).scores(of: [passage])[0]
+    let score = try PassageScoring(likelihood(0), orders: 8).scores(of: [passage])[0]
     let expected = likelihood().logProbabilities([(tokens, .leftToRight(length: 4))])[0][2...].reduce(0, +)
     #expect(score.perOrder.count == 1 && abs(score.logProbability - expected) < 1e-5)
   }
 
   /// What is open must not be looked at: another token there changes nothing.
-  @Test func openTokensAreNotLookedAt() {
+  @Test func openTokensAreNotLookedAt() throws {
     let roles: [Passage.Role] = [.open, .scored, .given, .open]
-    let scores = sequences(of: 3, length: 2).map { open in
-      PassageScoring(likelihood(), orders: 3)
+    let scores = try sequences(of: 3, length: 2).map { open in
+      try PassageScoring(likelihood(), orders: 3)
         .scores(of: [Passage(tokens: [open[0], 0, 1, open[1]], roles: roles)])[0].perOrder
     }
     for other in scores { #expect(distance(other, scores[0]) < 1e-6) }
-    let expected = likelihood().conditionalLogProbabilities([(tokens, order([2, 1, 0, 3], cleanCount: 1))])[0][0]
+    let expected = likelihood().conditionalLogProbabilities([(tokens, order([2, 1, 0, 3], cleanCount: 1))])![0][0]
     #expect(abs(scores[0][0] - expected) < 1e-5)
   }
 
-  @Test func batchesOfAnySizeGiveTheSame() {
+  @Test func batchesOfAnySizeGiveTheSame() throws {
     let passages = [3, 1, 2].enumerated().map {
       Passage(context: [1], ending: randomSequences(1, length: $1, tokens: 3, seed: UInt64($0))[0])
     }
-    let scores = [1, 4, 64].map { size in
-      PassageScoring(likelihood(0.5), orders: 5, batchSize: size).scores(of: passages).flatMap(\.perOrder)
+    let scores = try [1, 4, 64].map { size in
+      try PassageScoring(likelihood(0.5), orders: 5, batchSize: size).scores(of: passages).flatMap(\.perOrder)
     }
     #expect(distance(scores[0], scores[1]) < 1e-5 && distance(scores[0], scores[2]) < 1e-5)
-    let other = PassageScoring(likelihood(0.5), orders: 5, seed: 1).scores(of: passages).flatMap(\.perOrder)
+    let other = try PassageScoring(likelihood(0.5), orders: 5, seed: 1).scores(of: passages).flatMap(\.perOrder)
     #expect(distance(scores[2], other) > 1e-3)
+  }
+
+  // MARK: Other methods
+
+  private let plain = Transformer.random(.small(vocabulary: 4, conditioning: nil)).network()
+
+  /// From a start token before the text, or from the text's own first token.
+  @Test(arguments: [false, true])
+  func anARModelScoresWhatFollows(startIsText: Bool) throws {
+    let likelihood = Likelihood(
+      plain, method: AutoregressiveMethod(start: .init(token: startIsText ? 2 : 3, isText: startIsText)))
+    let whole = likelihood.logProbabilities([(tokens, .leftToRight(length: 4))])[0]
+    #expect(whole.count == (startIsText ? 3 : 4))
+    for given in 0...3 {
+      let passage = Passage(context: Array(tokens[..<given]), ending: Array(tokens[given...]))
+      let score = try PassageScoring(likelihood, orders: 5).scores(of: [passage])[0]
+      #expect(score.perOrder.count == 1)
+      #expect(abs(score.logProbability - whole.suffix(4 - given).reduce(0, +)) < 1e-5)
+    }
+    // What is open must stand at the end; then it changes nothing.
+    let open = Passage(tokens: tokens, roles: [.given, .scored, .open, .open])
+    let expected = whole[startIsText ? 0 : 1]
+    #expect(abs(try PassageScoring(likelihood).scores(of: [open])[0].logProbability - expected) < 1e-5)
+    for roles in [[.scored, .given, .given, .given], [.open, .scored, .open, .open]] as [[Passage.Role]] {
+      #expect(
+        message { try PassageScoring(likelihood).scores(of: [Passage(tokens: tokens, roles: roles)]) }
+          == "an AR model scores only text that follows all that is given, with nothing left open before")
+    }
+  }
+
+  @Test func methodsWithoutAnExactLikelihoodSaySo() {
+    let methods: [any GenerationMethod] = [
+      MaskedDiffusionMethod(), EsotericMethod(.a, alpha0: 0.5), BlockDiffusionMethod(blockSize: 2, noiseRange: 0...1),
+    ]
+    for method in methods {
+      #expect(
+        message {
+          try PassageScoring(Likelihood(network, method: method)).scores(of: [Passage(context: [1], ending: [2])])
+        } == "the method has no exact likelihood; expected Eso-LM (B) or AR")
+    }
   }
 
   // MARK: Spans

@@ -12,13 +12,16 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
 
   /// The input is the sequence without its last token, the targets are the sequence without its first one, where a
   /// start token that is no text stands before it.
-  private func member(_ tokens: [Int32], weight: Double) -> ScoredBatch.Member {
+  ///
+  /// - Parameter given: how many leading tokens need not be predicted.
+  private func member(_ tokens: [Int32], given: Int = 0, weight: Double) -> ScoredBatch.Member {
     let row = start.isText ? tokens : [start.token] + tokens
     let inputs = Array(0..<row.count - 1)
+    let outputs = Array(inputs.dropFirst(start.isText ? max(0, given - 1) : given))
     let sequence = NetworkSequence(
-      tokens: row.dropLast(), positions: inputs, cleanCount: inputs.count, masked: [], outputs: inputs)
+      tokens: row.dropLast(), positions: inputs, cleanCount: inputs.count, masked: [], outputs: outputs)
     return .init(
-      sequence, targets: Array(row.dropFirst()), weights: Array(repeating: weight, count: inputs.count))
+      sequence, targets: outputs.map { row[$0 + 1] }, weights: Array(repeating: weight, count: outputs.count))
   }
 
   private func batch(_ sequences: [[Int32]], weight: Double, maskToken: Int) -> ScoredBatch {
@@ -41,6 +44,20 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
   public func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch? {
     batch(sequences.map(\.tokens), weight: 1, maskToken: maskToken)
   }
+
+  /// Only from left to right.
+  public func conditionalBatch(
+    _ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int
+  ) -> ScoredBatch? {
+    guard sequences.allSatisfy({ $0.order.positions == Array($0.order.positions.indices) }) else { return nil }
+    var batch = ScoredBatch()
+    batch.append(
+      runs: sequences.map { member($0.tokens, given: $0.order.cleanCount, weight: 1) }, pattern: .causal,
+      maskToken: maskToken)
+    return batch
+  }
+
+  public var hasOneOrder: Bool { true }
 
   public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
     .leftToRight(length: length)

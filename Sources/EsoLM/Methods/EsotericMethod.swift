@@ -51,6 +51,20 @@ public struct EsotericMethod: GenerationMethod, Equatable {
     return batch
   }
 
+  /// The sequential pass as it is trained.
+  public func conditionalBatch(
+    _ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int
+  ) -> ScoredBatch? {
+    guard variant == .b else { return nil }
+    var batch = ScoredBatch()
+    batch.append(
+      runs: sequences.map { .init(tokens: $0.tokens, order: $0.order, weight: 1) }, pattern: .twoStream,
+      maskToken: maskToken)
+    return batch
+  }
+
+  public var hasOneOrder: Bool { alpha0 == 0 }
+
   public var diffusionPass: AttentionPattern? { variant.passes.diffusion }
 
   /// The number of diffused tokens is binomial in α₀, those come first in random order, the rest left to right.

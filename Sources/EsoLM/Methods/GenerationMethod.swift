@@ -19,6 +19,13 @@ public protocol GenerationMethod: Sendable {
   /// order; nil if the method has no such pass.
   func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch?
 
+  /// The pass that gives `log p` of each token after the clean ones of its order, given those and the ones before it;
+  /// nil if the method has no such pass, or not in one of the orders. Sequences of one length stand together.
+  func conditionalBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch?
+
+  /// Whether `drawOrder` always gives the same order.
+  var hasOneOrder: Bool { get }
+
   /// The attention of a diffusion pass, clean tokens first and all masks after them; nil if the method has none.
   var diffusionPass: AttentionPattern? { get }
 
@@ -41,6 +48,14 @@ extension GenerationMethod {
   public func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch? {
     nil
   }
+
+  public func conditionalBatch(
+    _ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int
+  ) -> ScoredBatch? {
+    nil
+  }
+
+  public var hasOneOrder: Bool { false }
 
   public var diffusionPass: AttentionPattern? { nil }
 

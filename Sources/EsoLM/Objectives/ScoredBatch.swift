@@ -50,6 +50,16 @@ public struct ScoredBatch: Sendable {
     }
   }
 
+  /// Adds sequences of which those of one length stand together.
+  public mutating func append(runs members: [Member], pattern: AttentionPattern, maskToken: Int) {
+    var rest = members[...]
+    while let length = rest.first?.sequence.length {
+      let run = rest.prefix { $0.sequence.length == length }
+      append(Array(run), pattern: pattern, maskToken: maskToken)
+      rest = rest.dropFirst(run.count)
+    }
+  }
+
   /// The loss `Σ weight · nll` (float64, differentiable) and the nll of every output, in nats.
   public func loss(under network: Network) -> (loss: Tensor, nll: Tensor) {
     network.negativeLogLikelihood(

@@ -2,7 +2,7 @@ import EsoLM
 
 /// A run of this package as a judge: its exact likelihood from left to right, which is that of an autoregressive model.
 ///
-/// It predicts a window's first token too, from nothing.
+/// It predicts a window's first token too, unless it is an AR model without anything before its texts.
 public struct LeftToRightJudge: Judge {
   public let likelihood: Likelihood
   public let contextLength: Int
@@ -11,7 +11,7 @@ public struct LeftToRightJudge: Judge {
   public let vocabularySize: Int
 
   /// - Parameters:
-  ///   - likelihood: of the network.
+  ///   - likelihood: of a method that has it exactly.
   ///   - contextLength: the length that the network was trained at.
   ///   - endOfText: what its tokenizer puts between documents.
   ///   - vocabularySize: the tokenizer's.
@@ -25,7 +25,8 @@ public struct LeftToRightJudge: Judge {
   public func logProbabilities(of windows: [[Int32]]) -> [[Double]] {
     // One pass takes sequences of one length; those of a call mostly have it.
     var scores = [[Double]](repeating: [], count: windows.count)
-    for (length, group) in Dictionary(grouping: windows.indices, by: { windows[$0].count }) where length > 0 {
+    for (length, group) in Dictionary(grouping: windows.indices, by: { windows[$0].count })
+    where likelihood.method.predictedCount(ofLength: length) > 0 {
       let rows = likelihood.logProbabilities(group.map { (windows[$0], .leftToRight(length: length)) })
       for (index, row) in zip(group, rows) { scores[index] = row }
     }

@@ -125,7 +125,7 @@ public struct MultipleChoice {
         return Passage(context: Array(context.suffix(length - tokens.count)), ending: tokens)
       }
     }
-    var scores = scoring.scores(of: passages, progress: progress)[...]
+    var scores = try scoring.scores(of: passages, progress: progress)[...]
     return items.map { _, item in
       let own = scores.prefix(item.endings.count).map(\.logProbability)
       scores = scores.dropFirst(item.endings.count)

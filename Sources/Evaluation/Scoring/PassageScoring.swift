@@ -68,23 +68,42 @@ public struct PassageScoring {
   }
 
   /// Scores passages. The orders of one depend on the seed and its place in the list alone.
-  public func scores(of passages: [Passage], progress: (Double) -> Void = { _ in }) -> [Score] {
-    // Without diffusion there is but one order.
-    let orders = likelihood.alpha0 == 0 ? 1 : orders
+  ///
+  /// - Throws: ``ScoringError`` if the method cannot tell.
+  public func scores(of passages: [Passage], progress: (Double) -> Void = { _ in }) throws(ScoringError) -> [Score] {
+    guard likelihood.isExact else { throw .notExact }
+    let orders = likelihood.method.hasOneOrder ? 1 : orders
     var perOrder = [[Double]](repeating: [], count: passages.count)
     let total = passages.count * orders
     for first in stride(from: 0, to: total, by: batchSize) {
       let batch = (first..<min(first + batchSize, total)).map { number in
         (passage: number / orders, order: draw(passages[number / orders], number / orders, number % orders))
       }
-      let rows = likelihood.conditionalLogProbabilities(batch.map { (passages[$0.passage].tokens, $0.order) })
+      let sequences = batch.map { (tokens: passages[$0.passage].tokens, order: $0.order) }
+      guard let rows = likelihood.conditionalLogProbabilities(sequences) else { throw .onlyLeftToRight }
       for (item, row) in zip(batch, rows) {
-        // Open positions come after the scored ones.
-        perOrder[item.passage].append(row.prefix(passages[item.passage].scoredCount).reduce(0, +))
+        // Scored slots come first, open ones after them; a first token that is not predicted has no number.
+        let unpredicted = item.order.maskedCount - row.count
+        perOrder[item.passage].append(
+          row.prefix(max(0, passages[item.passage].scoredCount - unpredicted)).reduce(0, +))
       }
       progress(Double(first + batch.count) / Double(total))
     }
     return zip(passages, perOrder).map { Score(perOrder: $1, tokens: $0.scoredCount) }
+  }
+
+  /// Why a method cannot score a passage.
+  public enum ScoringError: Error, CustomStringConvertible, Sendable {
+    case notExact
+    case onlyLeftToRight
+
+    public var description: String {
+      switch self {
+      case .notExact: "the method has no exact likelihood; expected Eso-LM (B) or AR"
+      case .onlyLeftToRight:
+        "an AR model scores only text that follows all that is given, with nothing left open before"
+      }
+    }
   }
 
   private func draw(_ passage: Passage, _ index: Int, _ number: Int) -> GenerationOrder {

@@ -54,8 +54,7 @@ struct EvaluateChoice: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
-    let network = try run.model(weights.rawWeights ? .model : .average, device: device.device).network()
-    let likelihood = Likelihood(network, alpha0: alpha0 ?? run.configuration.method.alpha0)
+    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
     let result = try Self.result(
       run, scoring: PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed), data: data,
       maxQuestions: maxQuestions, skipBadLines: skipBadLines)
@@ -69,13 +68,14 @@ struct EvaluateChoice: ParsableCommand {
     ])
     let skipped = result.skippedLines.isEmpty ? "" : ", \(result.skippedLines.count) bad lines skipped"
     try printOutput(
-      "\(accuracy.questions) questions\(skipped), K = \(result.orders), α₀ = \(result.alpha0)\n\(table.text)")
+      "\(accuracy.questions) questions\(skipped), K = \(result.orders), \(run.methodText(likelihood.method))\n\(table.text)"
+    )
   }
 
   struct Result: Encodable {
     var run: String
     var data: String
-    var alpha0: Double
+    var alpha0: Double?
     var orders: Int
     var skippedLines: [Int]
     var accuracy: MultipleChoice.Accuracy
@@ -102,7 +102,7 @@ struct EvaluateChoice: ParsableCommand {
       line.show("\(items.count) questions \(Format.percent($0))")
     }
     return Result(
-      run: run.path, data: data, alpha0: scoring.likelihood.alpha0, orders: scoring.orders,
+      run: run.path, data: data, alpha0: scoring.likelihood.method.esotericAlpha0, orders: scoring.orders,
       skippedLines: contents.badLines, accuracy: MultipleChoice.Accuracy(answers),
       answers: zip(items, answers).map { item, answer in
         Result.Answer(

@@ -16,7 +16,7 @@ struct EvaluatePerplexity: ParsableCommand {
       With --exact the exact likelihoods under 1, 2, 4 … K generation orders a sequence are averaged, a bound that \
       tightens as K grows; beside it stands IMDCE, the bound of pure diffusion (α₀ = 1) with its integral in closed form. \
       The error is the standard error over sequences; the Monte-Carlo error is that part of it which more draws would \
-      lower. Perplexities are per token.
+      lower. Perplexities are per token that the method predicts.
       """)
 
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
@@ -63,22 +63,25 @@ struct EvaluatePerplexity: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
+    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
+    guard likelihood.isExact || !exact && orders == nil else {
+      throw ValidationError(
+        "\(exact ? "--exact" : "--orders"): \(run.configuration.method.algorithm.rawValue) has no exact likelihood")
+    }
     let blocks = try Self.blocks(of: run, data: data, maxSequences: maxSequences)
-    let model = try run.model(weights.rawWeights ? .model : .average, device: device.device)
-    let alpha0 = alpha0 ?? run.configuration.method.alpha0
     let results = Self.measure(
-      PerplexityEvaluation(
-        Likelihood(model.network(), alpha0: alpha0), blocks: blocks, batchSize: batch, seed: seed),
+      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed),
       orders: orders ?? (exact ? 8 : nil), draws: draws)
     let characters = run.tokenizer.decode(blocks.tokens).unicodeScalars.count
     let rows = results.map { Row($0, characters: characters, tokens: blocks.tokens.count) }
     if json {
       try printJSON(
         Report(
-          run: folder, alpha0: alpha0, sequences: blocks.count, length: blocks.length, tokens: blocks.tokens.count,
+          run: folder, alpha0: likelihood.method.esotericAlpha0, sequences: blocks.count, length: blocks.length,
+          tokens: blocks.tokens.count,
           characters: characters, results: rows))
     } else {
-      try printTable(rows, alpha0: alpha0, blocks: blocks)
+      try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks)
     }
   }
 
@@ -124,7 +127,9 @@ struct EvaluatePerplexity: ParsableCommand {
     bounds += evaluation.exact(orders: orders, progress: progress("exact")).map {
       Bound(name: "exact, K = \($0.orders)", orders: $0.orders, estimate: $0.estimate)
     }
-    bounds.append(Bound(name: "imdce, α₀ = 1", estimate: evaluation.imdce(draws: draws, progress: progress("IMDCE"))))
+    if evaluation.likelihood.method.diffusionPass != nil {
+      bounds.append(Bound(name: "imdce, α₀ = 1", estimate: evaluation.imdce(draws: draws, progress: progress("IMDCE"))))
+    }
     return bounds
   }
 
@@ -132,7 +137,7 @@ struct EvaluatePerplexity: ParsableCommand {
 
   private struct Report: Encodable {
     var run: String
-    var alpha0: Double
+    var alpha0: Double?
     var sequences: Int
     var length: Int
     var tokens: Int
@@ -162,7 +167,7 @@ struct EvaluatePerplexity: ParsableCommand {
     }
   }
 
-  private func printTable(_ rows: [Row], alpha0: Double, blocks: TokenBlocks) throws {
+  private func printTable(_ rows: [Row], method: String, blocks: TokenBlocks) throws {
     var table = Table(["", "perplexity", "nats/token", "± error", "± Monte Carlo", "bits/token", "bits/character"])
     for row in rows {
       table.add([
@@ -172,6 +177,6 @@ struct EvaluatePerplexity: ParsableCommand {
         Format.number(row.bitsPerToken, digits: 4), Format.number(row.bitsPerCharacter, digits: 4),
       ])
     }
-    try printOutput("\(blocks.count) sequences of \(blocks.length) tokens, α₀ = \(alpha0)\n\(table.text)")
+    try printOutput("\(blocks.count) sequences of \(blocks.length) tokens, \(method)\n\(table.text)")
   }
 }

@@ -84,12 +84,10 @@ struct EvaluateReport: ParsableCommand {
     // What can be wrong with what was named shows before hours of work.
     let judge = try judge.map { try LoadedJudge($0, tokenizer: judgeTokenizer, batch: batch, device: device.device) }
     let blocks = try EvaluatePerplexity.blocks(of: run, data: data, maxSequences: maxSequences)
-    let model = try run.model(weights.rawWeights ? .model : .average, device: device.device)
-    let network = model.network()
-    let likelihood = Likelihood(network, alpha0: run.configuration.method.alpha0)
+    let likelihood = try run.likelihood(weights, device: device.device)
 
     var report = EvaluationReport(title: "Evaluation of \(URL(fileURLWithPath: folder).lastPathComponent)")
-    report.facts = facts(run, model)
+    report.facts = facts(run)
     if let training = trainingFigure(run) { report.figures.append(training) }
     addPerplexity(
       PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed), to: &report)
@@ -103,7 +101,7 @@ struct EvaluateReport: ParsableCommand {
           note: set.path.map { "\(set.sequences ?? 0) sequences of \($0)" } ?? "no file")
       }
     }
-    try addSamples(run, network: network, judge: judge, to: &report)
+    try addSamples(run, likelihood, judge: judge, to: &report)
     if let choice {
       let result = try EvaluateChoice.result(
         run, scoring: PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed), data: choice,
@@ -113,11 +111,7 @@ struct EvaluateReport: ParsableCommand {
     }
 
     let out = out ?? folder
-    do {
-      try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
-    } catch {
-      throw FileError("cannot make the folder \(out): \(error.localizedDescription)")
-    }
+    try Folder.make(out)
     try AtomicFile.write(Data(report.html.utf8), to: "\(out)/report.html")
     try AtomicFile.write(Data(report.markdown.utf8), to: "\(out)/report.md")
     if json {
@@ -129,18 +123,23 @@ struct EvaluateReport: ParsableCommand {
 
   // MARK: Parts
 
-  private func facts(_ run: RunFolder, _ model: Transformer) -> [EvaluationReport.Fact] {
+  private func facts(_ run: RunFolder) -> [EvaluationReport.Fact] {
     let (method, training) = (run.configuration.method, run.configuration.training)
     return [
-      .init("run", run.path), .init("method", "\(method.algorithm.rawValue), α₀ = \(method.alpha0)"),
-      .init("length", "\(method.length) tokens"), .init("parameters", Format.count(Double(model.parameterCount))),
+      .init("run", run.path),
+      .init(
+        "method",
+        [method.algorithm.rawValue, method.alpha0.map { "α₀ = \($0)" }].compactMap(\.self).joined(separator: ", ")),
+      .init("length", "\(method.length) tokens"),
+      .init("parameters", Format.count(Double(ParameterLayout(run.configuration.model).count))),
       .init("training", "\(training.steps) steps of \(training.batchSize) sequences, seed \(training.seed)"),
       .init("weights", weights.rawWeights ? "of the last step" : "moving average"),
     ]
   }
 
   private func addPerplexity(_ evaluation: PerplexityEvaluation, to report: inout EvaluationReport) {
-    let bounds = EvaluatePerplexity.measure(evaluation, orders: orders, draws: draws)
+    let bounds = EvaluatePerplexity.measure(
+      evaluation, orders: evaluation.likelihood.isExact ? orders : nil, draws: draws)
     let group = "Perplexity"
     let place = "\(evaluation.blocks.count) sequences of \(data ?? "validation text")"
     report.measures += bounds.map { bound in
@@ -158,10 +157,11 @@ struct EvaluateReport: ParsableCommand {
   }
 
   private func addSamples(
-    _ run: RunFolder, network: Network, judge: LoadedJudge?, to report: inout EvaluationReport
+    _ run: RunFolder, _ likelihood: Likelihood, judge: LoadedJudge?, to report: inout EvaluationReport
   ) throws {
     let samples = try SampleSet(
-      writing: numSamples, with: run, network: network, length: nil, steps: steps, alpha0: nil,
+      writing: numSamples, with: run, likelihood,
+      plan: PlanRequest(length: run.configuration.method.length, steps: steps),
       picker: picking.picker(), seed: seed, batch: batch)
     report.samples = Array(samples.texts.prefix(4))
     report.facts.append(.init("samples", samples.origin))

@@ -66,14 +66,13 @@ struct EvaluateScore: ParsableCommand {
     try device.apply()
     let run = try RunFolder(opening: folder)
     let passage = try spanned().passage(run.tokenizer)
-    let network = try run.model(weights.rawWeights ? .model : .average, device: device.device).network()
-    let likelihood = Likelihood(network, alpha0: alpha0 ?? run.configuration.method.alpha0)
+    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
     var line = ProgressLine()
-    let score = PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed).scores(of: [passage]) {
+    let score = try PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed).scores(of: [passage]) {
       line.show("\(orders) orders \(Format.percent($0))")
     }[0]
     line.clear()
-    let result = Result(run: folder, alpha0: likelihood.alpha0, score)
+    let result = Result(run: folder, alpha0: likelihood.method.esotericAlpha0, score)
     if json { return try printJSON(result) }
     var table = Table(["orders", "log p (nats)", "nats/token", "lowest order", "highest order"])
     table.add([
@@ -81,12 +80,12 @@ struct EvaluateScore: ParsableCommand {
       Format.number(result.logProbability / Double(result.tokens), digits: 4),
       Format.number(score.perOrder.min()!, digits: 4), Format.number(score.perOrder.max()!, digits: 4),
     ])
-    try printOutput("\(result.tokens) tokens scored, α₀ = \(result.alpha0)\n\(table.text)")
+    try printOutput("\(result.tokens) tokens scored, \(run.methodText(likelihood.method))\n\(table.text)")
   }
 
   private struct Result: Encodable {
     var run: String
-    var alpha0: Double
+    var alpha0: Double?
     /// Orders that were averaged: one where α₀ is 0, since there is no other.
     var orders: Int
     var tokens: Int
@@ -94,7 +93,7 @@ struct EvaluateScore: ParsableCommand {
     var logProbability: Double
     var perOrder: [Double]
 
-    init(run: String, alpha0: Double, _ score: PassageScoring.Score) {
+    init(run: String, alpha0: Double?, _ score: PassageScoring.Score) {
       self.run = run
       self.alpha0 = alpha0
       orders = score.perOrder.count

@@ -57,14 +57,16 @@ struct EvaluateZeroShot: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
-    let network = try run.model(weights.rawWeights ? .model : .average, device: device.device).network()
-    let alpha0 = alpha0 ?? run.configuration.method.alpha0
+    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
+    guard likelihood.isExact || orders == nil else {
+      throw ValidationError("--orders: \(run.configuration.method.algorithm.rawValue) has no exact likelihood")
+    }
     let results = try Self.measure(
       run, dataDir: dataDir, maxSequences: maxSequences, orders: orders, draws: draws
     ) { blocks in
-      PerplexityEvaluation(Likelihood(network, alpha0: alpha0), blocks: blocks, batchSize: batch, seed: seed)
+      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed)
     }
-    if json { return try printJSON(Report(run: folder, alpha0: alpha0, sets: results)) }
+    if json { return try printJSON(Report(run: folder, alpha0: likelihood.method.esotericAlpha0, sets: results)) }
     var table = Table(["", "NELBO ppl", "± error"] + (orders.map { ["exact ppl, K = \($0)"] } ?? []) + ["sequences"])
     for result in results {
       func number(_ value: Double?) -> String { value.map { Format.number($0, digits: 3) } ?? "–" }
@@ -73,12 +75,12 @@ struct EvaluateZeroShot: ParsableCommand {
           + (orders == nil ? [] : [number(result.exactPerplexity)])
           + [result.sequences.map { "\($0)" } ?? "missing"])
     }
-    try printOutput("zero-shot perplexity, α₀ = \(alpha0)\n\(table.text)")
+    try printOutput("zero-shot perplexity, \(run.methodText(likelihood.method))\n\(table.text)")
   }
 
   struct Report: Encodable {
     var run: String
-    var alpha0: Double
+    var alpha0: Double?
     var sets: [Result]
   }
 

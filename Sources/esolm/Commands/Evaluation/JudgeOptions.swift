@@ -50,8 +50,13 @@ struct LoadedJudge {
     let isRun = FileManager.default.fileExists(atPath: "\(name)/ema.safetensors")
     if isRun {
       let run = try RunFolder(opening: name)
+      let likelihood = Likelihood(try run.model(device: device).network(), method: run.method)
+      guard likelihood.isExact else {
+        throw FileError(
+          "\(name) is a run of \(run.configuration.method.algorithm.rawValue), expected ar or esolm-b to judge")
+      }
       judge = LeftToRightJudge(
-        Likelihood(try run.model(device: device).network(), alpha0: 0),
+        likelihood,
         contextLength: run.configuration.method.length, endOfText: run.tokenizer.endOfText,
         vocabularySize: run.tokenizer.vocabularySize)
       tokenizer = run.tokenizer
@@ -67,9 +72,7 @@ struct LoadedJudge {
   }
 
   private static func tokenizer(at path: String) throws -> any Tokenizer {
-    var isFolder: ObjCBool = false
-    let isFile = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue
-    let file = isFile ? path : "\(path)/\(TokenizerFile.name)"
+    let file = Folder.exists(path) ? "\(path)/\(TokenizerFile.name)" : path
     return try TokenizerFile.tokenizer(from: try MappedFile.read(file), path: file)
   }
 

@@ -39,14 +39,9 @@ struct SampleOptions: ParsableArguments {
     try require("length", length, in: 1...(1 << 20))
   }
 
-  private var isFolder: Bool {
-    var isFolder: ObjCBool = false
-    return FileManager.default.fileExists(atPath: source, isDirectory: &isFolder) && isFolder.boolValue
-  }
-
   /// Reads or writes the samples.
   func load(batch: Int, weights: WeightOptions, device: Device) throws -> SampleSet {
-    guard isFolder else {
+    guard Folder.exists(source) else {
       let given = [
         ("num-samples", numSamples != nil), ("steps", steps != nil), ("alpha0", alpha0 != nil),
         ("length", length != nil),
@@ -57,9 +52,9 @@ struct SampleOptions: ParsableArguments {
       return try SampleSet(reading: source)
     }
     let run = try RunFolder(opening: source)
-    let network = try run.model(weights.rawWeights ? .model : .average, device: device).network()
     return try SampleSet(
-      writing: numSamples ?? 64, with: run, network: network, length: length, steps: steps, alpha0: alpha0,
+      writing: numSamples ?? 64, with: run, run.likelihood(weights, device: device),
+      plan: PlanRequest(length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0),
       picker: picking.picker(), seed: seed, batch: batch)
   }
 }
@@ -90,18 +85,17 @@ struct SampleSet {
   }
 
   init(
-    writing count: Int, with run: RunFolder, network: Network, length: Int?, steps: Int?, alpha0: Double?,
-    picker: TokenPicker, seed: UInt64, batch: Int
+    writing count: Int, with run: RunFolder, _ likelihood: Likelihood, plan request: PlanRequest, picker: TokenPicker,
+    seed: UInt64, batch: Int
   ) throws {
-    let length = length ?? run.configuration.method.length
-    let (steps, alpha0) = (steps ?? length, alpha0 ?? run.configuration.method.alpha0)
-    let plan = UnmaskingPlan.ancestral(length: length, steps: steps, alpha0: alpha0, seed: seed)
-    let cached = CachedNetwork(network)
+    let plan = try asUsage { try likelihood.method.plan(request, seed: seed) }
+    let cached = CachedNetwork(likelihood.network)
     var tokens: [[Int32]] = []
     var line = ProgressLine()
     for first in stride(from: 0, to: count, by: batch) {
       var generation = Generation(
-        cached, plan: plan, picker: picker, seed: seed, batch: min(batch, count - first), firstSequence: first)
+        cached, rule: likelihood.method.decoding, plan: plan, picker: picker, seed: seed,
+        batch: min(batch, count - first), firstSequence: first)
       while let step = try generation.advance() {
         line.show("writing sample \(first + 1) of \(count), call \(step.index + 1) of \(plan.networkCalls)")
       }
@@ -110,9 +104,12 @@ struct SampleSet {
     line.clear()
     self.tokens = tokens
     texts = tokens.map { run.tokenizer.decode($0) }
-    self.length = length
+    length = request.length
     self.run = run
-    origin = "\(count) samples of \(length) tokens, α₀ = \(alpha0), T = \(steps), top-p \(picker.topP), seed \(seed)"
+    let alpha0 = (request.alpha0 ?? likelihood.method.esotericAlpha0).map { ", α₀ = \($0)" } ?? ""
+    origin =
+      "\(count) samples of \(length) tokens\(alpha0), \(plan.networkCalls) network calls, top-p \(picker.topP), "
+      + "seed \(seed)"
   }
 
   /// The samples in the tokens of a judge.
