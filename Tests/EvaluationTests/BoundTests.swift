@@ -29,24 +29,24 @@ struct BoundTests {
   }
 
   @Test func theBoundFallsWithTheNumberOfOrdersToTheTruth() throws {
-    // Of the differences between K = 1, 2, 4, 8 each is many standard errors below 0.
-    let runs = (0..<12).map { evaluation(copies: 800, seed: $0).exact(orders: 8).map(\.estimate.nats) }
-    for column in 0..<3 {
+    // Of the differences between K = 1, 2, 4 each is many standard errors below 0.
+    let runs = (0..<12).map { evaluation(copies: 600, seed: $0).exact(orders: 4).map(\.estimate.nats) }
+    for column in 0..<2 {
       let falls = runs.map { $0[column + 1] - $0[column] }
       #expect(falls.mean < -4 * falls.standardError)
     }
-    #expect(runs.map { $0[3] }.mean > truth)
+    #expect(runs.map { $0[2] }.mean > truth)
     let many = evaluation().exact(orders: 8192).map(\.estimate.nats)
     #expect(abs(many.last! - truth) < 0.01)
   }
 
   /// One draw of a sequence's bound deviates by so much; the mean of n draws by that over √n.
   @Test func theMonteCarloErrorIsThatOfTheDraws() throws {
-    let means = (0..<300).map { evaluation(seed: $0).imdce(draws: 8) }
+    let means = (0..<200).map { evaluation(seed: $0).imdce(draws: 8) }
     let nats = means.map(\.nats)
     let spread = nats.standardError * Double(nats.count).squareRoot()
     let claimed = try means.map { pow(try #require($0.monteCarloError), 2) }.mean.squareRoot()
-    #expect(abs(claimed / spread - 1) < 0.15)
+    #expect(abs(claimed / spread - 1) < 0.2)
     #expect(evaluation().imdce().monteCarloError == nil)
     #expect(evaluation().exact(orders: 2).allSatisfy { $0.estimate.monteCarloError == nil })
   }
