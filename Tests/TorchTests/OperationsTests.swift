@@ -144,4 +144,16 @@ struct OperationsTests {
     #expect(abs(kept.mean - 1) < 4 * kept.standardError)
     #expect(matrix.dropout(0) === matrix)
   }
+
+  /// Eigenvectors are turned by the matrix into multiples of themselves, and stand at right angles.
+  @Test func eigenvectorsOfASymmetricMatrix() {
+    let half = Tensor.random([5, 5], seed: 3).to(.float64)
+    let matrix = half.linear(half)
+    let (values, vectors) = matrix.symmetricEigen()
+    let numbers: [Double] = values.array()
+    #expect(numbers == numbers.sorted() && numbers[0] > 0)
+    #expect(distance(matrix.linear(vectors.transposed(0, 1)), vectors * values) < 1e-12)
+    let unit = Tensor((0..<25).map { $0 % 6 == 0 ? 1.0 : 0 }, shape: [5, 5])
+    #expect(distance(vectors.linear(vectors), unit) < 1e-12)
+  }
 }

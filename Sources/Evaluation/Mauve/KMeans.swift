@@ -74,9 +74,10 @@ struct KMeans {
       let part = points.narrowed(dim: 0, to: first..<min(first + chunk, points.size(0)))
       (part.linear(centres) * -2 + norms).withUnsafeElements(of: Float.self) { scores in
         for row in 0..<part.size(0) {
-          let scores = scores[row * clusters..<(row + 1) * clusters]
-          let nearest = scores.indices.min { scores[$0] < scores[$1] }!
-          labels.append(nearest - scores.startIndex)
+          let start = row * clusters
+          var nearest = start
+          for place in start..<start + clusters where scores[place] < scores[nearest] { nearest = place }
+          labels.append(nearest - start)
           distance += Double(max(0, lengths[first + row] + scores[nearest]))
         }
       }

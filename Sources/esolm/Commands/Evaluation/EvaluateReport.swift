@@ -85,6 +85,13 @@ struct EvaluateReport: ParsableCommand {
     let judge = try judge.map { try LoadedJudge($0, tokenizer: judgeTokenizer, batch: batch, device: device.device) }
     let blocks = try EvaluatePerplexity.blocks(of: run, data: data, maxSequences: maxSequences)
     let likelihood = try run.likelihood(weights, device: device.device)
+    if let choice {
+      guard likelihood.isExact else {
+        throw ValidationError("--choice: \(run.configuration.method.algorithm.rawValue) has no exact likelihood")
+      }
+      _ = try MultipleChoiceItem.read(choice)
+    }
+    if let dataDir { try EvaluateZeroShot.requireSets(in: dataDir) }
 
     var report = EvaluationReport(title: "Evaluation of \(URL(fileURLWithPath: folder).lastPathComponent)")
     report.facts = facts(run)

@@ -98,6 +98,13 @@ struct EvaluateZeroShot: ParsableCommand {
     var exactPerplexity: Double?
   }
 
+  /// Throws, naming the files, unless a folder holds one of the sets.
+  static func requireSets(in folder: String) throws {
+    guard !ZeroShotSet.allCases.contains(where: { $0.path(in: folder) != nil }) else { return }
+    let names = ZeroShotSet.allCases.map { "\($0.rawValue).jsonl" }.joined(separator: ", ")
+    throw FileError("\(folder) holds none of \(names) (or the same as .txt)")
+  }
+
   /// All sets, the missing ones too.
   ///
   /// - Throws: an error naming the files if there is none of them, or one that cannot be used.
@@ -105,11 +112,8 @@ struct EvaluateZeroShot: ParsableCommand {
     _ run: RunFolder, dataDir: String, maxSequences: Int?, orders: Int?, draws: Int,
     evaluation: (TokenBlocks) -> PerplexityEvaluation
   ) throws -> [Result] {
+    try requireSets(in: dataDir)
     let paths = ZeroShotSet.allCases.map { ($0, $0.path(in: dataDir)) }
-    guard paths.contains(where: { $0.1 != nil }) else {
-      let names = ZeroShotSet.allCases.map { "\($0.rawValue).jsonl" }.joined(separator: ", ")
-      throw FileError("\(dataDir) holds none of \(names) (or the same as .txt)")
-    }
     let length = run.configuration.method.length
     // All files are read before anything is computed, so that a bad one shows at once.
     let sets = try paths.map { set, path in
