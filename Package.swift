@@ -12,7 +12,7 @@ let package = Package(
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Corpora", targets: ["Corpora"]),
     .library(name: "Training", targets: ["Training", "Checkpoints"]),
-    .library(name: "Evaluation", targets: ["Evaluation", "Parity"]),
+    .library(name: "Evaluation", targets: ["Evaluation", "Comparison", "Parity"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
@@ -31,12 +31,20 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
-    .target(name: "Evaluation", dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Randomness", "Files"]),
+    .target(name: "Reports"),
+    .target(
+      name: "Evaluation", dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Randomness", "Reports", "Files"]),
+    .target(
+      name: "Comparison",
+      dependencies: [
+        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Reports", "Files",
+      ]),
     .target(name: "Parity", dependencies: ["EsoLM", "Torch", "Training", "Checkpoints", "Evaluation", "Files"]),
     .executableTarget(
       name: "esolm",
       dependencies: [
-        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Parity", "Files",
+        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Comparison", "Parity",
+        "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -61,6 +69,13 @@ let package = Package(
       name: "EvaluationTests",
       dependencies: [
         "Evaluation", "Corpora", "Tokenizers", "EsoLM", "Randomness", "Torch", "Files", "TestSupport",
+      ]),
+    .testTarget(name: "ReportsTests", dependencies: ["Reports"]),
+    .testTarget(
+      name: "ComparisonTests",
+      dependencies: [
+        "Comparison", "Checkpoints", "Corpora", "EsoLM", "Evaluation", "Tokenizers", "Training", "CommandSupport",
+        "TestSupport",
       ]),
     .testTarget(name: "CommandTests", dependencies: ["esolm", "Parity", "CommandSupport", "TestSupport"]),
   ],

@@ -50,6 +50,15 @@ struct HelpTests {
       "--temperature", "--judge", "--judge-tokenizer", "--data-dir", "--choice", "--batch", "--seed", "--json",
       "--raw-weights", "--device", "--threads",
     ],
+    "bench sample": [
+      "--methods", "--lengths", "--nfe", "--model", "--vocabulary", "--batch", "--seconds", "--seed", "--json",
+      "--device", "--threads",
+    ],
+    "compare": [
+      "--data", "--out", "--methods", "--steps", "--length", "--batch", "--learning-rate", "--orders", "--samples",
+      "--time-steps", "--top-p", "--seed", "--json", "--model", "--hidden-size", "--blocks", "--heads",
+      "--conditioning-size", "--dropout", "--device", "--threads",
+    ],
     "verify": ["--json"],
     "demo": ["--data", "--out", "--steps", "--alpha0", "--seed", "--device", "--threads"],
   ]

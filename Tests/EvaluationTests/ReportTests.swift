@@ -57,7 +57,7 @@ struct ReportTests {
     #expect(delegate.counts["table"] == 3)  // one for each group
     #expect(delegate.counts["tr"] == 3 + 5)
     #expect(delegate.counts["polyline"] == 2)
-    #expect(delegate.counts["circle"] == 3 + 2 + 2)
+    #expect(delegate.counts["circle"] == 3 + 2)
     #expect(delegate.counts["pre"] == 1)
     #expect(delegate.counts["script"] == nil)
     for outside in ["http:", "https:", "src=", "href=", "url(", "@import"] { #expect(!html.contains(outside)) }

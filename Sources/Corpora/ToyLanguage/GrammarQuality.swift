@@ -1,3 +1,5 @@
+import Foundation
+
 /// What a grammar says about texts that a model wrote.
 public struct GrammarQuality: Hashable, Sendable {
   /// The number of samples.
@@ -8,6 +10,10 @@ public struct GrammarQuality: Hashable, Sendable {
 
   /// How many of these sentences the grammar has.
   public var grammaticalSentenceCount = 0
+
+  /// The sum of these sentences' log-probabilities, in nats, and the number of their characters.
+  public var sentenceLogProbability = 0.0
+  public var grammaticalSentenceCharacterCount = 0
 
   /// The samples that a text of the grammar can begin with: those in which everything is right, the cut last sentence
   /// too.
@@ -22,6 +28,13 @@ public struct GrammarQuality: Hashable, Sendable {
   /// The share of complete sentences that are grammatical; nil without a complete sentence.
   public var grammaticalShare: Double? {
     sentenceCount == 0 ? nil : Double(grammaticalSentenceCount) / Double(sentenceCount)
+  }
+
+  /// The true perplexity per character of the grammatical sentences: near that of the language itself if they are as
+  /// various as its own; lower if they are those that come most often. nil if there are none.
+  public var sentencePerplexity: Double? {
+    grammaticalSentenceCharacterCount == 0
+      ? nil : exp(-sentenceLogProbability / Double(grammaticalSentenceCharacterCount))
   }
 
   /// The true log-probability per character, in nats, of the grammatical samples; nil if there are none. The others
@@ -43,8 +56,12 @@ extension GrammarScorer {
       quality.sampleCount += 1
       let sentences = Self.completeSentences(of: sample).dropFirst(skippingFirst ? 1 : 0)
       quality.sentenceCount += sentences.count
-      for sentence in sentences where logProbability(ofSentence: sentence) > -.infinity {
+      for sentence in sentences {
+        let logProbability = logProbability(ofSentence: sentence)
+        guard logProbability > -.infinity else { continue }
         quality.grammaticalSentenceCount += 1
+        quality.sentenceLogProbability += logProbability
+        quality.grammaticalSentenceCharacterCount += sentence.unicodeScalars.count
       }
       let logProbability = logProbability(of: sample)
       guard logProbability > -.infinity else { continue }

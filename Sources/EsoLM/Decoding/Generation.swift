@@ -86,6 +86,9 @@ public struct Generation {
 
   public var isFinished: Bool { nextStep == plan.networkCalls }
 
+  /// How many network calls were made.
+  public var madeCalls: Int { nextStep }
+
   /// The most memory that keys and values take, in bytes.
   public var cacheByteCount: Int {
     KVCache.byteCount(network.configuration, batch: orders.count, capacity: cache.capacity)
@@ -125,6 +128,26 @@ public struct Generation {
   /// Writes everything that is left.
   public mutating func finish() throws { while try advance() != nil {} }
 
+  /// Passes over network calls as if they had been made, to measure what a later one costs: of what follows only the
+  /// time means anything.
+  ///
+  /// - Parameter step: the call that `advance` makes next.
+  public mutating func skip(to step: Int) {
+    precondition((nextStep...plan.networkCalls).contains(step), "call \(step) is not ahead")
+    if nextStep == 0 { cache.touch() }
+    while nextStep < step {
+      let slots = slotsOfNextStep
+      let call = call(writing: slots)
+      fedRows += (call.end - (usesCache ? cache.count : 0)) * orders.count
+      cache.count = max(cache.count, call.finished)
+      _ = write(orders.map { _ in Array(repeating: 0, count: slots.count) }, at: slots)
+    }
+  }
+
+  private func call(writing slots: Range<Int>) -> DecodingRule.Call {
+    rule.call(writing: slots, diffused: plan.givenCount + plan.diffusedCount, length: plan.length)
+  }
+
   /// Where the text begins: behind a start token that is no part of it.
   private var textStart: Int { rule.start?.isText == false ? 1 : 0 }
 
@@ -132,7 +155,7 @@ public struct Generation {
 
   private mutating func logits(of slots: Range<Int>) -> Tensor {
     if !usesCache { cache.count = 0 }
-    let call = rule.call(writing: slots, diffused: plan.givenCount + plan.diffusedCount, length: plan.length)
+    let call = call(writing: slots)
     let rows = cache.count..<call.end
     let feed = DecodingFeed(
       tokens: zip(sequences, orders).map { tokens, order in order.positions[rows].map { tokens[$0] } },

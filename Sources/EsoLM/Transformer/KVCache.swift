@@ -33,6 +33,11 @@ public final class KVCache {
     2 * configuration.numBlocks * batch * configuration.hiddenSize * capacity * dtype.byteCount
   }
 
+  /// Writes to all of the memory, so that it is really there, as after a generation.
+  func touch() {
+    for store in keys + values { store.fill(0.01) }
+  }
+
   /// Puts the keys and values of `fed` rows a sequence, [batch·fed, heads, size], behind the stored ones and returns
   /// all, [batch, heads, count + fed, size]. They stay only if `count` is moved past them; a call that keeps none where
   /// none is stored leaves them where they are.

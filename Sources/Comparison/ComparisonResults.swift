@@ -1,0 +1,69 @@
+import Evaluation
+import Foundation
+
+/// What a comparison found.
+public struct ComparisonResults: Codable, Sendable {
+  public var formatVersion = 1
+  public let steps: Int
+  public let batchSize: Int
+  public let length: Int
+  public let seed: UInt64
+  /// The entropy of the measured text, nats a token, where the law of the data is known.
+  public let trueNats: Double?
+  public let isToyLanguage: Bool
+  public var entries: [Entry]
+
+  /// One method.
+  public struct Entry: Codable, Sendable {
+    public let name: String
+    public let title: String
+    public let alpha0: Double?
+    public let algorithm: String
+    public let parameters: Int
+    public let nelbo: PerplexityEvaluation.Estimate
+    /// nil where the method has no exact likelihood.
+    public let exact: PerplexityEvaluation.Estimate?
+    public var samplings: [Sampling] = []
+  }
+
+  /// Texts written by one plan.
+  public struct Sampling: Codable, Sendable {
+    /// NFE.
+    public let networkCalls: Int
+    public let secondsPerSequence: Double
+    /// Of the toy language: the share of complete sentences that it has.
+    public var grammaticalShare: Double?
+    /// Of the toy language, the true perplexity of the grammatical sentences; else the judge's of all texts.
+    public var perplexity: Double?
+
+    public init(
+      networkCalls: Int, secondsPerSequence: Double, grammaticalShare: Double? = nil, perplexity: Double? = nil
+    ) {
+      self.networkCalls = networkCalls
+      self.secondsPerSequence = secondsPerSequence
+      self.grammaticalShare = grammaticalShare
+      self.perplexity = perplexity
+    }
+  }
+
+  /// The quality that a plot shows: the grammatical share, or the judge's perplexity.
+  func quality(_ sampling: Sampling) -> Double? {
+    isToyLanguage ? sampling.grammaticalShare : sampling.perplexity
+  }
+
+  /// The samplings that no other one beats in both speed and quality, the fastest first.
+  public var paretoFront: [(entry: Entry, sampling: Sampling)] {
+    let all = entries.flatMap { entry in entry.samplings.map { (entry: entry, sampling: $0) } }
+      .sorted { $0.sampling.secondsPerSequence < $1.sampling.secondsPerSequence }
+    var front: [(entry: Entry, sampling: Sampling)] = []
+    for candidate in all {
+      guard let quality = quality(candidate.sampling) else { continue }
+      guard let best = front.last.flatMap({ self.quality($0.sampling) }) else {
+        front.append(candidate)
+        continue
+      }
+      if isToyLanguage ? quality > best : quality < best { front.append(candidate) }
+    }
+    return front
+  }
+}

@@ -1,0 +1,118 @@
+import Checkpoints
+import Corpora
+import EsoLM
+import Files
+import Foundation
+import Tokenizers
+import Torch
+import Training
+
+/// The paper's first table in small: methods trained on the same data, in the same order, with the same seeds and steps,
+/// then measured and sampled alike.
+///
+/// Every method is a run folder inside one folder. A comparison that was stopped goes on where it was.
+public struct MethodComparison {
+  public var contestants: [Contestant]
+  /// Sizes of the network; whether it has adaptive norms is the method's matter.
+  public var model: TransformerConfiguration
+  public var data: DataConfiguration
+  public var training: TrainingConfiguration
+  public var length: Int
+  public var tokenizer: any Tokenizer
+  /// Where the runs are made.
+  public var folder: String
+  /// Generation orders of a sequence's exact likelihood, and draws of its bound.
+  public var orders = 8
+  public var draws = 4
+  /// How many validation sequences are measured.
+  public var measuredSequences = 64
+  /// How many texts are sampled with each plan.
+  public var samples = 32
+  /// Time steps to sample with.
+  public var timeSteps = [4, 8, 16, 32, 64, 128]
+  public var topP = 1.0
+
+  public init(
+    contestants: [Contestant], model: TransformerConfiguration, data: DataConfiguration,
+    training: TrainingConfiguration, length: Int, tokenizer: any Tokenizer, folder: String
+  ) {
+    self.contestants = contestants
+    self.model = model
+    self.data = data
+    self.training = training
+    self.length = length
+    self.tokenizer = tokenizer
+    self.folder = folder
+  }
+
+  /// What happens, to be shown.
+  public enum Event: Sendable {
+    case training(title: String, Trainer.Event)
+    case measuring(title: String)
+    case sampling(title: String, networkCalls: Int)
+  }
+
+  /// The judge of samples where no true probabilities are known: an autoregressive model of another seed.
+  static let judge = Contestant("ar")!
+
+  private var isToyLanguage: Bool {
+    if case .toyLanguage = data.source { return true }
+    return false
+  }
+
+  // MARK: Running
+
+  /// Trains, measures and samples; nil if it was asked to stop, with everything saved.
+  public func run(
+    shouldStop: () -> Bool = { false }, report: (Event) -> Void = { _ in }
+  ) throws -> ComparisonResults? {
+    try Folder.make(folder)
+    let judge = isToyLanguage ? nil : try trained(Self.judge, name: "judge", title: "judge", shouldStop, report)
+    var runs: [(contestant: Contestant, trainer: Trainer)] = []
+    for contestant in contestants {
+      guard !shouldStop() else { return nil }
+      let name = contestant.description.replacingOccurrences(of: ":", with: "-")
+      runs.append((contestant, try trained(contestant, name: name, title: contestant.title, shouldStop, report)))
+    }
+    guard !shouldStop() else { return nil }
+    let judgeOfTexts = judge.map { Likelihood($0.learner.average.network(), method: $0.run.method) }
+    var entries: [ComparisonResults.Entry] = []
+    for (contestant, trainer) in runs {
+      guard !shouldStop() else { return nil }
+      report(.measuring(title: contestant.title))
+      var entry = measured(contestant, trainer)
+      for plan in try plans(contestant, trainer) {
+        report(.sampling(title: contestant.title, networkCalls: plan.networkCalls))
+        entry.samplings.append(try sampled(trainer, plan: plan, judge: judgeOfTexts))
+      }
+      entries.append(entry)
+    }
+    return ComparisonResults(
+      steps: training.steps, batchSize: training.batchSize, length: length, seed: training.seed,
+      trueNats: runs.first.flatMap { trueNats($0.trainer) }, isToyLanguage: isToyLanguage, entries: entries)
+  }
+
+  private func trained(
+    _ contestant: Contestant, name: String, title: String, _ shouldStop: () -> Bool, _ report: (Event) -> Void
+  ) throws -> Trainer {
+    let path = "\(folder)/\(name)"
+    var settings = training
+    if name == "judge" { settings.seed += 1 }
+    var sizes = model
+    if !contestant.isModulated { sizes.conditioningSize = nil }
+    let configuration = RunConfiguration(
+      method: try contestant.configuration(length: length), model: sizes, data: data, training: settings)
+    let trainer: Trainer
+    if Folder.exists(path) {
+      let run = try RunFolder(opening: path)
+      guard run.configuration == configuration else {
+        throw FileError("\(path) is a run with other settings; name a new folder for this comparison")
+      }
+      trainer = try Trainer(run)
+    } else {
+      trainer = try Trainer(creating: path, configuration: configuration, tokenizer: tokenizer)
+    }
+    try trainer.train(shouldStop: shouldStop) { report(.training(title: title, $0)) }
+    return trainer
+  }
+}

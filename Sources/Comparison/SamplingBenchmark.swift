@@ -1,0 +1,167 @@
+import Checkpoints
+import EsoLM
+import Foundation
+import Torch
+
+/// What sampling costs, method by method: seconds, network calls, rows and memory for a text of a length.
+///
+/// Weights are random; plans, caches and the drawing of tokens are those of real samples. A run that would take longer
+/// than the budget is measured on calls spread evenly over it, whose mean stands for all.
+public struct SamplingBenchmark {
+  public var model: TransformerConfiguration
+  public var batch: Int
+  /// Seconds that one line of the table may take, about.
+  public var budget: Double
+  public var seed: UInt64
+
+  public init(model: TransformerConfiguration, batch: Int = 1, budget: Double = 20, seed: UInt64 = 0) {
+    self.model = model
+    self.batch = batch
+    self.budget = budget
+    self.seed = seed
+  }
+
+  /// One line of the table.
+  public struct Measurement: Codable, Sendable {
+    public let method: String
+    public let title: String
+    public let length: Int
+    public let batch: Int
+    /// Network calls for a text (NFE).
+    public let calls: Int
+    /// How many of them were timed; fewer than `calls` where the rest is inferred.
+    public let measuredCalls: Int
+    public let secondsPerSequence: Double
+    public let secondsPerCall: Double
+    /// Rows that the network computes for each token written.
+    public let slotsPerToken: Double
+    public let callsPerToken: Double
+    /// Keys and values of a sequence at their most.
+    public let cacheBytesPerSequence: Int
+    public var isInferred: Bool { measuredCalls < calls }
+
+    public init(
+      method: String, title: String, length: Int, batch: Int, calls: Int, measuredCalls: Int,
+      secondsPerSequence: Double, secondsPerCall: Double, slotsPerToken: Double, callsPerToken: Double,
+      cacheBytesPerSequence: Int
+    ) {
+      self.method = method
+      self.title = title
+      self.length = length
+      self.batch = batch
+      self.calls = calls
+      self.measuredCalls = measuredCalls
+      self.secondsPerSequence = secondsPerSequence
+      self.secondsPerCall = secondsPerCall
+      self.slotsPerToken = slotsPerToken
+      self.callsPerToken = callsPerToken
+      self.cacheBytesPerSequence = cacheBytesPerSequence
+    }
+  }
+
+  /// Networks with and without adaptive norms, random all through.
+  public final class Networks {
+    private var known: [Bool: CachedNetwork] = [:]
+    private let benchmark: SamplingBenchmark
+
+    public init(_ benchmark: SamplingBenchmark) { self.benchmark = benchmark }
+
+    func network(isModulated: Bool) throws -> CachedNetwork {
+      if let network = known[isModulated] { return network }
+      var configuration = benchmark.model
+      if !isModulated { configuration.conditioningSize = nil }
+      let model = try Transformer(configuration, seed: benchmark.seed)
+      // What starts at zero, gates and output layer, would make all logits equal.
+      withoutGradients {
+        for (number, (name, tensor)) in model.namedParameters.enumerated()
+        where name.contains("adaLN_modulation") || name == "output_layer.linear.weight" {
+          let bound = 1 / Double(tensor.shape.last!).squareRoot()
+          tensor.copy(from: .uniform(tensor.shape, in: -bound..<bound, seed: UInt64(number)))
+        }
+      }
+      let network = CachedNetwork(model.network())
+      known[isModulated] = network
+      return network
+    }
+  }
+
+  /// Measures one line; nil where the method has no plan of so many calls.
+  ///
+  /// - Throws: ``ConfigurationError`` where the length does not fit the method.
+  public func measure(
+    _ contestant: Contestant, length: Int, calls: Int, networks: Networks,
+    progress: (_ share: Double) -> Void = { _ in }
+  ) throws -> Measurement? {
+    let method = try contestant.configuration(length: length).method(maskToken: model.maskToken, endOfText: 0)
+    guard let plan = try contestant.plan(length: length, calls: calls, method: method, seed: seed) else { return nil }
+    let network = try networks.network(isModulated: contestant.isModulated)
+    let picker = try TokenPicker(topP: 0.9)
+    func start() -> Generation {
+      Generation(network, rule: method.decoding, plan: plan, picker: picker, seed: seed, batch: batch)
+    }
+    let expected = try Self.secondsOfMiddleCall(start())
+    var generation = start()
+    let affordable = Int(budget / expected)
+    var seconds = 0.0
+    var measured = 0
+    if affordable >= plan.networkCalls {
+      while !generation.isFinished {
+        seconds += try Self.time(&generation)
+        measured += 1
+        progress(Double(measured) / Double(plan.networkCalls))
+      }
+    } else {
+      // Calls in a row, the first of which is not counted: it finds caches cold as no call of a run does. Where a call
+      // is long that does not matter.
+      let run = expected > 0.5 ? 1 : 4
+      let places = min(max(3, affordable / (run + 1)), 32)
+      for place in 0..<places {
+        let start = (2 * place + 1) * plan.networkCalls / (2 * places)
+        guard start + run < plan.networkCalls, start >= generation.madeCalls else { continue }
+        generation.skip(to: start)
+        if run > 1 { _ = try Self.time(&generation) }
+        for _ in 0..<run {
+          seconds += try Self.time(&generation)
+          measured += 1
+        }
+        progress(Double(place + 1) / Double(places))
+      }
+      generation.skip(to: plan.networkCalls)
+    }
+    let perCall = seconds / Double(measured)
+    return Measurement(
+      method: contestant.description, title: contestant.title, length: length, batch: batch,
+      calls: plan.networkCalls, measuredCalls: measured,
+      secondsPerSequence: perCall * Double(plan.networkCalls) / Double(batch), secondsPerCall: perCall,
+      slotsPerToken: Double(generation.fedRows) / Double(batch * length),
+      callsPerToken: Double(plan.networkCalls) / Double(length),
+      cacheBytesPerSequence: generation.cacheByteCount / batch)
+  }
+
+  /// What a call in the middle takes, which tells how many can be afforded.
+  private static func secondsOfMiddleCall(_ fresh: Generation) throws -> Double {
+    var generation = fresh
+    generation.skip(to: generation.plan.networkCalls / 2)
+    let first = try time(&generation)
+    // A short call is measured again: the first one found everything cold.
+    return max(1e-6, first > 1 || generation.isFinished ? first : try time(&generation))
+  }
+
+  private static func time(_ generation: inout Generation) throws -> Double {
+    let start = ContinuousClock.now
+    _ = try generation.advance()
+    let elapsed = ContinuousClock.now - start
+    return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+  }
+
+  /// How many times as long as Eso-LM (B) each method takes for texts of a length in as many network calls.
+  public static func ratios(_ measurements: [Measurement]) -> [(measurement: Measurement, ratio: Double)] {
+    measurements.compactMap { other in
+      let base = measurements.first {
+        $0.method.hasPrefix("esolm-b") && $0.length == other.length && $0.calls == $0.length
+      }
+      guard let base, other.calls == other.length, other.method != base.method else { return nil }
+      return (other, other.secondsPerSequence / base.secondsPerSequence)
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/// One HTML page that needs nothing else: no script, no font, no image from elsewhere. It is read in light and in dark.
+public struct HTMLPage: Sendable {
+  private let title: String
+  private var parts: [String] = []
+
+  public init(_ title: String) { self.title = title }
+
+  /// Names with values.
+  public mutating func add(facts: [(name: String, value: String)]) {
+    let rows = facts.map { "<dt>\(escaped($0.name))</dt><dd>\(escaped($0.value))</dd>" }
+    parts.append("<dl>\n\(rows.joined(separator: "\n"))\n</dl>")
+  }
+
+  /// Rows under headings. The first column is to the left, and so are those in `textColumns`; all others are numbers.
+  public mutating func add(table headings: [String], rows: [[String]], title: String, textColumns: Set<Int> = []) {
+    func cells(_ row: [String], _ tag: String) -> String {
+      row.enumerated().map { column, text in
+        let name = column == 0 && tag == "td" ? "th scope=\"row\"" : tag
+        let kind = textColumns.contains(column) ? " class=\"note\"" : ""
+        return "<\(name)\(kind)>\(escaped(text))</\(name.prefix { $0 != " " })>"
+      }.joined()
+    }
+    let body = rows.map { "<tr>\(cells($0, "td"))</tr>" }.joined(separator: "\n")
+    parts.append(
+      """
+      <section>
+      <h2>\(escaped(title))</h2>
+      <table>
+      <thead><tr>\(cells(headings, "th"))</tr></thead>
+      <tbody>
+      \(body)
+      </tbody>
+      </table>
+      </section>
+      """)
+  }
+
+  /// Figures side by side, as far as there is room.
+  public mutating func add(figures: [LineChart]) {
+    let all = figures.map { "<figure>\n<figcaption>\(escaped($0.title))</figcaption>\n\($0.svg)\n</figure>" }
+    parts.append("<div class=\"figures\">\n\(all.joined(separator: "\n"))\n</div>")
+  }
+
+  public mutating func add(paragraph: String) { parts.append("<p>\(escaped(paragraph))</p>") }
+
+  /// Texts as they are, under a title.
+  public mutating func add(texts: [String], title: String) {
+    guard !texts.isEmpty else { return }
+    let shown = texts.map { "<pre>\(escaped($0))</pre>" }.joined(separator: "\n")
+    parts.append("<section>\n<h2>\(escaped(title))</h2>\n\(shown)\n</section>")
+  }
+
+  public var html: String {
+    """
+    <!DOCTYPE html>
+    <html lang="en">
+    <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>\(escaped(title))</title>
+    <style>
+    \(Self.style)
+    </style>
+    </head>
+    <body>
+    <main>
+    <h1>\(escaped(title))</h1>
+    \(parts.joined(separator: "\n"))
+    </main>
+    </body>
+    </html>
+
+    """
+  }
+
+  private static let style = """
+    :root { color-scheme: light dark; --ink: #1c1c1e; --faint: #6b6b70; --line: #d8d8dc; --page: #fff; --box: #f5f5f7;
+      --s0: #2563c9; --s1: #c2410c; --s2: #15803d; --s3: #7e22ce; --s4: #a16207; --s5: #0e7490; --s6: #be185d;
+      --s7: #4b5563; }
+    @media (prefers-color-scheme: dark) { :root { --ink: #f0f0f2; --faint: #a0a0a8; --line: #3a3a3f; --page: #161618;
+      --box: #222226; --s0: #7aa7f7; --s1: #f59e6c; --s2: #6fce8f; --s3: #c99bf5; --s4: #e5c15c; --s5: #67d4e8;
+      --s6: #f58cc0; --s7: #b6bcc6; } }
+    body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+    main { max-width: 64rem; margin: 0 auto; padding: 2rem 1rem; }
+    h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+    dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: var(--faint); }
+    dd { margin: 0; overflow-wrap: anywhere; }
+    section { overflow-x: auto; }
+    table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+    th, td { padding: .3rem .75rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); }
+    th:first-child, .note { text-align: left; } th { font-weight: 600; } td.note, thead th { color: var(--faint); }
+    .figures { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: 2rem; }
+    figure { margin: 0; flex: 1 1 26rem; } figcaption { font-weight: 600; margin-bottom: .25rem; }
+    svg { width: 100%; height: auto; } svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
+    pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--box); padding: .75rem; border-radius: .4rem; }
+    """
+}
+
+/// A text as HTML shows it, whatever it holds.
+public func escaped(_ text: String) -> String {
+  var result = String.UnicodeScalarView()
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "&": result.append(contentsOf: "&amp;".unicodeScalars)
+    case "<": result.append(contentsOf: "&lt;".unicodeScalars)
+    case ">": result.append(contentsOf: "&gt;".unicodeScalars)
+    case "\"": result.append(contentsOf: "&quot;".unicodeScalars)
+    case "'": result.append(contentsOf: "&#39;".unicodeScalars)
+    case "\n", "\t": result.append(scalar)
+    // HTML has no way to write control characters.
+    case _ where scalar.properties.generalCategory == .control: result.append("\u{FFFD}")
+    default: result.append(scalar)
+    }
+  }
+  return String(result)
+}

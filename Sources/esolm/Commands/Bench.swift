@@ -1,0 +1,152 @@
+import ArgumentParser
+import Comparison
+import EsoLM
+import Foundation
+import Torch
+
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measure this machine.", subcommands: [BenchSample.self])
+}
+
+struct BenchSample: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sample",
+    abstract: "Measure what sampling costs, method by method: the paper's speed table on this machine.",
+    discussion: """
+      Weights are random; plans, caches and the drawing of tokens are the real ones. Methods: esolm-b, esolm-a, ar, \\
+      mdlm, bd3lm:SIZE. What would take longer than --seconds is measured on calls spread evenly over the run, and the \\
+      table says so. Slots are the rows that the network computes: where products bind they decide, where reading \\
+      weights binds the number of calls does.
+      """)
+
+  @Option(help: ArgumentHelp("Methods, separated by commas.", valueName: "list"))
+  var methods = "esolm-b,esolm-a,ar,mdlm,bd3lm:4,bd3lm:16"
+
+  @Option(help: ArgumentHelp("Lengths of texts, separated by commas.", valueName: "list"))
+  var lengths = "128,512,2048,8192"
+
+  @Option(
+    help: ArgumentHelp(
+      "Network calls as shares of the length, separated by commas; AR always takes 1.", valueName: "list"))
+  var nfe = "1,0.25,0.0625"
+
+  @Option(help: "The network's size: tiny, small or medium.")
+  var model: TransformerConfiguration.Size = .small
+
+  @Option(help: "Tokens of the vocabulary, the mask included.")
+  var vocabulary = 50258
+
+  @Option(help: "Texts that are written at a time.")
+  var batch = 1
+
+  @Option(help: "Seconds that a line of the table may take, about.")
+  var seconds = 20.0
+
+  @Option(help: "The seed of weights, plans and tokens.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Print results as JSON.")
+  var json = false
+
+  @OptionGroup var device: DeviceOptions
+
+  private var contestants: [Contestant] {
+    get throws { try list("methods", methods, "a method as in esolm-b, mdlm, bd3lm:16") { Contestant($0) } }
+  }
+  private var textLengths: [Int] {
+    get throws {
+      try list("lengths", lengths, "a number from 2 to 1048576") { text in
+        Int(text).flatMap { (2...(1 << 20)).contains($0) ? $0 : nil }
+      }
+    }
+  }
+  private var shares: [Double] {
+    get throws {
+      try list("nfe", nfe, "a number above 0 and at most 1") { text in
+        Double(text).flatMap { $0 > 0 && $0 <= 1 ? $0 : nil }
+      }
+    }
+  }
+
+  func validate() throws {
+    try require("vocabulary", vocabulary, in: 2...(1 << 20))
+    try require("batch", batch, in: 1...4096)
+    try require("seconds", seconds, in: 0.001...1e6)
+    _ = try shares
+    for contestant in try contestants {
+      for length in try textLengths { try asUsage { _ = try contestant.configuration(length: length) } }
+    }
+    guard device.device == .cpu else { throw ValidationError("--device is \(device.device.rawValue), expected cpu") }
+  }
+
+  func run() throws {
+    try device.apply()
+    let benchmark = SamplingBenchmark(
+      model: TransformerConfiguration(model, vocabularySize: vocabulary), batch: batch, budget: seconds, seed: seed)
+    let networks = SamplingBenchmark.Networks(benchmark)
+    var line = ProgressLine()
+    var measurements: [SamplingBenchmark.Measurement] = []
+    for length in try textLengths {
+      for share in try shares {
+        let calls = max(1, Int((share * Double(length)).rounded()))
+        for contestant in try contestants {
+          let what = "\(contestant.title), L = \(length), NFE = \(calls)"
+          line.show(what, always: true)
+          let found = try asUsage {
+            try benchmark.measure(contestant, length: length, calls: calls, networks: networks) {
+              line.show("\(what): \(Format.percent($0))")
+            }
+          }
+          guard let found else { continue }
+          measurements.append(found)
+          if !json { line.keep("\(what): \(Format.seconds(found.secondsPerSequence)) s a text") }
+        }
+      }
+    }
+    line.clear()
+    if json {
+      try printJSON(measurements)
+    } else {
+      try printOutput(table(measurements))
+    }
+  }
+
+  private func table(_ measurements: [SamplingBenchmark.Measurement]) -> String {
+    var table = Table([
+      "method", "L", "NFE", "s/sequence", "ms/call", "slots/token", "calls/token", "cache MB", "of NFE timed",
+    ])
+    for row in measurements {
+      table.add([
+        row.title, "\(row.length)", "\(row.calls)",
+        (row.isInferred ? "≈ " : "") + Format.seconds(row.secondsPerSequence),
+        Format.seconds(1000 * row.secondsPerCall), Format.number(row.slotsPerToken, digits: 1),
+        Format.number(row.callsPerToken, digits: 3), Format.number(Double(row.cacheBytesPerSequence) / 1e6, digits: 1),
+        row.isInferred ? "\(row.measuredCalls)" : "all",
+      ])
+    }
+    var ratios = Table(["times as long as Eso-LM (B), NFE = L", "L", "ratio"])
+    for (row, ratio) in SamplingBenchmark.ratios(measurements) {
+      ratios.add([row.title, "\(row.length)", Format.number(ratio, digits: 1) + "×"])
+    }
+    return """
+      Model \(model.rawValue), vocabulary \(vocabulary), batch \(batch), \(Torch.threadCount) threads. \
+      ≈: calls spread over the run were timed, and their mean stands for all.
+      \(table.text)
+
+      \(ratios.text)
+      """
+  }
+}
+
+/// The parts of a comma-separated option.
+func list<Value>(
+  _ option: String, _ text: String, _ expected: String, _ parse: (String) -> Value?
+) throws -> [Value] {
+  try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+    guard let value = parse(part.trimmingCharacters(in: .whitespaces)) else {
+      throw ValidationError("--\(option) holds '\(part)', expected \(expected)")
+    }
+    return value
+  }
+}
