@@ -169,6 +169,45 @@ struct EvaluationCommandTests {
     #expect(measures.count == markdown.split(separator: "\n").count { $0.hasPrefix("|") } - 2)
   }
 
+  // MARK: Other methods
+
+  private func trained(_ algorithm: String) async throws -> String {
+    let run = "\(try Scratch.folder())/\(algorithm)"
+    try await Esolm.succeed(
+      ["train", "--data", try Scratch.file(Esolm.text.utf8), "--out", run, "--steps", "2", "--algo", algorithm]
+        + Esolm.tiny)
+    return run
+  }
+
+  @Test func anAutoregressiveRunIsMeasuredAndJudges() async throws {
+    let run = try await trained("ar")
+    let file = try await samples()
+    #expect(try await number("perplexity", ["gen-ppl", file, "--judge", run]) > 1)
+    #expect(try await object(["entropy", run, "--num-samples", "3"])["samples"] as? Int == 3)
+    let exact = try #require(try await object(["ppl", run, "--exact", "--orders", "2"])["results"] as? [[String: Any]])
+    // Its exact likelihood is one number, and there is no diffusion pass for IMDCE.
+    #expect(exact.compactMap { $0["name"] as? String } == ["nelbo", "exact, K = 1", "exact, K = 2"])
+    let values = exact.compactMap { $0["natsPerToken"] as? Double }
+    #expect(abs(values[0] - values[1]) < 1e-5 && values[1] == values[2])
+    let wrong = try await Esolm.run(["eval", "score", run, "--text", "the cat", "--span", "0:3"])
+    #expect(wrong.status == 1 && wrong.error.contains("an AR model scores only text that follows all that is given"))
+  }
+
+  @Test func whatAMethodCannotDoIsSaid() async throws {
+    let (run, file) = (try await trained("mdlm"), try await samples())
+    for (arguments, status, problem) in [
+      (["ppl", run, "--exact"], 2, "--exact: mdlm has no exact likelihood"),
+      (["gen-ppl", file, "--judge", run], 1, "\(run) is a run of mdlm, expected ar or esolm-b to judge"),
+      (["score", run, "--text", "the", "--span", "0:1"], 1, "the method has no exact likelihood"),
+      (["report", run, "--choice", file], 2, "--choice: mdlm has no exact likelihood"),
+    ] as [([String], Int32, String)] {
+      let result = try await Esolm.run(["eval"] + arguments)
+      #expect(result.status == status && result.output == "")
+      #expect(result.error.hasPrefix("esolm: error: \(problem)"), "\(result.error)")
+    }
+    #expect(try await number("entropy", ["entropy", run, "--num-samples", "2"]) > 0)
+  }
+
   // MARK: Bad input
 
   @Test func aJudgeThatIsNoneIsRefused() async throws {

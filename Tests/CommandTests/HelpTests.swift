@@ -18,37 +18,40 @@ struct HelpTests {
     "eval": [],
     "eval ppl": [
       "--data", "--alpha0", "--exact", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads",
+      "--raw-weights", "--device", "--threads", "--algo",
     ],
     "eval zero-shot": [
       "--data-dir", "--alpha0", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads",
+      "--raw-weights", "--device", "--threads", "--algo",
     ],
     "eval gen-ppl": [
-      "--num-samples", "--steps", "--alpha0", "--length", "--seed", "--top-p", "--top-k", "--temperature", "--batch",
-      "--judge", "--judge-tokenizer", "--judge-batch", "--json", "--raw-weights", "--device", "--threads",
+      "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
+      "--batch",
+      "--judge", "--judge-tokenizer", "--judge-batch", "--json", "--raw-weights", "--device", "--threads", "--algo",
     ],
     "eval entropy": [
-      "--num-samples", "--steps", "--alpha0", "--length", "--seed", "--top-p", "--top-k", "--temperature", "--batch",
-      "--json", "--raw-weights", "--device", "--threads",
+      "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
+      "--batch",
+      "--json", "--raw-weights", "--device", "--threads", "--algo",
     ],
     "eval mauve": [
-      "--num-samples", "--steps", "--alpha0", "--length", "--seed", "--top-p", "--top-k", "--temperature", "--batch",
+      "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
+      "--batch",
       "--judge", "--judge-tokenizer", "--judge-batch", "--reference", "--num-references", "--buckets", "--scale",
-      "--clustering-seed", "--json", "--raw-weights", "--device", "--threads",
+      "--clustering-seed", "--json", "--raw-weights", "--device", "--threads", "--algo",
     ],
     "eval choice": [
       "--data", "--orders", "--alpha0", "--max-questions", "--skip-bad-lines", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads",
+      "--raw-weights", "--device", "--threads", "--algo",
     ],
     "eval score": [
       "--text", "--span", "--given", "--orders", "--alpha0", "--batch", "--seed", "--json", "--raw-weights", "--device",
-      "--threads",
+      "--threads", "--algo",
     ],
     "eval report": [
       "--out", "--data", "--max-sequences", "--orders", "--draws", "--num-samples", "--steps", "--top-p", "--top-k",
       "--temperature", "--judge", "--judge-tokenizer", "--data-dir", "--choice", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads",
+      "--raw-weights", "--device", "--threads", "--algo",
     ],
     "bench sample": [
       "--methods", "--lengths", "--nfe", "--model", "--vocabulary", "--batch", "--seconds", "--seed", "--json",

@@ -23,7 +23,9 @@ struct EvaluateChoice: ParsableCommand {
   @Option(help: ArgumentHelp("Orders of generation for each ending.", valueName: "K"))
   var orders = 8
 
-  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
   var alpha0: Double?
 
   @Option(help: ArgumentHelp("Use only the first questions.", valueName: "count"))
@@ -54,7 +56,8 @@ struct EvaluateChoice: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
-    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
+    let likelihood = try run.likelihood(
+      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
     let result = try Self.result(
       run, scoring: PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed), data: data,
       maxQuestions: maxQuestions, skipBadLines: skipBadLines)

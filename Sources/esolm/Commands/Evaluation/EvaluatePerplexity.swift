@@ -12,7 +12,7 @@ struct EvaluatePerplexity: ParsableCommand {
     commandName: "ppl",
     abstract: "Measure how well a run predicts text.",
     discussion: """
-      The NELBO is an upper bound on the negative log-likelihood, its integral over noise estimated by random draws. \
+      The NELBO is an upper bound on the negative log-likelihood (for AR, that itself), its integral over noise estimated by random draws. \
       With --exact the exact likelihoods under 1, 2, 4 … K generation orders a sequence are averaged, a bound that \
       tightens as K grows; beside it stands IMDCE, the bound of pure diffusion (α₀ = 1) with its integral in closed form. \
       The error is the standard error over sequences; the Monte-Carlo error is that part of it which more draws would \
@@ -25,7 +25,9 @@ struct EvaluatePerplexity: ParsableCommand {
   @Option(help: ArgumentHelp("A text file. (default: what the run kept for validation)", valueName: "file"))
   var data: String?
 
-  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
   var alpha0: Double?
 
   @Flag(help: "Also compute exact perplexity, under 8 orders a sequence unless --orders says otherwise.")
@@ -63,11 +65,9 @@ struct EvaluatePerplexity: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
-    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
-    guard likelihood.isExact || !exact && orders == nil else {
-      throw ValidationError(
-        "\(exact ? "--exact" : "--orders"): \(run.configuration.method.algorithm.rawValue) has no exact likelihood")
-    }
+    let likelihood = try run.likelihood(
+      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
+    if exact || orders != nil { try run.requireExact(likelihood, for: exact ? "exact" : "orders") }
     let blocks = try Self.blocks(of: run, data: data, maxSequences: maxSequences)
     let results = Self.measure(
       PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed),
@@ -77,7 +77,8 @@ struct EvaluatePerplexity: ParsableCommand {
     if json {
       try printJSON(
         Report(
-          run: folder, alpha0: likelihood.method.esotericAlpha0, sequences: blocks.count, length: blocks.length,
+          run: folder, algorithm: run.configuration.method.algorithm.rawValue, alpha0: likelihood.method.esotericAlpha0,
+          sequences: blocks.count, length: blocks.length,
           tokens: blocks.tokens.count,
           characters: characters, results: rows))
     } else {
@@ -127,7 +128,8 @@ struct EvaluatePerplexity: ParsableCommand {
     bounds += evaluation.exact(orders: orders, progress: progress("exact")).map {
       Bound(name: "exact, K = \($0.orders)", orders: $0.orders, estimate: $0.estimate)
     }
-    if evaluation.likelihood.method.diffusionPass != nil {
+    // At α₀ = 0 the diffusion pass was never trained.
+    if evaluation.likelihood.method.diffusionPass != nil, evaluation.likelihood.method.esotericAlpha0 != 0 {
       bounds.append(Bound(name: "imdce, α₀ = 1", estimate: evaluation.imdce(draws: draws, progress: progress("IMDCE"))))
     }
     return bounds
@@ -137,6 +139,7 @@ struct EvaluatePerplexity: ParsableCommand {
 
   private struct Report: Encodable {
     var run: String
+    var algorithm: String
     var alpha0: Double?
     var sequences: Int
     var length: Int

@@ -19,6 +19,8 @@ struct EvaluateReport: ParsableCommand {
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
   var folder: String
 
+  @OptionGroup var algorithm: AlgorithmOptions
+
   @Option(
     help: ArgumentHelp("Where to write report.html and report.md. (default: in the run folder)", valueName: "folder"))
   var out: String?
@@ -84,11 +86,9 @@ struct EvaluateReport: ParsableCommand {
     // What can be wrong with what was named shows before hours of work.
     let judge = try judge.map { try LoadedJudge($0, tokenizer: judgeTokenizer, batch: batch, device: device.device) }
     let blocks = try EvaluatePerplexity.blocks(of: run, data: data, maxSequences: maxSequences)
-    let likelihood = try run.likelihood(weights, device: device.device)
+    let likelihood = try run.likelihood(weights, method: algorithm.method(of: run), device: device.device)
     if let choice {
-      guard likelihood.isExact else {
-        throw ValidationError("--choice: \(run.configuration.method.algorithm.rawValue) has no exact likelihood")
-      }
+      try run.requireExact(likelihood, for: "choice")
       _ = try MultipleChoiceItem.read(choice)
     }
     if let dataDir { try EvaluateZeroShot.requireSets(in: dataDir) }

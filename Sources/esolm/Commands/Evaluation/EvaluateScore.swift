@@ -32,7 +32,9 @@ struct EvaluateScore: ParsableCommand {
   @Option(help: ArgumentHelp("Orders of generation.", valueName: "K"))
   var orders = 16
 
-  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
   var alpha0: Double?
 
   @Option(help: "Sequences of one network pass.")
@@ -66,7 +68,8 @@ struct EvaluateScore: ParsableCommand {
     try device.apply()
     let run = try RunFolder(opening: folder)
     let passage = try spanned().passage(run.tokenizer)
-    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
+    let likelihood = try run.likelihood(
+      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
     var line = ProgressLine()
     let score = try PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed).scores(of: [passage]) {
       line.show("\(orders) orders \(Format.percent($0))")

@@ -22,7 +22,9 @@ struct EvaluateZeroShot: ParsableCommand {
   @Option(help: ArgumentHelp("The folder with the sets' files.", valueName: "folder"))
   var dataDir: String
 
-  @Option(name: .customLong("alpha0"), help: "Share that diffusion writes. (default: the run's)")
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
   var alpha0: Double?
 
   @Option(help: ArgumentHelp("Also compute exact perplexity with this many orders a sequence.", valueName: "K"))
@@ -57,10 +59,9 @@ struct EvaluateZeroShot: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
-    let likelihood = try run.likelihood(weights, alpha0: alpha0, device: device.device)
-    guard likelihood.isExact || orders == nil else {
-      throw ValidationError("--orders: \(run.configuration.method.algorithm.rawValue) has no exact likelihood")
-    }
+    let likelihood = try run.likelihood(
+      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
+    if orders != nil { try run.requireExact(likelihood, for: "orders") }
     let results = try Self.measure(
       run, dataDir: dataDir, maxSequences: maxSequences, orders: orders, draws: draws
     ) { blocks in

@@ -21,7 +21,12 @@ struct SampleOptions: ParsableArguments {
   @Option(help: ArgumentHelp("From a run: time steps of the diffusion phase. (default: the length)", valueName: "T"))
   var steps: Int?
 
-  @Option(name: .customLong("alpha0"), help: "From a run: share that diffusion writes. (default: the run's)")
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(help: "From a run: how steps are laid out, as in `esolm sample`. (default: the first that fits)")
+  var schedule: PlanRequest.Schedule?
+
+  @Option(name: .customLong("alpha0"), help: "From a run of Eso-LM: share that diffusion writes. (default: the run's)")
   var alpha0: Double?
 
   @Option(help: "From a run: tokens of a sample. (default: the run's)")
@@ -44,7 +49,7 @@ struct SampleOptions: ParsableArguments {
     guard Folder.exists(source) else {
       let given = [
         ("num-samples", numSamples != nil), ("steps", steps != nil), ("alpha0", alpha0 != nil),
-        ("length", length != nil),
+        ("length", length != nil), ("schedule", schedule != nil), ("algo", algorithm.algorithm != nil),
       ]
       if let (name, _) = given.first(where: \.1) {
         throw ValidationError("--\(name) goes with a run folder; \(source) is a file of samples")
@@ -53,8 +58,9 @@ struct SampleOptions: ParsableArguments {
     }
     let run = try RunFolder(opening: source)
     return try SampleSet(
-      writing: numSamples ?? 64, with: run, run.likelihood(weights, device: device),
-      plan: PlanRequest(length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0),
+      writing: numSamples ?? 64, with: run, run.likelihood(weights, method: algorithm.method(of: run), device: device),
+      plan: PlanRequest(
+        length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0, schedule: schedule),
       picker: picking.picker(), seed: seed, batch: batch)
   }
 }
