@@ -15,7 +15,8 @@ let package = Package(
     .library(name: "Evaluation", targets: ["Evaluation", "Comparison", "Parity"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
   ],
   targets: [
     // What a target imports it must name here, or a change there does not rebuild it.
@@ -24,7 +25,8 @@ let package = Package(
     .target(name: "Files"),
     .target(name: "Randomness"),
     .target(name: "Torch", dependencies: ["CTorch", "Files"]),
-    .target(name: "Tokenizers"),
+    .target(
+      name: "Tokenizers", dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
     .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
     .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Files"]),

@@ -9,7 +9,17 @@ public struct ByteTokenizer: Tokenizer, Hashable {
     text.utf8.map(Int32.init)
   }
 
-  public func decode(_ tokens: some Sequence<Int32>) -> String {
+  public func makeEncoder() -> any TextEncoder { Encoder() }
+
+  private final class Encoder: TextEncoder {
+    func append(_ text: UnsafeBufferPointer<UInt8>, to tokens: inout [Int32]) {
+      tokens.append(contentsOf: text.lazy.map(Int32.init))
+    }
+
+    func lastBoundary(in text: UnsafeBufferPointer<UInt8>) -> Int? { text.isEmpty ? nil : text.count }
+  }
+
+  public func decode(_ tokens: some Sequence<Int32>, keepingSpecialTokens: Bool) -> String {
     // Documents are decoded one by one: bytes on the two sides of an `endOfText` never form one character.
     tokens.split(separator: endOfText).map { document in
       String(decoding: document.flatMap(Self.bytes), as: UTF8.self)

@@ -30,20 +30,48 @@ public struct CharacterTokenizer: Tokenizer, Hashable {
     self.ids = ids
   }
 
+  /// The 27 characters of text8: the letters a to z and the space, which is the first.
+  public static let text8 = CharacterTokenizer(text: " abcdefghijklmnopqrstuvwxyz")
+
   public func encode(_ text: String) throws(UnknownCharacterError) -> [Int32] {
     var tokens: [Int32] = []
     tokens.reserveCapacity(text.utf8.count)
+    try append(text.unicodeScalars, to: &tokens)
+    return tokens
+  }
+
+  public func makeEncoder() -> any TextEncoder { Encoder(self) }
+
+  private final class Encoder: TextEncoder {
+    private let tokenizer: CharacterTokenizer
+
+    init(_ tokenizer: CharacterTokenizer) { self.tokenizer = tokenizer }
+
+    /// Bytes that are not UTF-8 are read as U+FFFD.
+    func append(_ text: UnsafeBufferPointer<UInt8>, to tokens: inout [Int32]) throws {
+      tokens.reserveCapacity(tokens.count + text.count)
+      try tokenizer.append(UTF8Scalars(text), to: &tokens)
+    }
+
+    func lastBoundary(in text: UnsafeBufferPointer<UInt8>) -> Int? {
+      // Before the last byte that begins a character.
+      text.lastIndex { $0 & 0xC0 != 0x80 }.flatMap { $0 > 0 ? $0 : nil }
+    }
+  }
+
+  private func append(
+    _ scalars: some Sequence<Unicode.Scalar>, to tokens: inout [Int32]
+  ) throws(UnknownCharacterError) {
     var line = 1
-    for scalar in text.unicodeScalars {
+    for scalar in scalars {
       let value = Int(scalar.value)
       guard value < ids.count, ids[value] >= 0 else { throw UnknownCharacterError(character: scalar, line: line) }
       tokens.append(ids[value])
       if scalar == "\n" { line += 1 }
     }
-    return tokens
   }
 
-  public func decode(_ tokens: some Sequence<Int32>) -> String {
+  public func decode(_ tokens: some Sequence<Int32>, keepingSpecialTokens: Bool) -> String {
     var text = String.UnicodeScalarView()
     for token in tokens where token != endOfText {
       text.append(characters.indices.contains(Int(token)) ? characters[Int(token)] : "\u{FFFD}")
@@ -58,6 +86,11 @@ public struct UnknownCharacterError: Error, Hashable, CustomStringConvertible {
 
   /// The line of the text, counted from 1.
   public let line: Int
+
+  /// The error as it reads where `count` lines stand before the text.
+  public func after(lines count: Int) -> UnknownCharacterError {
+    UnknownCharacterError(character: character, line: line + count)
+  }
 
   public var description: String {
     "line \(line): character \(character.nameForErrors) is not in the tokenizer's vocabulary"

@@ -16,6 +16,10 @@ public struct TokenizerFileError: Error, Hashable, CustomStringConvertible {
     case notOneCharacter(index: Int, found: String)
     case repeated(Unicode.Scalar, first: Int, second: Int)
     case notStorable(type: String)
+    /// A rule of a Hugging Face file that is not known here.
+    case unsupported(field: String, found: String, expected: String)
+    /// What is wrong, in words.
+    case invalid(String)
   }
 
   public var description: String { "\(path): \(problem.text)" }
@@ -43,6 +47,10 @@ extension TokenizerFileError.Problem {
       "field \"characters[\(index)]\" is \(quoted(found)), \(found.unicodeScalars.count) Unicode scalars; expected 1"
     case .repeated(let scalar, let first, let second):
       "field \"characters[\(second)]\" is \(scalar.nameForErrors), as is \"characters[\(first)]\"; expected each once"
+    case .unsupported(let field, let found, let expected):
+      "field \"\(field)\" is \(quoted(found)), which is not supported; expected \(expected)"
+    case .invalid(let reason):
+      reason
     case .notStorable(let type):
       "cannot hold a \(type); expected one of the kinds "
         + TokenizerKind.allCases.map { quoted($0.rawValue) }.joined(separator: ", ")
@@ -74,7 +82,7 @@ extension TokenizerFileError.Problem {
 }
 
 /// `text` in quotes and on one line, shortened: it comes from a file and may be anything.
-private func quoted(_ text: String) -> String {
+func quoted(_ text: String) -> String {
   let limit = 40
   let shown = String(text.unicodeScalars.prefix(limit))
   return (text.unicodeScalars.count > limit ? shown + "…" : shown).debugDescription

@@ -1,6 +1,8 @@
+import Files
 import Foundation
 
-/// The file `tokenizer.json`, which a run keeps beside its weights:
+/// The file `tokenizer.json`, which a run keeps beside its weights. For byte pairs and word pieces it is Hugging Face's
+/// file of that name; bytes and characters are stored in a format of this package:
 ///
 ///     {"characters":["\n"," ","a"],"format":"esolm-tokenizer","type":"characters","version":1}
 ///
@@ -36,6 +38,10 @@ public enum TokenizerFile {
       try encode(.bytes)
     case let tokenizer as CharacterTokenizer:
       try encode(.characters, Characters(characters: tokenizer.characters.map(String.init)))
+    case let tokenizer as BytePairTokenizer:
+      HuggingFaceFile.data(for: tokenizer)
+    case let tokenizer as WordPieceTokenizer:
+      HuggingFaceFile.data(for: tokenizer)
     default:
       throw TokenizerFileError(path: name, problem: .notStorable(type: "\(type(of: tokenizer))"))
     }
@@ -51,6 +57,9 @@ public enum TokenizerFile {
     guard data.count <= maximumByteCount else {
       throw TokenizerFileError(path: path, problem: .tooLarge(byteCount: data.count))
     }
+    if let json = try? JSONValue(parsing: data), isHuggingFace(json) {
+      return try located(path) { try HuggingFaceFile.tokenizer(from: json) }
+    }
     let header = try decode(Header.self, from: data, path: path)
     guard header.format == format else {
       throw TokenizerFileError(path: path, problem: .wrongFormat(found: header.format, expected: format))
@@ -62,6 +71,65 @@ public enum TokenizerFile {
     case .bytes: return ByteTokenizer()
     case .characters: return try characterTokenizer(decode(Characters.self, from: data, path: path), path: path)
     case nil: throw TokenizerFileError(path: path, problem: .unknownType(found: header.type))
+    }
+  }
+
+  /// The tokenizer of a user's files: a `tokenizer.json` of either kind, `vocab.json` with `merges.txt` beside it,
+  /// `vocab.txt`, or a folder that holds one of these, which are looked for in this order.
+  ///
+  /// - Throws: `FileError` if a file cannot be read, `TokenizerFileError` if it holds no tokenizer.
+  public static func tokenizer(at path: String) throws -> any Tokenizer {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+      let names = [name, "vocab.json", "vocab.txt"]
+      guard let found = names.first(where: { FileManager.default.fileExists(atPath: "\(path)/\($0)") }) else {
+        throw FileError("\(path) holds no tokenizer: expected one of \(names.joined(separator: ", "))")
+      }
+      return try tokenizer(at: "\(path)/\(found)")
+    }
+    let data = try contents(path)
+    if path.hasSuffix(".txt") {
+      return try located(path) { try VocabularyFiles.wordPieceTokenizer(data) }
+    }
+    let json: JSONValue
+    do {
+      json = try JSONValue(parsing: data)
+    } catch {
+      throw TokenizerFileError(path: path, problem: .invalid("\(error)"))
+    }
+    // A vocabulary's members are numbers, also of words such as "model" and "format".
+    guard case .number = json["format"] ?? json["model"] ?? .number(0) else {
+      return try tokenizer(from: data, path: path)
+    }
+    let folder = (path as NSString).deletingLastPathComponent
+    let mergesPath = folder.isEmpty ? "merges.txt" : "\(folder)/merges.txt"
+    let merges = try contents(mergesPath)
+    return try located("\(path) with \(mergesPath)") {
+      try VocabularyFiles.bytePairTokenizer(vocabulary: json, merges: merges)
+    }
+  }
+
+  private static func isHuggingFace(_ json: JSONValue) -> Bool {
+    guard json["format"] == nil, case .object = json["model"] else { return false }
+    return true
+  }
+
+  private static func contents(_ path: String) throws -> Data {
+    let data = try MappedFile.read(path)
+    guard data.count <= maximumByteCount else {
+      throw TokenizerFileError(path: path, problem: .tooLarge(byteCount: data.count))
+    }
+    return data
+  }
+
+  /// Runs code whose errors do not know which file they are about.
+  private static func located<Result>(_ path: String, _ body: () throws -> Result) throws(TokenizerFileError) -> Result {
+    do {
+      return try body()
+    } catch let problem as TokenizerFileError.Problem {
+      throw TokenizerFileError(path: path, problem: problem)
+    } catch {
+      throw TokenizerFileError(path: path, problem: .invalid("\(error)"))
     }
   }
 

@@ -1,0 +1,93 @@
+/// A JSON text as it stands: objects keep their order and repeated keys, strings their bytes.
+///
+/// Foundation's decoders take two keys for one if they are canonically equivalent ("é" in one scalar and in two), keep
+/// one of several equal keys without a word, and refuse text that is not UTF-8. A vocabulary needs all of it to be seen.
+public enum JSONValue: Sendable {
+  case null
+  case bool(Bool)
+  case number(Double)
+  case string([UInt8])
+  case array([JSONValue])
+  case object([(key: [UInt8], value: JSONValue)])
+
+  /// Deeper nesting is refused, since reading is recursive.
+  static let maximumDepth = 64
+
+  /// Reads one value that fills `bytes`, but for white space around it.
+  public init(parsing bytes: UnsafeBufferPointer<UInt8>) throws(JSONSyntaxError) {
+    var parser = JSONParser(bytes: bytes)
+    self = try parser.document()
+  }
+
+  public init(parsing bytes: some Sequence<UInt8>) throws(JSONSyntaxError) {
+    let copy = Array(bytes)
+    let result = copy.withUnsafeBufferPointer { buffer in
+      Result { () throws(JSONSyntaxError) in try JSONValue(parsing: buffer) }
+    }
+    self = try result.get()
+  }
+
+  /// The first value under a key of an object; nil where there is none or this is no object.
+  public subscript(key: String) -> JSONValue? {
+    guard case .object(let members) = self else { return nil }
+    return members.first { $0.key.elementsEqual(key.utf8) }?.value
+  }
+
+  /// A string's text. Bytes that are not UTF-8 become U+FFFD.
+  public var text: String? {
+    guard case .string(let bytes) = self else { return nil }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  public var bool: Bool? {
+    guard case .bool(let value) = self else { return nil }
+    return value
+  }
+
+  /// A number without a fraction.
+  public var integer: Int? {
+    guard case .number(let value) = self else { return nil }
+    return Int(exactly: value)
+  }
+
+  public var elements: [JSONValue]? {
+    guard case .array(let elements) = self else { return nil }
+    return elements
+  }
+
+  /// What kind of value it is, for an error's text.
+  public var kind: String {
+    switch self {
+    case .null: "null"
+    case .bool: "true or false"
+    case .number: "a number"
+    case .string: "a string"
+    case .array: "a list"
+    case .object: "an object"
+    }
+  }
+
+  /// `bytes` as a JSON string, in quotes. Only what must be escaped is.
+  public static func quoted(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+    var result: [UInt8] = [UInt8(ascii: "\"")]
+    let digits = Array("0123456789abcdef".utf8)
+    for byte in bytes {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"): result += [UInt8(ascii: "\\"), byte]
+      case UInt8(ascii: "\n"): result += Array("\\n".utf8)
+      case 0..<0x20: result += Array("\\u00".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      default: result.append(byte)
+      }
+    }
+    return result + [UInt8(ascii: "\"")]
+  }
+}
+
+/// Where a text stops being JSON.
+public struct JSONSyntaxError: Error, Hashable, CustomStringConvertible {
+  /// Counted from 0.
+  public let offset: Int
+  public let expected: String
+
+  public var description: String { "no valid JSON at byte \(offset): expected \(expected)" }
+}
