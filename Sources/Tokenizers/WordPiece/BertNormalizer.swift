@@ -93,7 +93,8 @@ struct BertNormalizer: Hashable, Sendable {
   }
 }
 
-/// The classes of characters in BERT's rules.
+/// The classes of characters in BERT's rules, as `tokenizers` has them: by Unicode 8, for which later characters are not
+/// assigned, and with the categories that a few characters had then.
 enum BertCharacters {
   static func isRemoved(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar {
@@ -101,28 +102,36 @@ enum BertCharacters {
     case "\t", "\n", "\r": false
     default:
       switch scalar.properties.generalCategory {
-      case .control, .format, .privateUse, .surrogate: true
+      case .control, .privateUse, .surrogate: true
+      case .format: isInUnicode8(scalar)
       default: false
       }
     }
   }
 
   static func isAccent(_ scalar: Unicode.Scalar) -> Bool {
-    !scalar.isASCII && scalar.properties.generalCategory == .nonspacingMark
+    switch scalar.value {
+    case 0..<0x300, 0x1885...0x1886, 0xA9BD, 0x111C9: false
+    case 0x1734, 0x1171E: true
+    default: scalar.properties.generalCategory == .nonspacingMark && isInUnicode8(scalar)
+    }
   }
 
   static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
-    if scalar.isASCII {
+    switch scalar.value {
+    case 0..<0x80:
       switch scalar.value {
-      case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: return true
-      default: return false
+      case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: true
+      default: false
       }
-    }
-    switch scalar.properties.generalCategory {
-    case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
-      .finalPunctuation, .otherPunctuation:
-      return true
-    default: return false
+    case 0x166D, 0x111C9: true
+    default:
+      switch scalar.properties.generalCategory {
+      case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
+        .finalPunctuation, .otherPunctuation:
+        isInUnicode8(scalar)
+      default: false
+      }
     }
   }
 
@@ -134,15 +143,33 @@ enum BertCharacters {
     default: false
     }
   }
+
+  static func isInUnicode8(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.age.map { $0.major <= 8 } ?? false
+  }
 }
 
-/// Unicode's normalisation form D.
+/// Unicode's normalisation form D, which leaves characters later than Unicode 8 as they are.
 enum CanonicalDecomposition {
   static func decompose(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
     // Only those from U+00C0 on have a decomposition, or an order among marks.
     guard scalars.contains(where: { $0.value >= 0xC0 }) else { return scalars }
-    var text = String.UnicodeScalarView()
-    text.append(contentsOf: scalars)
-    return Array(String(text).decomposedStringWithCanonicalMapping.unicodeScalars)
+    var result: [Unicode.Scalar] = []
+    result.reserveCapacity(scalars.count)
+    var known = String.UnicodeScalarView()
+    func finish() {
+      result += String(known).decomposedStringWithCanonicalMapping.unicodeScalars
+      known = String.UnicodeScalarView()
+    }
+    for scalar in scalars {
+      if scalar.isASCII || BertCharacters.isInUnicode8(scalar) {
+        known.append(scalar)
+      } else {
+        finish()
+        result.append(scalar)
+      }
+    }
+    finish()
+    return result
   }
 }
