@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "Torch", dependencies: ["CTorch", "Files"]),
     .target(
       name: "Tokenizers", dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
-    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness"]),
+    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
     .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Files"]),
     .target(
@@ -41,7 +41,9 @@ let package = Package(
       dependencies: [
         "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Reports", "Files",
       ]),
-    .target(name: "Parity", dependencies: ["EsoLM", "Torch", "Training", "Checkpoints", "Evaluation", "Files"]),
+    .target(
+      name: "Parity",
+      dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Training", "Checkpoints", "Evaluation", "Files"]),
     .executableTarget(
       name: "esolm",
       dependencies: [

@@ -36,13 +36,28 @@ public enum Parity {
     HybridObjective.Passes(diffusion: pattern, sequential: pattern, shufflesClean: true)
   }
 
-  /// The kinds of cases that can be run.
-  public static var kinds: [String] { computations.keys.sorted() }
+  /// What a kind of case about text computes: a result for each of its sets.
+  typealias TextComputation = @Sendable (TextCase, _ vocabularies: String?) throws -> [ParityResult]
 
-  /// Runs the case in a folder: one result per expected tensor, by name.
+  static let textComputations: [String: TextComputation] = [
+    "tokenizers": { try $0.tokenizers(vocabularies: $1) },
+    "detokenizers": { textCase, _ in try textCase.detokenizers() },
+  ]
+
+  /// The kinds of cases that can be run.
+  public static var kinds: [String] { (Array(computations.keys) + textComputations.keys).sorted() }
+
+  /// Runs the case in a folder: one result per expected tensor or set of texts, by name.
   ///
+  /// - Parameters:
+  ///   - folder: the case.
+  ///   - vocabularies: the folder that holds published vocabularies in `gpt2` and `bert-base-uncased`. Sets that need
+  ///     one that is not there are skipped.
   /// - Throws: an error naming the file if the folder is no case of a known kind or cannot be read.
-  public static func verify(folder: String) throws -> [ParityResult] {
+  public static func verify(folder: String, vocabularies: String? = nil) throws -> [ParityResult] {
+    if let compute = textComputations[ParityCase.kind(of: folder)] {
+      return try compute(try TextCase(folder: folder), vocabularies)
+    }
     let parityCase = try ParityCase(folder: folder)
     guard let compute = computations[parityCase.kind] else {
       throw FileError(

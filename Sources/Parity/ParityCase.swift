@@ -54,8 +54,7 @@ struct ParityCase {
 
   init(folder: String) throws {
     self.folder = folder
-    let name = URL(fileURLWithPath: folder).standardizedFileURL.lastPathComponent
-    kind = String(name.prefix { $0 != "." })
+    kind = Self.kind(of: folder)
     description = try JSONFile.read(from: "\(folder)/config.json")
     // Cases of MAUVE have no tolerance of their own.
     tolerance = description.tolerance ?? 1e-6
@@ -70,6 +69,11 @@ struct ParityCase {
     }
     inputs = try SafetensorsFile(contentsOf: "\(folder)/inputs.safetensors")
     expected = try SafetensorsFile(contentsOf: "\(folder)/expected.safetensors")
+  }
+
+  static func kind(of folder: String) -> String {
+    let name = URL(fileURLWithPath: folder).standardizedFileURL.lastPathComponent
+    return String(name.prefix { $0 != "." })
   }
 
   /// The sizes of the recorded network.
@@ -159,15 +163,19 @@ struct ParityCase {
   }
 }
 
-/// How one expected tensor came out.
+/// How one expected tensor, or one set of texts, came out.
 public struct ParityResult: Sendable, Codable {
   public let folder: String
+  /// The tensor's name, or the set's.
   public let tensor: String
-  /// The largest absolute difference; infinite where shapes differ or a number is none.
+  /// The largest absolute difference, infinite where shapes differ or a number is none; the number of wrong texts.
   public let error: Double
-  /// What is allowed: the case's tolerance, times the largest expected number where that is above 1.
+  /// What is allowed: the case's tolerance, times the largest expected number where that is above 1. No wrong text is.
   public let tolerance: Double
-  public var passed: Bool { error <= tolerance }
+  /// Why it was not compared; nil where it was.
+  public let skipped: String?
+  public var passed: Bool { skipped == nil && error <= tolerance }
+  public var failed: Bool { skipped == nil && !passed }
 
   init(_ parityCase: ParityCase, tensor: String, expected: [Double], found: [Double]) {
     folder = parityCase.folder
@@ -177,6 +185,23 @@ public struct ParityResult: Sendable, Codable {
     let differences = zip(expected, found).map { abs($0 - $1) }
     error =
       expected.count == found.count && differences.allSatisfy { !$0.isNaN } ? differences.max() ?? 0 : .infinity
+    skipped = nil
+  }
+
+  init(folder: String, set name: String, of count: Int, wrong: Int) {
+    self.folder = folder
+    tensor = "\(name), \(count) texts"
+    error = Double(wrong)
+    tolerance = 0
+    skipped = nil
+  }
+
+  init(folder: String, skipping name: String, because reason: String) {
+    self.folder = folder
+    tensor = name
+    error = 0
+    tolerance = 0
+    skipped = reason
   }
 
   /// For numbers that depend on random draws: how far those found lie outside the range of those recorded.
@@ -186,8 +211,10 @@ public struct ParityResult: Sendable, Codable {
     tolerance = margin
     guard let least = expected.min(), let most = expected.max(), !found.isEmpty, found.allSatisfy(\.isFinite) else {
       error = .infinity
+      skipped = nil
       return
     }
     error = found.reduce(0) { max($0, least - $1, $1 - most) }
+    skipped = nil
   }
 }

@@ -1,12 +1,12 @@
 /// The Unicode scalars of bytes. What is not UTF-8 reads as U+FFFD, once for each maximal part of a broken scalar, as
 /// Swift's strings have it.
-struct UTF8Scalars: Sequence, IteratorProtocol {
+public struct UTF8Scalars: Sequence, IteratorProtocol {
   private let bytes: UnsafeBufferPointer<UInt8>
-  private(set) var position = 0
+  public private(set) var position = 0
 
-  init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+  public init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
-  mutating func next() -> Unicode.Scalar? {
+  public mutating func next() -> Unicode.Scalar? {
     guard position < bytes.count else { return nil }
     let (scalar, end) = Self.scalar(at: position, in: bytes)
     position = end
@@ -16,7 +16,7 @@ struct UTF8Scalars: Sequence, IteratorProtocol {
   /// The scalar that begins at a place and the place after it. It is nil, and the place that after the broken bytes,
   /// where they are not UTF-8.
   @inline(__always)
-  static func scalar(at start: Int, in bytes: UnsafeBufferPointer<UInt8>) -> (scalar: Unicode.Scalar?, end: Int) {
+  public static func scalar(at start: Int, in bytes: UnsafeBufferPointer<UInt8>) -> (scalar: Unicode.Scalar?, end: Int) {
     let first = bytes[start]
     if first < 0x80 { return (Unicode.Scalar(first), start + 1) }
     // The second byte's range keeps out overlong forms, surrogates and what lies beyond U+10FFFF.

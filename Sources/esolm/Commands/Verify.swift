@@ -7,14 +7,21 @@ struct Verify: ParsableCommand {
     commandName: "verify",
     abstract: "Run recorded parity cases through the code that trains and samples.",
     discussion: """
-      Prints a line per expected tensor: name, largest absolute error, tolerance, pass or fail. Exit code 1 if any \
-      fails or a folder cannot be read.
+      Prints a line per expected tensor: name, largest absolute error, tolerance, pass or fail. For cases about text \
+      it is a line per set, and the number of texts that come out otherwise. Exit code 1 if any fails or a folder \
+      cannot be read.
 
       Kinds of cases (the part of a folder's name before the first dot): \(Parity.kinds.joined(separator: ", ")).
       """)
 
-  @Argument(help: "Folders, each with config.json, inputs.safetensors and expected.safetensors.")
+  @Argument(help: "Folders, each with config.json, inputs and expected.safetensors, or cases.json.")
   var folders: [String]
+
+  @Option(
+    help: ArgumentHelp(
+      "Holds the vocabularies gpt2 and bert-base-uncased; without it they are looked for beside the cases.",
+      valueName: "folder"))
+  var vocabularies: String?
 
   @Flag(help: "Print results as JSON.")
   var json = false
@@ -25,7 +32,7 @@ struct Verify: ParsableCommand {
     for folder in folders {
       let found: [ParityResult]
       do {
-        found = try Parity.verify(folder: folder)
+        found = try Parity.verify(folder: folder, vocabularies: vocabularies)
       } catch {
         printError("esolm: error: \(error)")
         unreadable += 1
@@ -35,10 +42,11 @@ struct Verify: ParsableCommand {
       if !json { try printOutput(table(found, folder: folder)) }
     }
     if json { try printJSON(results) }
-    let failed = results.count { !$0.passed }
+    let failed = results.count(where: \.failed)
+    let skipped = results.count { $0.skipped != nil }
     if !json {
-      let rest = unreadable > 0 ? ", \(unreadable) unreadable" : ""
-      try printOutput("\(results.count - failed) passed, \(failed) failed\(rest)")
+      let rest = (skipped > 0 ? ", \(skipped) skipped" : "") + (unreadable > 0 ? ", \(unreadable) unreadable" : "")
+      try printOutput("\(results.count - failed - skipped) passed, \(failed) failed\(rest)")
     }
     if failed + unreadable > 0 { throw ExitCode.failure }
   }
@@ -48,7 +56,7 @@ struct Verify: ParsableCommand {
     for result in results {
       table.add([
         result.tensor, String(format: "%.3g", result.error), String(format: "%.3g", result.tolerance),
-        result.passed ? "pass" : "FAIL",
+        result.skipped.map { "skipped: \($0)" } ?? (result.passed ? "pass" : "FAIL"),
       ])
     }
     return "\(folder)\n\(table.text)\n"
