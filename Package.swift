@@ -27,7 +27,8 @@ let package = Package(
     .target(name: "Torch", dependencies: ["CTorch", "Files"]),
     .target(
       name: "Tokenizers", dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
-    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files"]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files", "CZlib"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
     .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Files"]),
     .target(

@@ -70,6 +70,7 @@ public enum CorpusError: Error, Hashable, CustomStringConvertible {
   public static let maximumLength = 1 << 30
 
   case length(Int)
+  case framedLength(Int)
   case validationFraction(Double)
   case notEncodable(place: String, reason: String)
   case tooFewTokens(name: String, found: Int, length: Int, validationFraction: Double?)
@@ -78,6 +79,8 @@ public enum CorpusError: Error, Hashable, CustomStringConvertible {
     switch self {
     case .length(let length):
       "length is \(length); expected 1 to \(Self.maximumLength)"
+    case .framedLength(let length):
+      "length is \(length); expected at least 3, since two tokens frame each sequence"
     case .validationFraction(let fraction):
       "validation share is \(fraction); expected more than 0 and less than 1"
     case .notEncodable(let place, let reason):

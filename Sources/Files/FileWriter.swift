@@ -28,6 +28,12 @@ public struct FileWriter: Sendable {
     }
   }
 
+  /// Writes over what is already written at an offset. What comes after goes on where it was.
+  public func overwrite(_ data: Data, at offset: Int) throws {
+    let written = data.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
+    guard written == data.count else { throw FileError.system("write", path) }
+  }
+
   public func write(_ data: Data) throws {
     try data.withUnsafeBytes { try write($0) }
   }

@@ -65,4 +65,5 @@ public enum RandomStream: UInt32, Sendable, CaseIterable {
   case samplingToken
   case likelihoodOrder
   case toyLanguage
+  case crop
 }

@@ -160,15 +160,20 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
       }
     }
 
-    /// Before a single space between two visible ASCII characters, since a word begins there whatever is around.
+    /// Before a single space or line end between two other characters, since a word begins there whatever is around.
     func lastBoundary(in text: UnsafeBufferPointer<UInt8>) -> Int? {
       guard !tokenizer.finder.readsContext, tokenizer.options.splitsWords, !tokenizer.options.addsPrefixSpace,
         text.count > 2
       else { return nil }
-      let visible: ClosedRange<UInt8> = 0x21...0x7E
       return (1..<text.count - 1).last { place in
-        text[place] == UInt8(ascii: " ") && visible.contains(text[place - 1]) && visible.contains(text[place + 1])
+        (text[place] == UInt8(ascii: " ") || text[place] == UInt8(ascii: "\n"))
+          && isVisible(text[..<place].lastIndex { $0 & 0xC0 != 0x80 }, in: text) && isVisible(place + 1, in: text)
       }
+    }
+
+    private func isVisible(_ place: Int?, in text: UnsafeBufferPointer<UInt8>) -> Bool {
+      guard let place, UTF8Scalars.scalar(at: place, in: text).scalar != nil else { return false }
+      return GPT2Words.classify(place, in: text).0 != .space
     }
   }
 }

@@ -5,11 +5,7 @@ import Foundation
 extension HuggingFaceFile {
   static func data(for tokenizer: BytePairTokenizer) -> Data {
     let options = tokenizer.options
-    let asTheyStand = Set(tokenizer.addedTokens.map(\.id))
-    let names = (0..<tokenizer.vocabularySize).map { id in
-      asTheyStand.contains(Int32(id))
-        ? Array(tokenizer.vocabulary[id]) : Array(ByteAlphabet.text(of: tokenizer.vocabulary[id]).utf8)
-    }
+    let names = names(of: tokenizer)
     func level(_ prefix: Bool) -> String {
       #"{"type":"ByteLevel","add_prefix_space":\#(prefix),"trim_offsets":true,"use_regex":\#(options.splitsWords)}"#
     }
@@ -47,11 +43,32 @@ extension HuggingFaceFile {
     return Data(text.bytes)
   }
 
+  /// The older pair of files with the same contents: `vocab.json` and `merges.txt`.
+  static func vocabularyFiles(for tokenizer: BytePairTokenizer) -> (vocabulary: Data, merges: Data) {
+    let names = names(of: tokenizer)
+    var text = Text()
+    text.append(vocabulary: names)
+    let lines = tokenizer.merges.map { names[Int($0.left)] + [UInt8(ascii: " ")] + names[Int($0.right)] }
+    let merges = Array("#version: 0.2\n".utf8) + lines.joined(separator: [UInt8(ascii: "\n")])
+    return (Data(text.bytes), Data(merges + [UInt8(ascii: "\n")]))
+  }
+
+  /// The tokens as the files write them.
+  private static func names(of tokenizer: BytePairTokenizer) -> [[UInt8]] {
+    let asTheyStand = Set(tokenizer.addedTokens.map(\.id))
+    return (0..<tokenizer.vocabularySize).map { id in
+      asTheyStand.contains(Int32(id))
+        ? Array(tokenizer.vocabulary[id]) : Array(ByteAlphabet.text(of: tokenizer.vocabulary[id]).utf8)
+    }
+  }
+
   private static func string(_ text: String) -> String { String(decoding: JSONValue.quoted(text.utf8), as: UTF8.self) }
 
   /// The file as far as it is written.
   private struct Text {
     private(set) var bytes: [UInt8] = []
+
+    init() {}
 
     init(_ addedTokens: [AddedToken]) {
       append(#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":["#)

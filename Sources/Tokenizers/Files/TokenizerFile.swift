@@ -47,6 +47,11 @@ public enum TokenizerFile {
     }
   }
 
+  /// The older files `vocab.json` and `merges.txt` of a byte-level tokenizer.
+  public static func vocabularyFiles(for tokenizer: BytePairTokenizer) -> (vocabulary: Data, merges: Data) {
+    HuggingFaceFile.vocabularyFiles(for: tokenizer)
+  }
+
   /// The tokenizer that a file holds.
   ///
   /// - Parameters:

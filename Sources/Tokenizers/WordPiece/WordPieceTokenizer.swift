@@ -168,15 +168,11 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
       }
     }
 
-    /// Before a single space between two ASCII letters or digits.
+    /// Before a space or line end: no word reaches over one.
     func lastBoundary(in text: UnsafeBufferPointer<UInt8>) -> Int? {
-      guard !tokenizer.finder.readsContext, tokenizer.normalizedFinder.isEmpty, text.count > 2 else { return nil }
-      func isPlain(_ byte: UInt8) -> Bool {
-        (0x61...0x7A).contains(byte | 0x20) || (0x30...0x39).contains(byte)
-      }
-      return (1..<text.count - 1).last { place in
-        text[place] == UInt8(ascii: " ") && isPlain(text[place - 1]) && isPlain(text[place + 1])
-      }
+      guard !tokenizer.finder.readsContext, tokenizer.normalizedFinder.isEmpty else { return nil }
+      let place = text.lastIndex { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
+      return place == 0 ? nil : place
     }
   }
 }
