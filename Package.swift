@@ -30,7 +30,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files", "CZlib"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
-    .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Files"]),
+    .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files"]),
     .target(
       name: "Training",
       dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),

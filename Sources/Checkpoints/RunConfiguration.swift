@@ -1,3 +1,4 @@
+import Corpora
 import EsoLM
 
 /// Everything that determines a run, in one typed value: `config.json` of a run folder.
@@ -42,6 +43,8 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
   public enum Source: Codable, Sendable, Equatable {
     /// A text file; the fingerprint tells whether it changed since.
     case file(path: String, fingerprint: String)
+    /// A corpus in token files; the fingerprint tells whether its tokens changed since.
+    case corpus(CorpusConfiguration, fingerprint: String)
     /// The toy language: so many sequences from its own seed.
     case toyLanguage(sequences: Int, seed: UInt64)
   }

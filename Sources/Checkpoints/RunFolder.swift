@@ -46,15 +46,17 @@ public struct RunFolder: Sendable {
     }
     let tokenizerPath = "\(path)/\(TokenizerFile.name)"
     let tokenizer = try TokenizerFile.tokenizer(from: try MappedFile.read(tokenizerPath), path: tokenizerPath)
-    guard tokenizer.vocabularySize + 1 == configuration.model.vocabularySize else {
+    guard tokenizer.modelVocabularySize == configuration.model.vocabularySize else {
+      let appended = tokenizer.modelVocabularySize - tokenizer.vocabularySize
       throw FileError(
         "\(tokenizerPath) has \(tokenizer.vocabularySize) tokens, "
-          + "expected \(configuration.model.vocabularySize - 1) as \(configurationPath) says")
+          + "expected \(configuration.model.vocabularySize - appended) as \(configurationPath) says")
     }
-    guard configuration.model.maskToken == tokenizer.vocabularySize else {
+    guard configuration.model.maskToken == tokenizer.modelMaskToken else {
+      let what = tokenizer.maskToken == nil ? "the first id that is no token" : "the mask token"
       throw FileError(
         "\(configurationPath): maskToken is \(configuration.model.maskToken), "
-          + "expected \(tokenizer.vocabularySize), the first id that is no token of \(tokenizerPath)")
+          + "expected \(tokenizer.modelMaskToken), \(what) of \(tokenizerPath)")
     }
     self.path = path
     self.configuration = configuration

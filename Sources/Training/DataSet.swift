@@ -25,6 +25,14 @@ public struct DataSet: Sendable {
         documents: [text], name: path, tokenizer: tokenizer, length: length,
         validationFraction: configuration.validationFraction)
       (training, validation) = (corpus.training, corpus.validation)
+    case .corpus(let description, let fingerprint):
+      let corpus = try Corpus(description, length: length, tokenizer: tokenizer)
+      guard corpus.fingerprint == fingerprint else {
+        throw FileError(
+          "\(description.source.paths.joined(separator: ", ")): the text has changed since the run began: its tokens' "
+            + "fingerprint is \(corpus.fingerprint), expected \(fingerprint)")
+      }
+      (training, validation) = (corpus.training, corpus.validation)
     case .toyLanguage(let sequences, let seed):
       // Both parts get one sequence at least, as of a text.
       let share = Int((Double(sequences) * configuration.validationFraction).rounded())

@@ -96,7 +96,7 @@ public struct Trainer {
 
     while learner.step < training.steps, !shouldStop() {
       let step = learner.step
-      let batch = schedule.blocks(step: step).map { Array(data.training[$0]) }
+      let batch = schedule.blocks(step: step).map { Array(data.training.block($0, draw: step)) }
       let scored = method.trainingBatch(batch, maskToken: maskToken, seed: training.seed, step: step)
       let update = try learner.update { scored.loss(under: $0).loss }
 

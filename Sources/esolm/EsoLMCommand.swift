@@ -10,7 +10,10 @@ struct EsoLMCommand: ParsableCommand {
     commandName: "esolm",
     abstract: "Train, evaluate and sample Eso-LMs: part masked diffusion, part left to right.",
     version: "0.1.0 (libtorch \(Torch.version))",
-    subcommands: [Train.self, Sample.self, Evaluate.self, Compare.self, Bench.self, Verify.self, Demo.self])
+    subcommands: [
+      Train.self, Sample.self, Evaluate.self, Compare.self, Tokenize.self, Detokenize.self, TokenizerCommand.self,
+      DataSets.self, Bench.self, Verify.self, Demo.self,
+    ])
 
   /// Errors are one line on standard error: exit code 2 for a wrong command line, 1 for everything else.
   static func main() {

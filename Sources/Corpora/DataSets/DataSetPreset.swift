@@ -57,7 +57,7 @@ public struct DataSetPreset: Sendable {
     guard let patterns = files[split] else {
       throw FileError("\(name) has no files for \(split.rawValue), only for \(splits.map(\.rawValue).joined(separator: ", "))")
     }
-    guard let found = patterns.lazy.map({ Self.matches("\(folder)/\($0)") }).first(where: { !$0.isEmpty }) else {
+    guard let found = patterns.lazy.map({ Self.matches($0, in: folder) }).first(where: { !$0.isEmpty }) else {
       throw FileError(
         "\(folder) holds no \(patterns.joined(separator: " or ")), the \(split.rawValue) part of \(name); get it: \(origin)")
     }
@@ -79,7 +79,9 @@ public struct DataSetPreset: Sendable {
   }
 
   /// The files of a pattern, sorted.
-  private static func matches(_ pattern: String) -> [String] {
+  private static func matches(_ pattern: String, in folder: String) -> [String] {
+    let literal = folder.map { #"\*?[]"#.contains($0) ? "\\\($0)" : "\($0)" }.joined()
+    let pattern = "\(literal)/\(pattern)"
     var result = glob_t()
     defer { globfree(&result) }
     guard glob(pattern, 0, nil, &result) == 0 else { return [] }

@@ -63,6 +63,11 @@ public struct CorpusSource: Codable, Hashable, Sendable {
     return files
   }
 
+  /// Whether the text can be read more than once, as that of standard input and of pipes cannot.
+  public var isRepeatable: Bool {
+    get throws { try fingerprints() != nil }
+  }
+
   /// What tells whether files changed: names, sizes, times of change and parts of their contents.
   struct Fingerprint: Codable, Hashable {
     var path: String

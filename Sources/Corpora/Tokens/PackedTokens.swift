@@ -1,6 +1,22 @@
 import Randomness
 import Tokenizers
 
+extension TokenBlocks {
+  /// All of a token file, packed.
+  ///
+  /// - Throws: `CorpusError` if the length does not fit, or no block is filled.
+  public init(_ file: TokenFile, packing: Packing = .continuous, length: Int, tokenizer: any Tokenizer) throws(CorpusError) {
+    guard (1...CorpusError.maximumLength).contains(length) else { throw .length(length) }
+    guard length > 2 || packing == .continuous || packing == .crop else { throw .framedLength(length) }
+    let packed = PackedTokens(
+      file, packing, length: length, documents: 0..<file.documentCount, tokens: 0..<file.count, tokenizer: tokenizer)
+    guard packed.count > 0 else {
+      throw .tooFewTokens(name: file.path, found: file.count, length: length, validationFraction: nil)
+    }
+    self.init(packed)
+  }
+}
+
 /// Sequences of one length, made of a token file whenever they are asked for.
 struct PackedTokens: Sendable {
   let file: TokenFile

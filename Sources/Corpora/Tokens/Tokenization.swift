@@ -113,12 +113,17 @@ private struct Tokenization {
     var result = Encoded()
     result.tokens.reserveCapacity(chunk.bytes.count / 3)
     result.skippedLines = try DocumentReader(source: source).forEachDocument(of: chunk) { text, line in
+      let start = result.tokens.count
       do {
         try encoder.append(text, to: &result.tokens)
       } catch let error as UnknownCharacterError {
         throw FileError("\(chunk.path): \(error.after(lines: line - 1))")
       } catch {
         throw FileError("\(chunk.path): line \(line): \(error)")
+      }
+      // What a text says is no mask: a model could not learn to write it.
+      if let mask = tokenizer.maskToken, result.tokens[start...].contains(mask) {
+        result.tokens.replaceSubrange(start..., with: result.tokens[start...].filter { $0 != mask })
       }
       guard chunk.endsDocument else { return }
       if appendsEndOfText { result.tokens.append(tokenizer.endOfText) }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Corpora
 import EsoLM
+import Files
 import Foundation
 import Tokenizers
 import Torch
@@ -18,13 +19,18 @@ struct Train: ParsableCommand {
         esolm train --data shakespeare.txt --out runs/first --alpha0 0.5 --steps 2000
         esolm train --data shakespeare.txt --out runs/blocks --algo bd3lm --block-size 8
         esolm train --resume runs/first --steps 4000
+        esolm train --data web/ --field text --tokenizer gpt2/ --out runs/web --length 1024
+        esolm train --dataset lm1b --data-dir lm1b/ --tokenizer bert-base-uncased/ --out runs/lm1b
 
       Algorithms (--algo): esolm-b, Eso-LM with a cache in both phases; esolm-a, its variant whose clean tokens see \
       each other; ar, autoregressive; mdlm, masked diffusion; bd3lm, block diffusion.
       """)
 
-  @Option(help: ArgumentHelp("The text file to learn from (UTF-8).", valueName: "file"))
-  var data: String?
+  @Option(
+    help: ArgumentHelp(
+      "What to learn from: a text file (UTF-8), folders, other files as the options below say, or a token file; can "
+        + "be repeated.", valueName: "path"))
+  var data: [String] = []
 
   @Option(help: ArgumentHelp("The run folder to make.", valueName: "run"))
   var out: String?
@@ -39,16 +45,17 @@ struct Train: ParsableCommand {
   @OptionGroup(title: "Algorithm") var method: MethodOptions
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
+  @OptionGroup(title: "Data") var corpus: CorpusOptions
   @OptionGroup var device: DeviceOptions
 
   func validate() throws {
     if let resume {
-      guard out == nil, data == nil, !method.isGiven, !model.isGiven, !training.isGiven else {
+      guard out == nil, data.isEmpty, !method.isGiven, !model.isGiven, !training.isGiven, !corpus.isGiven else {
         throw ValidationError(
           "--resume \(resume) takes its settings from the run; only --steps, --device and --threads go with it")
       }
     } else {
-      _ = try configuration(vocabularySize: 64, source: .toyLanguage(sequences: 2, seed: 0))
+      _ = try configuration(ByteTokenizer(), source: .toyLanguage(sequences: 2, seed: 0))
     }
     try require("steps", steps, in: 1...)
   }
@@ -65,16 +72,48 @@ struct Train: ParsableCommand {
 
   private func started() throws -> Trainer {
     // Not said by `validate`, which comes before the search for options that do not exist.
-    guard let path = data else { throw ValidationError("--data is missing: name a text file, or a run to --resume") }
+    guard !data.isEmpty || corpus.dataset != nil else {
+      throw ValidationError("--data is missing: name a text file, a --dataset, or a run to --resume")
+    }
+    guard data.isEmpty || corpus.dataset == nil else {
+      throw ValidationError("--data and --dataset exclude each other")
+    }
     guard let out else { throw ValidationError("--out is missing: name the run folder to make") }
     try RunFolder.requireFree(out)
-    let text = try TextFile.read(path)
-    let tokenizer = training.tokenizer.makeTokenizer(for: text)
-    let configuration = try configuration(
-      vocabularySize: tokenizer.vocabularySize + 1,
-      source: .file(path: absolutePath(path), fingerprint: DataSet.fingerprint(of: text)))
-    return try Trainer(creating: out, configuration: configuration, tokenizer: tokenizer, device: device.device)
+    let (tokenizer, source) = try isPlainText ? plainText(data[0]) : tokenFiles()
+    return try Trainer(
+      creating: out, configuration: try configuration(tokenizer, source: source), tokenizer: tokenizer,
+      device: device.device)
   }
+
+  /// Whether the data are one text file that is held in memory, as bytes or as its own characters.
+  private var isPlainText: Bool {
+    guard case .kind = training.tokenizer, data.count == 1, !corpus.isGiven, !data[0].hasPrefix("@") else {
+      return false
+    }
+    return !Folder.exists(data[0]) && !TokenFile.isTokenFile(data[0]) && !data[0].hasSuffix(".gz")
+  }
+
+  private func plainText(_ path: String) throws -> (any Tokenizer, DataConfiguration.Source) {
+    let text = try TextFile.read(path)
+    let source = DataConfiguration.Source.file(path: absolutePath(path), fingerprint: DataSet.fingerprint(of: text))
+    guard case .kind(let kind) = training.tokenizer else { return (ByteTokenizer(), source) }
+    return (kind.makeTokenizer(for: text), source)
+  }
+
+  private func tokenFiles() throws -> (any Tokenizer, DataConfiguration.Source) {
+    let tokenizer = try corpus.tokenizer(training.tokenizerChoice)
+    let description = try corpus.configuration(data: data, validationFraction: training.validationFraction ?? 0.1)
+    guard try description.source.isRepeatable else {
+      throw FileError("text that can be read only once is no data for a run: make a token file of it by esolm tokenize")
+    }
+    var view = TokenizationView()
+    defer { view.clear() }
+    let corpus = try Corpus(description, length: length, tokenizer: tokenizer) { view.show($0) }
+    return (tokenizer, .corpus(description, fingerprint: corpus.fingerprint))
+  }
+
+  private var length: Int { training.length ?? (try? corpus.preset())??.length ?? 128 }
 
   private func resumed(_ path: String) throws -> Trainer {
     let run = try RunFolder(opening: path)
@@ -90,11 +129,13 @@ struct Train: ParsableCommand {
     return try trainer.continuing(until: steps)
   }
 
-  private func configuration(vocabularySize: Int, source: DataConfiguration.Source) throws -> RunConfiguration {
+  private func configuration(
+    _ tokenizer: some Tokenizer, source: DataConfiguration.Source
+  ) throws -> RunConfiguration {
     try asUsage {
       var configuration = RunConfiguration(
-        method: method.configuration(length: training.length ?? 128),
-        model: model.configuration(vocabularySize: vocabularySize),
+        method: method.configuration(length: length),
+        model: model.configuration(for: tokenizer),
         data: DataConfiguration(source: source, validationFraction: training.validationFraction ?? 0.1),
         training: training.configuration)
       if !method.isModulated { configuration.model.conditioningSize = model.conditioningSize }
@@ -107,8 +148,6 @@ struct Train: ParsableCommand {
       return configuration
     }
   }
-
-  private func absolutePath(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
 }
 
 /// The network's sizes.
@@ -135,8 +174,9 @@ struct ModelOptions: ParsableArguments {
     size != nil || hiddenSize != nil || blocks != nil || heads != nil || conditioningSize != nil || dropout != nil
   }
 
-  func configuration(vocabularySize: Int) -> TransformerConfiguration {
-    var configuration = TransformerConfiguration(size ?? .tiny, vocabularySize: vocabularySize)
+  func configuration(for tokenizer: some Tokenizer) -> TransformerConfiguration {
+    var configuration = TransformerConfiguration(size ?? .tiny, vocabularySize: tokenizer.modelVocabularySize)
+    configuration.maskToken = tokenizer.modelMaskToken
     if let hiddenSize { configuration.hiddenSize = hiddenSize }
     if let blocks { configuration.numBlocks = blocks }
     if let heads { configuration.numHeads = heads }
@@ -200,7 +240,6 @@ struct MethodOptions: ParsableArguments {
 }
 
 extension TransformerConfiguration.Size: ExpressibleByArgument {}
-extension TokenizerKind: ExpressibleByArgument {}
 extension HybridObjective.Weighting: ExpressibleByArgument {}
 
 /// The objective and how to optimise it. All are optional, so that --resume can tell what was given.
@@ -211,8 +250,8 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "Sequences of a step. (default: 32)")
   var batch: Int?
 
-  @Option(name: .customLong("tokenizer"), help: "bytes, or the characters of the text. (default: characters)")
-  var tokenizerKind: TokenizerKind?
+  @Option(name: .customLong("tokenizer"), help: TokenizerChoice.help)
+  var tokenizerChoice: TokenizerChoice?
 
   @Option(help: "The seed of weights, data order, noise and dropout. (default: 0)")
   var seed: UInt64?
@@ -249,13 +288,13 @@ struct TrainingOptions: ParsableArguments {
 
   var isGiven: Bool {
     let numbers: [Any?] = [
-      length, batch, tokenizerKind, seed, learningRate, warmup, weightDecay, clip, ema,
+      length, batch, tokenizerChoice, seed, learningRate, warmup, weightDecay, clip, ema,
       validationFraction, validateEvery, validationSequences, saveEvery,
     ]
     return bfloat16 || numbers.contains { $0 != nil }
   }
 
-  var tokenizer: TokenizerKind { tokenizerKind ?? .characters }
+  var tokenizer: TokenizerChoice { tokenizerChoice ?? .kind(.characters) }
 
   var configuration: TrainingConfiguration {
     var configuration = TrainingConfiguration()

@@ -1,0 +1,259 @@
+import ArgumentParser
+import Corpora
+import Files
+import Foundation
+import Tokenizers
+
+/// A tokenizer by name, or by its files.
+enum TokenizerChoice: ExpressibleByArgument, Equatable {
+  case kind(TokenizerKind)
+  case text8
+  case path(String)
+
+  init?(argument: String) {
+    if let kind = TokenizerKind(rawValue: argument) {
+      self = .kind(kind)
+    } else if argument == "text8" {
+      self = .text8
+    } else if !argument.isEmpty {
+      self = .path(argument)
+    } else {
+      return nil
+    }
+  }
+
+  static let help: ArgumentHelp = ArgumentHelp(
+    "bytes; characters, those of the text; text8, its 27 characters; or Hugging Face's files of a GPT-2 or BERT "
+      + "tokenizer: tokenizer.json, vocab.json (merges.txt beside it), vocab.txt, or their folder.",
+    valueName: "name|path")
+
+  /// The tokenizer; nil if it depends on the text.
+  func tokenizer() throws -> (any Tokenizer)? {
+    switch self {
+    case .kind(.bytes): ByteTokenizer()
+    case .kind(.characters): nil
+    case .text8: CharacterTokenizer.text8
+    case .path(let path): try TokenizerFile.tokenizer(at: path)
+    }
+  }
+
+  /// The tokenizer, where there is no text yet that could give the characters.
+  func fixedTokenizer() throws -> any Tokenizer {
+    guard let tokenizer = try tokenizer() else {
+      throw ValidationError("--tokenizer characters needs the run's text; name bytes, text8 or a tokenizer's files")
+    }
+    return tokenizer
+  }
+}
+
+/// How text is read from files.
+struct TextOptions: ParsableArguments {
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case text, jsonl, csv
+  }
+
+  enum Documents: String, CaseIterable, ExpressibleByArgument {
+    case file, line, row
+  }
+
+  @Option(help: "text, jsonl (a JSON object a line) or csv. (default: by the first file's name, else text)")
+  var format: Format?
+
+  @Option(help: ArgumentHelp("The field of JSON lines that is the text. (default: text)", valueName: "name"))
+  var field: String?
+
+  @Option(
+    help: ArgumentHelp("The columns of CSV that are the text: numbers from 1, or names.", valueName: "a,b"))
+  var columns: String?
+
+  @Flag(help: "The first row of CSV files names the columns.")
+  var csvHeader = false
+
+  @Option(
+    help: "What of a text is a document: file, line, or row (lines with their ends, blank ones empty). (default: file)")
+  var documents: Documents?
+
+  @Option(help: ArgumentHelp("Documents stand between occurrences of this (\\n for a line end).", valueName: "text"))
+  var separator: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Turn tokenised text into ordinary text as the paper does for \(Detokenizer.names).", valueName: "name"))
+  var detokenize: Detokenizer?
+
+  @Flag(help: "Leave out and count lines that are no valid record.")
+  var skipBadLines = false
+
+  var isGiven: Bool {
+    format != nil || field != nil || columns != nil || csvHeader || documents != nil || separator != nil
+      || detokenize != nil || skipBadLines
+  }
+
+  func validate() throws {
+    if documents != nil, separator != nil { throw ValidationError("--documents and --separator exclude each other") }
+    if separator?.isEmpty == true { throw ValidationError("--separator is empty") }
+    if let format, format != .csv, columns != nil || csvHeader {
+      throw ValidationError("--columns and --csv-header are for --format csv")
+    }
+    if let format, format != .jsonl, field != nil { throw ValidationError("--field is for --format jsonl") }
+    if let format, format != .text, documents != nil || separator != nil {
+      throw ValidationError("--documents and --separator are for --format text")
+    }
+  }
+
+  /// - Parameter paths: files and folders; one that begins with `@` names a file that lists paths, one a line.
+  func source(_ paths: [String]) throws -> CorpusSource {
+    let paths = try paths.flatMap { path -> [String] in
+      guard path.hasPrefix("@") else { return [path] }
+      return try TextFile.read(String(path.dropFirst())).split(whereSeparator: \.isNewline).map(String.init)
+    }
+    return CorpusSource(
+      paths: paths, format: try sourceFormat(paths.first ?? ""), detokenizer: detokenize, skipsBadLines: skipBadLines)
+  }
+
+  private func sourceFormat(_ path: String) throws -> CorpusSource.Format {
+    let stem = path.hasSuffix(".gz") ? String(path.dropLast(3)) : path
+    let byName: Format =
+      stem.hasSuffix(".jsonl") || stem.hasSuffix(".ndjson") || field != nil
+      ? .jsonl : stem.hasSuffix(".csv") || columns != nil ? .csv : .text
+    switch format ?? (documents != nil || separator != nil ? .text : byName) {
+    case .text:
+      if let separator {
+        return .text(documents: .separated(by: separator.replacingOccurrences(of: "\\n", with: "\n")))
+      }
+      switch documents ?? .file {
+      case .file: return .text(documents: .file)
+      case .line: return .text(documents: .line)
+      case .row: return .text(documents: .row)
+      }
+    case .jsonl: return .jsonLines(field: field ?? "text")
+    case .csv:
+      guard let columns else { throw ValidationError("--columns is missing: name the columns of CSV that are the text") }
+      return .csv(columns: columns.split(separator: ",").map(String.init), hasHeader: csvHeader)
+    }
+  }
+}
+
+/// How documents become sequences, and data sets with all of it.
+struct CorpusOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A data set of the paper, whose files are in --data-dir (see esolm datasets).", valueName: "name"))
+  var dataset: String?
+
+  @Option(help: ArgumentHelp("The folder with the files of --dataset.", valueName: "folder"))
+  var dataDir: String?
+
+  @Option(
+    name: .customLong("validation-data"),
+    help: ArgumentHelp("Files to validate on. (default: a share of the data)", valueName: "path"))
+  var validationData: [String] = []
+
+  @Option(
+    help: """
+      How documents become sequences: continuous, framed (between a beginning and an end token), padded (one document \
+      each), crop (random windows). (default: continuous)
+      """)
+  var packing: Packing?
+
+  @Flag(help: "Put no end token after documents.")
+  var noEndOfText = false
+
+  @Option(
+    help: ArgumentHelp("Where token files are kept. (default: tokens in the cache folder)", valueName: "folder"))
+  var tokenDir: String?
+
+  @OptionGroup(title: "Reading text") var text: TextOptions
+
+  var isGiven: Bool {
+    dataset != nil || dataDir != nil || !validationData.isEmpty || packing != nil || noEndOfText || tokenDir != nil
+      || text.isGiven
+  }
+
+  func validate() throws {
+    if (dataset == nil) != (dataDir == nil) { throw ValidationError("--dataset and --data-dir go together") }
+    if dataset != nil, text.isGiven || !validationData.isEmpty {
+      throw ValidationError("--dataset says how its files are read; leave out options for that")
+    }
+  }
+
+  func preset() throws -> DataSetPreset? {
+    guard let dataset else { return nil }
+    do {
+      return try DataSetPreset.named(dataset)
+    } catch let error as FileError {
+      throw ValidationError("--dataset: \(error)")
+    }
+  }
+
+  /// The tokenizer that was chosen, else that of the data set's published figures.
+  func tokenizer(_ choice: TokenizerChoice?) throws -> any Tokenizer {
+    if let choice { return try choice.fixedTokenizer() }
+    guard let preset = try preset() else {
+      throw ValidationError("--tokenizer is missing: name bytes, text8 or a tokenizer's files")
+    }
+    guard preset.vocabulary != .text8 else { return CharacterTokenizer.text8 }
+    throw ValidationError(
+      "--tokenizer is missing: name the files of \(preset.vocabulary.rawValue), which \(preset.name)'s published "
+        + "figures are with, or another")
+  }
+
+  /// The corpus that the options describe.
+  func configuration(data: [String], validationFraction: Double) throws -> CorpusConfiguration {
+    let folder = absolutePath(tokenDir ?? CorpusConfiguration.defaultTokenFolder)
+    if let preset = try preset(), let dataDir {
+      var corpus = try preset.corpus(in: absolutePath(dataDir), tokenFolder: folder)
+      if let packing { corpus.packing = packing }
+      if noEndOfText { corpus.appendsEndOfText = false }
+      return corpus
+    }
+    func absolute(_ source: CorpusSource) -> CorpusSource {
+      var source = source
+      source.paths = source.paths.map(absolutePath)
+      return source
+    }
+    return CorpusConfiguration(
+      source: absolute(try text.source(data)),
+      validation: validationData.isEmpty
+        ? .share(validationFraction) : .source(absolute(try text.source(validationData))),
+      packing: packing ?? .continuous, appendsEndOfText: !noEndOfText, tokenFolder: folder)
+  }
+}
+
+func absolutePath(_ path: String) -> String {
+  path == "-" ? path : URL(fileURLWithPath: path).standardizedFileURL.path
+}
+
+extension Detokenizer: ExpressibleByArgument {
+  static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+}
+extension Packing: ExpressibleByArgument {}
+
+/// Shows how text becomes tokens.
+struct TokenizationView {
+  private var line = ProgressLine()
+  private let start = ContinuousClock.now
+
+  mutating func show(_ progress: TokenizationProgress) {
+    let seconds = max(1e-3, (ContinuousClock.now - start).seconds)
+    let rate = Double(progress.byteCount) / 1e6 / seconds
+    let text =
+      "tokenising \(share(progress))  \(Format.count(Double(progress.tokenCount))) tokens  "
+      + "\(Format.number(rate, digits: 1)) MB/s\(timeLeft(progress, seconds))"
+    line.show(text)
+  }
+
+  func clear() { line.clear() }
+
+  private func share(_ progress: TokenizationProgress) -> String {
+    guard let total = progress.totalByteCount, total > 0 else {
+      return Format.count(Double(progress.byteCount)) + "B"
+    }
+    return Format.percent(Double(progress.byteCount) / Double(total))
+  }
+
+  private func timeLeft(_ progress: TokenizationProgress, _ seconds: Double) -> String {
+    guard let total = progress.totalByteCount, progress.byteCount > 0 else { return "" }
+    return "  ETA \(Format.time(seconds * Double(total - progress.byteCount) / Double(progress.byteCount)))"
+  }
+}
