@@ -87,7 +87,8 @@ struct RunFolderTests {
     let vocabularySize = 5
     let endOfText: Int32 = 4
     func encode(_ text: String) -> [Int32] { [] }
-    func decode(_ tokens: some Sequence<Int32>) -> String { "" }
+    func makeEncoder() -> any TextEncoder { ByteTokenizer().makeEncoder() }
+    func decode(_ tokens: some Sequence<Int32>, keepingSpecialTokens: Bool) -> String { "" }
   }
 
   // MARK: Interrupted saves

@@ -2,6 +2,11 @@ import Testing
 
 @Suite("Help")
 struct HelpTests {
+  /// Options that say how text is read.
+  private static let reading = [
+    "--format", "--field", "--columns", "--csv-header", "--documents", "--separator", "--detokenize", "--skip-bad-lines",
+  ]
+
   /// Every option of every command.
   private static let options = [
     "train": [
@@ -10,7 +15,12 @@ struct HelpTests {
       "--learning-rate", "--warmup", "--weight-decay", "--clip", "--ema", "--bf16", "--validation-fraction",
       "--validate-every", "--validation-sequences", "--save-every", "--device", "--threads", "--algo", "--prepend",
       "--adaln", "--block-size", "--noise-range", "--keep-first-token",
-    ],
+      "--dataset", "--data-dir",
+      "--validation-data", "--packing", "--no-end-of-text", "--token-dir",
+    ] + reading,
+    "tokenize": ["--tokenizer", "--out", "--end-of-text", "--no-end-of-text", "--json"] + reading,
+    "detokenize": ["--tokenizer", "--keep-special-tokens", "--json"],
+    "datasets": ["--json"],
     "sample": [
       "--steps", "--alpha0", "--length", "--schedule", "--num-samples", "--batch", "--seed", "--top-p", "--top-k",
       "--temperature", "--no-cache", "--watch", "--json", "--raw-weights", "--device", "--threads", "--algo",
@@ -62,7 +72,7 @@ struct HelpTests {
       "--time-steps", "--top-p", "--seed", "--json", "--model", "--hidden-size", "--blocks", "--heads",
       "--conditioning-size", "--dropout", "--device", "--threads",
     ],
-    "verify": ["--json"],
+    "verify": ["--json", "--vocabularies"],
     "demo": ["--data", "--out", "--steps", "--alpha0", "--seed", "--device", "--threads"],
   ]
 

@@ -16,7 +16,7 @@ struct ParityTests {
   }
 
   @Test func everyKindHasACase() {
-    let kinds = Set(Fixtures.names.map { String($0.prefix { $0 != "." }) })
+    let kinds = Set((Fixtures.names + Fixtures.textNames).map { String($0.prefix { $0 != "." }) })
     #expect(kinds.sorted() == Parity.kinds)
   }
 

@@ -9,6 +9,10 @@ public enum Fixtures {
   public static let names: [String] =
     (try? contents(of: folder))?.filter { FileManager.default.fileExists(atPath: "\(path(of: $0))/config.json") } ?? []
 
+  /// The names of the cases about text.
+  public static let textNames: [String] =
+    (try? contents(of: folder))?.filter { FileManager.default.fileExists(atPath: "\(path(of: $0))/cases.json") } ?? []
+
   public static func path(of name: String) -> String { "\(folder)/\(name)" }
 
   /// Runs a test with a copy of a case that it may damage.

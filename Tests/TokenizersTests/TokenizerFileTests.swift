@@ -115,6 +115,7 @@ struct TokenizerFileTests {
     let vocabularySize = 1
     let endOfText: Int32 = 0
     func encode(_ text: String) -> [Int32] { [] }
-    func decode(_ tokens: some Sequence<Int32>) -> String { "" }
+    func makeEncoder() -> any TextEncoder { ByteTokenizer().makeEncoder() }
+    func decode(_ tokens: some Sequence<Int32>, keepingSpecialTokens: Bool) -> String { "" }
   }
 }

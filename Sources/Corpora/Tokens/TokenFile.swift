@@ -43,9 +43,15 @@ public final class TokenFile: Sendable {
   /// Opens a token file and checks all of it.
   ///
   /// - Throws: `FileError` if there is none, or it is damaged.
-  public init(opening path: String) throws {
+  public convenience init(opening path: String) throws {
+    try self.init(mapping: path)
+    try check()
+  }
+
+  /// Opens a token file of which only the header is checked.
+  init(mapping path: String) throws {
     self.path = path
-    let data = try MappedFile.read(path)
+    let data = try MappedFile.map(path)
     self.data = data
     func damaged(_ problem: String) -> FileError { FileError("\(path) is no valid token file: \(problem)") }
     guard data.count >= Self.headerSize, data.prefix(Self.magic.count).elementsEqual(Self.magic) else {
@@ -74,27 +80,38 @@ public final class TokenFile: Sendable {
     guard (1...Int(Int32.max)).contains(metadata.vocabularySize) else {
       throw damaged("its vocabulary has \(metadata.vocabularySize) tokens")
     }
+  }
 
+  /// Checks that the tokens are those that were written, and of the vocabulary, and that documents follow each other.
+  private func check() throws {
     var (hash, isInside) = (TokenHash(), true)
     let size = UInt32(metadata.vocabularySize)
-    forEachToken { token in
-      hash.combine(token)
-      isInside = isInside && UInt32(bitPattern: token) < size
+    // Read, not mapped: pages that were looked at once need not stay in memory.
+    guard let file = FileHandle(forReadingAtPath: path) else { throw FileError("cannot read \(path)") }
+    try file.seek(toOffset: UInt64(Self.headerSize))
+    var rest = 4 * count
+    while rest > 0, isInside {
+      let part = try file.read(upToCount: min(rest, 1 << 20)) ?? Data()
+      guard !part.isEmpty, part.count.isMultiple(of: 4) else { break }
+      part.withUnsafeBytes { bytes in
+        for token in bytes.bindMemory(to: Int32.self) {
+          let token = Int32(littleEndian: token)
+          hash.combine(token)
+          isInside = isInside && UInt32(bitPattern: token) < size
+        }
+      }
+      rest -= part.count
     }
-    guard isInside, String(hash.value, radix: 16) == fingerprint else { throw damaged("its tokens were changed") }
+    guard isInside, rest == 0, String(hash.value, radix: 16) == fingerprint else {
+      throw FileError("\(path) is no valid token file: its tokens were changed")
+    }
     var previous = 0
     for document in 0..<documentCount {
       let end = end(ofDocument: document)
-      guard previous <= end, end <= count else { throw damaged("document \(document + 1) ends at token \(end)") }
-      previous = end
-    }
-  }
-
-  private func forEachToken(_ body: (Int32) -> Void) {
-    data.withUnsafeBytes { bytes in
-      for token in bytes[Self.headerSize..<Self.headerSize + 4 * count].bindMemory(to: Int32.self) {
-        body(Int32(littleEndian: token))
+      guard previous <= end, end <= count else {
+        throw FileError("\(path) is no valid token file: document \(document + 1) ends at token \(end)")
       }
+      previous = end
     }
   }
 

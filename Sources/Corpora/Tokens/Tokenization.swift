@@ -41,7 +41,7 @@ extension TokenFile {
         .run(total: wanted.files?.reduce(0) { $0 + $1.byteCount }, into: &writer, progress)
       try writer.finish(metadata)
     }
-    return try TokenFile(opening: path)
+    return try TokenFile(mapping: path)
   }
 }
 

@@ -1,0 +1,126 @@
+import CommandSupport
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Commands about text")
+struct TextCommandTests {
+  private static let vocabularies = Fixtures.path(of: "tokenizers")
+
+  private struct Document: Decodable {
+    var tokens: [Int32]?
+    var text: String?
+  }
+
+  @Test func textBecomesIDsAndTextAgain() async throws {
+    let text = try Scratch.file("Hello, world\nnaïve <|endoftext|> 日本\n".utf8)
+    let arguments = ["--tokenizer", Self.vocabularies]
+    let ids = try await Esolm.succeed(["tokenize", text, "--documents", "line"] + arguments)
+    #expect(ids.output.split(separator: "\n").count == 2)
+    let file = try Scratch.file(ids.output.utf8)
+    let plain = try await Esolm.succeed(["detokenize", file] + arguments)
+    #expect(plain.output == "Hello, world\nnaïve  日本\n")
+    let special = try await Esolm.succeed(["detokenize", file, "--keep-special-tokens", "--json"] + arguments)
+    let documents = try special.output.split(separator: "\n").map {
+      try JSONDecoder().decode(Document.self, from: Data($0.utf8))
+    }
+    #expect(documents.map(\.text) == ["Hello, world", "naïve <|endoftext|> 日本"])
+  }
+
+  @Test func aTokenFileIsMadeOnceAndRead() async throws {
+    let folder = try Scratch.folder()
+    try "{\"text\": \"the cat\"}\nnonsense\n{\"text\": \"a dog\"}\n".write(to: "\(folder)/a.jsonl")
+    let arguments = ["tokenize", "\(folder)/a.jsonl", "--tokenizer", Self.vocabularies, "--out", "\(folder)/a.tokens"]
+    let refused = try await Esolm.run(arguments)
+    #expect(refused.status == 1)
+    #expect(
+      refused.error
+        == "esolm: error: \(folder)/a.jsonl: line 2: no valid JSON at byte 0: expected a value\n")
+    #expect(try contents(of: folder) == ["a.jsonl"])
+
+    let made = try await Esolm.succeed(arguments + ["--skip-bad-lines"])
+    #expect(made.output.contains("a.tokens: 2 documents, ") && made.output.contains(", 1 bad lines left out, "))
+    let again = try await Esolm.succeed(arguments + ["--skip-bad-lines"])
+    #expect(!again.error.contains("tokenising"))
+    let text = try await Esolm.succeed(["detokenize", "\(folder)/a.tokens", "--tokenizer", Self.vocabularies])
+    #expect(text.output == "the cat\na dog\n")
+  }
+
+  @Test func aVocabularyIsLearnt() async throws {
+    let folder = try Scratch.folder()
+    let text = try Scratch.file(Esolm.text.utf8)
+    let made = try await Esolm.succeed(["tokenizer", "train", text, "--vocabulary-size", "290", "--out", "\(folder)/bpe"])
+    #expect(made.output == "\(folder)/bpe: 290 tokens\n")
+    #expect(try contents(of: "\(folder)/bpe") == ["merges.txt", "tokenizer.json", "vocab.json"])
+    let ids = try await Esolm.succeed(["tokenize", text, "--tokenizer", "\(folder)/bpe"])
+    #expect(ids.output.split(separator: " ").count < Esolm.text.utf8.count / 2)
+
+    // A run on it, with its own validation text, that goes on after its token files are gone.
+    let cache = "\(folder)/cache"
+    let run = "\(folder)/run"
+    try await Esolm.succeed(
+      ["train", "--data", text, "--tokenizer", "\(folder)/bpe", "--documents", "line", "--packing", "framed"]
+        + ["--validation-data", text, "--token-dir", cache, "--out", run, "--steps", "4"] + Esolm.tiny)
+    #expect(try contents(of: cache).count == 1)
+    try FileManager.default.removeItem(atPath: cache)
+    try await Esolm.succeed(["train", "--resume", run, "--steps", "6"])
+    let samples = try await Esolm.succeed(["sample", run, "--steps", "4"])
+    #expect(!samples.output.isEmpty)
+    let evaluated = try await Esolm.succeed(["eval", run])
+    #expect(evaluated.output.contains("nelbo"))
+
+    try (Esolm.text + "more\n").write(to: text)
+    let changed = try await Esolm.run(["train", "--resume", run, "--steps", "8"])
+    #expect(changed.status == 1)
+    #expect(changed.error.hasPrefix("esolm: error: \(text): the text has changed since the run began: "))
+  }
+
+  @Test func aRunMayHaveItsMaskInTheVocabulary() async throws {
+    let folder = try Scratch.folder()
+    let text = try Scratch.file(Esolm.text.utf8)
+    let run = "\(folder)/run"
+    try await Esolm.succeed(
+      ["train", "--data", text, "--tokenizer", "\(Self.vocabularies)/wordpiece-vocab.txt", "--packing", "padded"]
+        + ["--documents", "line", "--token-dir", folder, "--out", run, "--steps", "3"] + Esolm.tiny)
+    let configuration = try String(contentsOf: "\(run)/config.json")
+    #expect(configuration.contains("\"maskToken\" : 4,") && configuration.contains("\"vocabularySize\" : 1200"))
+    try await Esolm.succeed(["sample", run, "--steps", "4"])
+  }
+
+  @Test func dataSetsSayWhereTheirFilesAre() async throws {
+    let list = try await Esolm.succeed(["datasets"])
+    #expect(list.output.contains("lm1b\n") && list.output.contains("files: "))
+    let folder = try Scratch.folder()
+    let missing = try await Esolm.run(
+      ["train", "--dataset", "text8", "--data-dir", folder, "--out", "\(folder)/run"] + Esolm.tiny)
+    #expect(missing.status == 1)
+    #expect(
+      missing.error == "esolm: error: \(folder) holds no text8 or text8.gz, the train part of text8; get it: "
+        + "http://mattmahoney.net/dc/text8.zip, unpacked\n")
+  }
+
+  @Test(arguments: [
+    (["tokenize", "--tokenizer", "characters"], "--tokenizer characters needs the run's text; name bytes, text8 or"),
+    (["tokenize", "--tokenizer", "bytes", "--documents", "line", "--separator", "x"], "--documents and --separator exclude"),
+    (["tokenize", "--tokenizer", "bytes", "--format", "csv", "--field", "x"], "--field is for --format jsonl"),
+    (["tokenize", "--tokenizer", "bytes", "a.csv"], "--columns is missing: name the columns of CSV"),
+    (["tokenizer", "train", "a", "--vocabulary-size", "5", "--out", "b"], "--vocabulary-size is 5, expected 257 to"),
+    (["train", "--dataset", "lm1b", "--out", "x"], "--dataset and --data-dir go together"),
+    (["train", "--dataset", "c4", "--data-dir", "x", "--out", "x"], "--dataset: no data set 'c4'; expected one of lm1b"),
+    (["train", "--dataset", "lm1b", "--data-dir", "x", "--out", "/tmp/no-run"], "--tokenizer is missing: name the files of"),
+    (["train", "--data", "x", "--field", "y", "--out", "/tmp/no-run", "--tokenizer", "characters"], "--tokenizer characters"),
+  ])
+  func whatDoesNotGoTogetherIsWrongUsage(arguments: [String], problem: String) async throws {
+    let result = try await Esolm.run(arguments)
+    #expect(result.status == 2)
+    #expect(result.error.hasPrefix("esolm: error: \(problem)"), "\(result.error)")
+    #expect(result.error.count { $0 == "\n" } == 1)
+  }
+
+  @Test func whatIsNoTokenIsNamed() async throws {
+    let file = try Scratch.file("1 2\n3 x\n".utf8)
+    let result = try await Esolm.run(["detokenize", file, "--tokenizer", "bytes"])
+    #expect(result.status == 1)
+    #expect(result.error == "esolm: error: \(file): line 2: 'x' is no token, expected 0 to 256\n")
+  }
+}
