@@ -8,7 +8,7 @@ usage() {
 Usage: scripts/setup.sh [--help]        (or: make setup)
 
 Finds libtorch and writes .libtorch/pkgconfig/libtorch.pc (for SwiftPM) and .libtorch/config.mk (for make).
-Installs pkg-config with apt where it is missing. Safe to run again; what the environment says decides each time.
+Installs pkg-config and zlib's headers with apt where they are missing. Safe to run again; what the environment says decides each time.
 
 libtorch is taken from the first of these:
   LIBTORCH=/path            a folder with include/ and lib/, version 2.11 to 2.15
@@ -186,6 +186,8 @@ case ${DEVICE:-} in
 esac
 
 need pkg-config pkg-config
+# macOS has zlib in its SDK.
+pkg-config --exists zlib || [[ $(uname) == Darwin ]] || get zlib zlib1g-dev
 
 folder= # of the download, where that is used
 if [[ -n ${LIBTORCH:-} ]]; then

@@ -157,7 +157,9 @@ struct JSONParser {
   private mutating func hexadecimal() throws(JSONSyntaxError) -> UInt32 {
     var value: UInt32 = 0
     for _ in 0..<4 {
-      guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else { throw fail("four hex digits") }
+      guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else {
+        throw fail("four hex digits")
+      }
       value = value << 4 | UInt32(digit)
       position += 1
     }

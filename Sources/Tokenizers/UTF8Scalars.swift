@@ -16,7 +16,8 @@ public struct UTF8Scalars: Sequence, IteratorProtocol {
   /// The scalar that begins at a place and the place after it. It is nil, and the place that after the broken bytes,
   /// where they are not UTF-8.
   @inline(__always)
-  public static func scalar(at start: Int, in bytes: UnsafeBufferPointer<UInt8>) -> (scalar: Unicode.Scalar?, end: Int) {
+  public static func scalar(at start: Int, in bytes: UnsafeBufferPointer<UInt8>) -> (scalar: Unicode.Scalar?, end: Int)
+  {
     let first = bytes[start]
     if first < 0x80 { return (Unicode.Scalar(first), start + 1) }
     // The second byte's range keeps out overlong forms, surrogates and what lies beyond U+10FFFF.

@@ -37,9 +37,14 @@ enum TokenizerChoice: ExpressibleByArgument, Equatable {
     }
   }
 
+}
+
+extension TokenizerChoice? {
   /// The tokenizer, where there is no text yet that could give the characters.
   func fixedTokenizer() throws -> any Tokenizer {
-    guard let tokenizer = try tokenizer() else {
+    // Not said by `validate`, which comes before the search for options that do not exist.
+    guard let self else { throw ValidationError("--tokenizer is missing: name bytes, text8 or a tokenizer's files") }
+    guard let tokenizer = try self.tokenizer() else {
       throw ValidationError("--tokenizer characters needs the run's text; name bytes, text8 or a tokenizer's files")
     }
     return tokenizer
@@ -128,7 +133,9 @@ struct TextOptions: ParsableArguments {
       }
     case .jsonl: return .jsonLines(field: field ?? "text")
     case .csv:
-      guard let columns else { throw ValidationError("--columns is missing: name the columns of CSV that are the text") }
+      guard let columns else {
+        throw ValidationError("--columns is missing: name the columns of CSV that are the text")
+      }
       return .csv(columns: columns.split(separator: ",").map(String.init), hasHeader: csvHeader)
     }
   }
@@ -186,12 +193,10 @@ struct CorpusOptions: ParsableArguments {
     }
   }
 
-  /// The tokenizer that was chosen, else that of the data set's published figures.
-  func tokenizer(_ choice: TokenizerChoice?) throws -> any Tokenizer {
-    if let choice { return try choice.fixedTokenizer() }
-    guard let preset = try preset() else {
-      throw ValidationError("--tokenizer is missing: name bytes, text8 or a tokenizer's files")
-    }
+  /// The tokenizer that was chosen, else that of the data set's published figures; nil for the text's characters.
+  func tokenizer(_ choice: TokenizerChoice?) throws -> (any Tokenizer)? {
+    if let choice { return try choice.tokenizer() }
+    guard let preset = try preset() else { return nil }
     guard preset.vocabulary != .text8 else { return CharacterTokenizer.text8 }
     throw ValidationError(
       "--tokenizer is missing: name the files of \(preset.vocabulary.rawValue), which \(preset.name)'s published "

@@ -30,7 +30,7 @@ struct BadInputTests {
 
   static let train = [
     Refusal.failure("--data $dir/none.txt", "$dir/none.txt: no such file"),
-    .failure("--data $dir", "$dir: is a folder; expected a text file"),
+    .failure("--data $dir", "$dir: the folder holds no files"),
     .failure("--data $dir/empty.txt", "$dir/empty.txt: is empty; expected text"),
     .failure("--data $dir/latin1.txt", "$dir/latin1.txt: byte 3 is 0xE9; expected UTF-8 text"),
     .failure(
@@ -89,7 +89,7 @@ struct BadInputTests {
     .usage(
       "--data $text --algo bd3lm --noise-range 0.9,0.4",
       "--noise-range is 0.9,0.4, expected two times with 0 <= low < high <= 1, or 'search'"),
-    .usage("", "--data is missing: name a text file, or a run to --resume"),
+    .usage("", "--data is missing: name a text file, a --dataset, or a run to --resume"),
     .usage(
       "--data $text --resume $run",
       "--resume $run takes its settings from the run; only --steps, --device and --threads go with it"),

@@ -4,7 +4,8 @@ import Testing
 struct HelpTests {
   /// Options that say how text is read.
   private static let reading = [
-    "--format", "--field", "--columns", "--csv-header", "--documents", "--separator", "--detokenize", "--skip-bad-lines",
+    "--format", "--field", "--columns", "--csv-header", "--documents", "--separator", "--detokenize",
+    "--skip-bad-lines",
   ]
 
   /// Every option of every command.

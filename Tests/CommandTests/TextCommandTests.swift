@@ -49,8 +49,10 @@ struct TextCommandTests {
   @Test func aVocabularyIsLearnt() async throws {
     let folder = try Scratch.folder()
     let text = try Scratch.file(Esolm.text.utf8)
-    let made = try await Esolm.succeed(["tokenizer", "train", text, "--vocabulary-size", "290", "--out", "\(folder)/bpe"])
-    #expect(made.output == "\(folder)/bpe: 290 tokens\n")
+    let made = try await Esolm.succeed([
+      "tokenizer", "train", text, "--vocabulary-size", "280", "--out", "\(folder)/bpe",
+    ])
+    #expect(made.output == "\(folder)/bpe: 280 tokens\n")
     #expect(try contents(of: "\(folder)/bpe") == ["merges.txt", "tokenizer.json", "vocab.json"])
     let ids = try await Esolm.succeed(["tokenize", text, "--tokenizer", "\(folder)/bpe"])
     #expect(ids.output.split(separator: " ").count < Esolm.text.utf8.count / 2)
@@ -100,21 +102,40 @@ struct TextCommandTests {
   }
 
   @Test(arguments: [
+    (["tokenize"], "--tokenizer is missing: name bytes, text8 or a tokenizer's files"),
     (["tokenize", "--tokenizer", "characters"], "--tokenizer characters needs the run's text; name bytes, text8 or"),
-    (["tokenize", "--tokenizer", "bytes", "--documents", "line", "--separator", "x"], "--documents and --separator exclude"),
+    (
+      ["tokenize", "--tokenizer", "bytes", "--documents", "line", "--separator", "x"],
+      "--documents and --separator exclude"
+    ),
     (["tokenize", "--tokenizer", "bytes", "--format", "csv", "--field", "x"], "--field is for --format jsonl"),
     (["tokenize", "--tokenizer", "bytes", "a.csv"], "--columns is missing: name the columns of CSV"),
     (["tokenizer", "train", "a", "--vocabulary-size", "5", "--out", "b"], "--vocabulary-size is 5, expected 257 to"),
     (["train", "--dataset", "lm1b", "--out", "x"], "--dataset and --data-dir go together"),
-    (["train", "--dataset", "c4", "--data-dir", "x", "--out", "x"], "--dataset: no data set 'c4'; expected one of lm1b"),
-    (["train", "--dataset", "lm1b", "--data-dir", "x", "--out", "/tmp/no-run"], "--tokenizer is missing: name the files of"),
-    (["train", "--data", "x", "--field", "y", "--out", "/tmp/no-run", "--tokenizer", "characters"], "--tokenizer characters"),
+    (
+      ["train", "--dataset", "c4", "--data-dir", "x", "--out", "x"], "--dataset: no data set 'c4'; expected one of lm1b"
+    ),
+    (
+      ["train", "--dataset", "lm1b", "--data-dir", "x", "--out", "/tmp/no-run"],
+      "--tokenizer is missing: name the files of"
+    ),
   ])
   func whatDoesNotGoTogetherIsWrongUsage(arguments: [String], problem: String) async throws {
     let result = try await Esolm.run(arguments)
     #expect(result.status == 2)
     #expect(result.error.hasPrefix("esolm: error: \(problem)"), "\(result.error)")
     #expect(result.error.count { $0 == "\n" } == 1)
+  }
+
+  @Test func aFolderGivesItsCharacters() async throws {
+    let folder = try Scratch.folder()
+    try FileManager.default.createDirectory(atPath: "\(folder)/texts", withIntermediateDirectories: false)
+    for name in ["a", "b"] { try Esolm.text.write(to: "\(folder)/texts/\(name)") }
+    try await Esolm.succeed(
+      ["train", "--data", "\(folder)/texts", "--token-dir", folder, "--out", "\(folder)/run", "--steps", "2"]
+        + Esolm.tiny)
+    let tokenizer = try String(contentsOf: "\(folder)/run/tokenizer.json")
+    #expect(tokenizer.hasPrefix(#"{"characters":["\n"," ",".","a","#))
   }
 
   @Test func whatIsNoTokenIsNamed() async throws {

@@ -28,11 +28,12 @@ struct CorpusSourceTests {
     }
   }
 
-  @Test(arguments: [
-    (.file, "a\n\nb", ["a\n\nb"]), (.line, "a\r\n\nb", ["a", "b"]), (.line, "\n", []), (.line, "a\n", ["a"]),
-    (.row, " = a = \n \nb", [" = a = \n", "", "b"]), (.separated(by: "--"), "a-b--c\n----d", ["a-b", "c\n", "d"]),
-    (.separated(by: "\n\n"), "a\nb\n\n\n\nc", ["a\nb", "c"]), (.separated(by: "<|end|>"), "a<|end|", ["a<|end|"]),
-  ] as [(CorpusSource.Documents, String, [String])])
+  @Test(
+    arguments: [
+      (.file, "a\n\nb", ["a\n\nb"]), (.line, "a\r\n\nb", ["a", "b"]), (.line, "\n", []), (.line, "a\n", ["a"]),
+      (.row, " = a = \n \nb", [" = a = \n", "", "b"]), (.separated(by: "--"), "a-b--c\n----d", ["a-b", "c\n", "d"]),
+      (.separated(by: "\n\n"), "a\nb\n\n\n\nc", ["a\nb", "c"]), (.separated(by: "<|end|>"), "a<|end|", ["a<|end|"]),
+    ] as [(CorpusSource.Documents, String, [String])])
   func textHasDocuments(rule: CorpusSource.Documents, text: String, expected: [String]) throws {
     #expect(try documents(text, .text(documents: rule)) == expected)
   }
@@ -72,7 +73,8 @@ struct CorpusSourceTests {
 
   @Test(arguments: [
     ("1,a b,\"c, d\"\n2,\"e \"\"f\"\"\",\"g\nh\"\r\n", ["2", "3"], false, ["a b c, d", "e \"f\" g\nh"]),
-    ("id,text\n1,x\n\n2,y", ["text"], true, ["x", "y"]), ("a\n", ["1"], false, ["a"]), ("x\"y,b\n", ["1"], false, ["x\"y"]),
+    ("id,text\n1,x\n\n2,y", ["text"], true, ["x", "y"]), ("a\n", ["1"], false, ["a"]),
+    ("x\"y,b\n", ["1"], false, ["x\"y"]),
     ("id,text\r\n1,\"x\"\r\n", ["text", "1"], true, ["x 1"]),
   ])
   func csvHasColumns(text: String, columns: [String], hasHeader: Bool, expected: [String]) throws {
@@ -97,7 +99,8 @@ struct CorpusSourceTests {
     try withTemporaryFolder { folder in
       // Two members in one file, as of `cat a.gz b.gz`, and zeros behind.
       let members = [
-        "H4sIAAAAAAACA6tWKkmtKFGyUlDKz0tVquWqhvNLyvOBfADRW2nVIAAAAA==", "H4sIAAAAAAACA6tWKkmtKFGyUlAqyShKTVWq5QIAzng1ZxIAAAA=",
+        "H4sIAAAAAAACA6tWKkmtKFGyUlDKz0tVquWqhvNLyvOBfADRW2nVIAAAAA==",
+        "H4sIAAAAAAACA6tWKkmtKFGyUlAqyShKTVWq5QIAzng1ZxIAAAA=",
       ].map { Data(base64Encoded: $0)! }
       let whole = members[0] + members[1] + Data(count: 5)
       let path = "\(folder)/a.jsonl.gz"

@@ -116,7 +116,10 @@ struct CorpusTests {
     (.share(2), .continuous, 2, "validation share is 2.0; expected more than 0 and less than 1"),
     (.share(0.5), .continuous, 9, "TOKENS has 5 tokens; length 9 and a validation share of 0.5 need at least 18"),
     (.lastDocuments(2), .continuous, 1, "TOKENS has 2 documents, expected more than the 2 that validate"),
-    (.tokens(training: 4, validation: 2), .continuous, 1, "TOKENS has 5 tokens, expected 4 for training and 2 for validation"),
+    (
+      .tokens(training: 4, validation: 2), .continuous, 1,
+      "TOKENS has 5 tokens, expected 4 for training and 2 for validation"
+    ),
   ])
   func whatDoesNotFitIsNamed(
     validation: CorpusConfiguration.Validation, packing: Packing, length: Int, problem: String
@@ -176,7 +179,9 @@ struct DataSetPresetTests {
       let corpus = try lm1b.corpus(in: folder, tokenFolder: "t")
       #expect(corpus.source.paths == ["\(folder)/news.en-00001-of-00100"])
       #expect(corpus.validation == .source(source))
-      #expect(message { try lm1b.source(.validation, in: folder) } == "lm1b has no files for validation, only for train, test")
+      #expect(
+        message { try lm1b.source(.validation, in: folder) } == "lm1b has no files for validation, only for train, test"
+      )
     }
     #expect(message { try DataSetPreset.named("c4") }?.hasPrefix("no data set 'c4'; expected one of lm1b, ") == true)
   }

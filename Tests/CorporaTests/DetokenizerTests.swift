@@ -10,7 +10,7 @@ struct DetokenizerTests {
     (.ptb, "N N N N N", "N 1 1 1 N"), (.ptb, "$ N # N x", "$1 #1 x"),
     (.lm1b, "a . b . c . d .", "a . b. c . d."), (.lm1b, "é . x ?", "é . x?"), (.lm1b, " é . x ?", " é. x?"),
     (.lm1b, "x !\n", "x!\n"), (.lm1b, "a - .", "a - ."), (.lm1b, " 'tis 's ' a '", "'tis's 'a'"),
-    (.lm1b, "( a ( b )", "( a (b)"), (.lm1b, "\"  \" x \" y \"", "\"  \" x \"y\""),
+    (.lm1b, "( a ( b )", "( a (b)"), (.lm1b, "\"  \" x \" y \"", "\"  \"x\" y \""),
     (.lambada, "\u{3000}“a” \n", "\n\"a\""), (.lambada, "", "\n"),
   ])
   func textIsRewritten(detokenizer: Detokenizer, text: String, expected: String) {

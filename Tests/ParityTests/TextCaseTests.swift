@@ -27,12 +27,14 @@ struct TextCaseTests {
       try FileManager.default.copyItem(
         atPath: "\(Fixtures.path(of: "tokenizers"))/tokenizer.json", toPath: "\(folder)/gpt2/tokenizer.json")
       let results = try Parity.verify(folder: Fixtures.path(of: "tokenizers"), vocabularies: folder)
-      #expect(results.filter(\.failed).map(\.tensor) == ["gpt2 by gpt2: ids, 62 texts", "gpt2 by gpt2: decoded, 62 texts"])
+      #expect(
+        results.filter(\.failed).map(\.tensor) == ["gpt2 by gpt2: ids, 62 texts", "gpt2 by gpt2: decoded, 62 texts"])
     }
   }
 
   @Test(arguments: [
-    ("tokenizers", "276", "275"), ("tokenizers", "don't can't", "don't  can't"), ("detokenizers", "== Heading", "==Heading"),
+    ("tokenizers", "276", "275"), ("tokenizers", "don't can't", "don't  can't"),
+    ("detokenizers", "== Heading", "==Heading"),
   ])
   func aChangedCaseFails(name: String, old: String, new: String) throws {
     try Fixtures.withCopy(of: name) { folder in

@@ -65,7 +65,8 @@ struct BytePairTokenizerTests {
   }
 
   @Test func idsOutsideTheVocabularyAreReplaced() {
-    #expect(tokenizer.decode([65, 1000, -1, 65]) == tokenizer.decode([65]) + "\u{FFFD}\u{FFFD}" + tokenizer.decode([65]))
+    #expect(
+      tokenizer.decode([65, 1000, -1, 65]) == tokenizer.decode([65]) + "\u{FFFD}\u{FFFD}" + tokenizer.decode([65]))
   }
 
   /// Words of all lengths, by the definition: the lowest of all ranks, the leftmost of equals, until none is left.
@@ -110,7 +111,8 @@ struct BytePairTokenizerTests {
   }
 
   @Test(arguments: [
-    ("a b", ["a", " b"]), ("a  b", ["a", " ", " b"]), ("a \n b", ["a", " \n", " b"]), ("it's I'LL", ["it", "'s", " I", "'", "LL"]),
+    ("a b", ["a", " b"]), ("a  b", ["a", " ", " b"]), ("a \n b", ["a", " \n", " b"]),
+    ("it's I'LL", ["it", "'s", " I", "'", "LL"]),
     ("x'll've", ["x", "'ll", "'ve"]), (" 12ab.", [" 12", "ab", "."]), ("a   ", ["a", "   "]), ("!'s", ["!'", "s"]),
     ("\u{3000}\u{3000}x", ["\u{3000}", "\u{3000}", "x"]), ("½x²", ["½", "x", "²"]), ("é\u{301}", ["é", "\u{301}"]),
   ])

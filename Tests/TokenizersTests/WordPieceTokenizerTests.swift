@@ -46,7 +46,9 @@ struct WordPieceTokenizerTests {
     var generator = CounterGenerator(seed: 3, stream: .validation)
     for _ in 0..<300 {
       let text = Array(Vocabularies.randomText(&generator).utf8)
-      guard let boundary = text.withUnsafeBufferPointer({ tokenizer.makeEncoder().lastBoundary(in: $0) }) else { continue }
+      guard let boundary = text.withUnsafeBufferPointer({ tokenizer.makeEncoder().lastBoundary(in: $0) }) else {
+        continue
+      }
       let parts = try tokenizer.encode(utf8: text[..<boundary]) + tokenizer.encode(utf8: text[boundary...])
       #expect(try parts == tokenizer.encode(utf8: text))
     }

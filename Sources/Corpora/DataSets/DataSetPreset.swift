@@ -55,11 +55,13 @@ public struct DataSetPreset: Sendable {
   /// - Throws: `FileError` that says which files are missing and where they come from.
   public func source(_ split: Split, in folder: String) throws -> CorpusSource {
     guard let patterns = files[split] else {
-      throw FileError("\(name) has no files for \(split.rawValue), only for \(splits.map(\.rawValue).joined(separator: ", "))")
+      throw FileError(
+        "\(name) has no files for \(split.rawValue), only for \(splits.map(\.rawValue).joined(separator: ", "))")
     }
     guard let found = patterns.lazy.map({ Self.matches($0, in: folder) }).first(where: { !$0.isEmpty }) else {
       throw FileError(
-        "\(folder) holds no \(patterns.joined(separator: " or ")), the \(split.rawValue) part of \(name); get it: \(origin)")
+        "\(folder) holds no \(patterns.joined(separator: " or ")), the \(split.rawValue) part of \(name); get it: \(origin)"
+      )
     }
     return CorpusSource(paths: found, format: format(of: found[0]), detokenizer: detokenizer)
   }

@@ -17,7 +17,7 @@ extension DataSetPreset {
       ]),
     DataSetPreset(
       "openwebtext", "OpenWebText: web pages; the last 100,000 documents validate",
-      origin: "https://skylion007.github.io/OpenWebTextCorpus/ or Hugging Face's Skylion007/openwebtext, as JSON lines",
+      origin: "https://huggingface.co/datasets/Skylion007/openwebtext, as JSON lines with a field text",
       format: .text(documents: .file), heldOut: .lastDocuments(100_000),
       files: [.train: ["*.jsonl.gz", "*.jsonl", "*.txt", "*.txt.gz"]]),
     DataSetPreset(
@@ -32,7 +32,7 @@ extension DataSetPreset {
       files: [.train: ["ptb.train.txt"], .validation: ["ptb.valid.txt"], .test: ["ptb.test.txt"]]),
     DataSetPreset(
       "wikitext", "WikiText-103: good articles of Wikipedia",
-      origin: "wikitext-103-raw-v1.zip from Hugging Face's Salesforce/wikitext, unpacked",
+      origin: "wikitext-103-raw-v1, by way of https://huggingface.co/datasets/Salesforce/wikitext, unpacked",
       format: .text(documents: .row), detokenizer: .wikitext,
       files: [
         .train: ["wiki.train.raw", "wikitext-103-raw/wiki.train.raw", "wiki.train.tokens", "train.txt"],
@@ -52,10 +52,12 @@ extension DataSetPreset {
         .train: ["train.csv", "ag_news_csv/train.csv"], .test: ["test.csv", "ag_news_csv/test.csv"],
       ]),
     DataSetPreset(
-      "pubmed", "PubMed: medical papers", origin: "pubmed-dataset.zip from https://github.com/armancohan/long-summarization",
+      "pubmed", "PubMed: medical papers",
+      origin: "pubmed-dataset.zip from https://github.com/armancohan/long-summarization",
       format: .jsonLines(field: "article_text"), detokenizer: .scientificPapers, files: papers("pubmed-dataset")),
     DataSetPreset(
-      "arxiv", "arXiv: scientific papers", origin: "arxiv-dataset.zip from https://github.com/armancohan/long-summarization",
+      "arxiv", "arXiv: scientific papers",
+      origin: "arxiv-dataset.zip from https://github.com/armancohan/long-summarization",
       format: .jsonLines(field: "article_text"), detokenizer: .scientificPapers, files: papers("arxiv-dataset")),
   ]
 

@@ -30,7 +30,9 @@ public enum Detokenizer: String, CaseIterable, Codable, Sendable {
     text.replace([("s '", "s'")])
     text.replace([(" @-@ ", "-"), (" @,@ ", ","), (" @.@ ", ".")])
     text.replace([(" : ", ": "), (" ; ", "; "), (" . ", ". "), (" ! ", "! "), (" ? ", "? "), (" , ", ", ")])
-    for (open, close) in [("(", ")"), ("[", "]"), ("{", "}"), ("\"", "\""), ("'", "'")] as [(Unicode.Scalar, Unicode.Scalar)] {
+    for (open, close) in [("(", ")"), ("[", "]"), ("{", "}"), ("\"", "\""), ("'", "'")]
+      as [(Unicode.Scalar, Unicode.Scalar)]
+    {
       text.trimInside(open, close)
     }
     text.replace([("= = = =", "===="), ("= = =", "==="), ("= =", "=="), (" ° ", "°"), (" \n", "\n"), ("\n ", "\n")])

@@ -24,6 +24,8 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
   private var rest: [UInt8] = []
   private var line = 1
   private var columns: [Int]?
+  /// Whether the last chunk did not end its document.
+  private var isInsideDocument = false
   private var finishedBytes = 0
 
   /// Bytes of the files that were read so far.
@@ -57,7 +59,7 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
       // As much again as there is: the time stays linear however long a record is.
       try stream.read(max(Self.chunkSize, count), into: &rest)
       if rest.count == count {  // the end
-        guard count > 0 else { return nil }
+        guard count > 0 || isInsideDocument else { return nil }
         defer { rest = [] }
         return try take(rest, of: stream, endsDocument: true)
       }
@@ -82,6 +84,7 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
       }
     }
     line += bytes.lineEnds
+    isInsideDocument = !endsDocument
     return chunk
   }
 

@@ -14,3 +14,22 @@ extension BytePairTrainer {
     return try DocumentReader(source: source).forEachText(cutBy: encoder, progress: progress) { add($0) }
   }
 }
+
+extension CharacterTokenizer {
+  /// A tokenizer for exactly the characters that occur in the documents of some sources.
+  public init(contentsOf sources: [CorpusSource], progress: (_ byteCount: Int) throws -> Void = { _ in }) throws {
+    var occurs = [Bool](repeating: false, count: 0x11_0000)
+    for source in sources {
+      // Any tokenizer of characters knows where one ends.
+      let encoder = CharacterTokenizer.text8.makeEncoder()
+      _ = try DocumentReader(source: source).forEachText(cutBy: encoder, progress: progress) { text in
+        for scalar in UTF8Scalars(text) { occurs[Int(scalar.value)] = true }
+      }
+    }
+    var characters = String.UnicodeScalarView()
+    for value in occurs.indices where occurs[value] {
+      if let scalar = Unicode.Scalar(UInt32(value)) { characters.append(scalar) }
+    }
+    self.init(text: String(characters))
+  }
+}

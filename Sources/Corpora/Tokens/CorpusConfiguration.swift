@@ -123,7 +123,8 @@ public struct Corpus: Sendable {
       return isByDocument ? cut(atDocument: count - kept) : parts(documents: 0, tokens: (count - kept) * unit)
     case .lastDocuments(let kept):
       guard (1..<max(2, file.documentCount)).contains(kept), kept < file.documentCount else {
-        throw FileError("\(file.path) has \(file.documentCount) documents, expected more than the \(kept) that validate")
+        throw FileError(
+          "\(file.path) has \(file.documentCount) documents, expected more than the \(kept) that validate")
       }
       return cut(atDocument: file.documentCount - kept)
     case .tokens(let training, let validation):

@@ -5,7 +5,9 @@ extension TokenBlocks {
   /// All of a token file, packed.
   ///
   /// - Throws: `CorpusError` if the length does not fit, or no block is filled.
-  public init(_ file: TokenFile, packing: Packing = .continuous, length: Int, tokenizer: any Tokenizer) throws(CorpusError) {
+  public init(_ file: TokenFile, packing: Packing = .continuous, length: Int, tokenizer: any Tokenizer)
+    throws(CorpusError)
+  {
     guard (1...CorpusError.maximumLength).contains(length) else { throw .length(length) }
     guard length > 2 || packing == .continuous || packing == .crop else { throw .framedLength(length) }
     let packed = PackedTokens(

@@ -79,7 +79,8 @@ enum HuggingFaceFile {
     }
     var entries = try members.map { key, value -> (token: [UInt8], id: Int) in
       guard let id = value.integer else {
-        throw Problem.wrongKind(field: "model.vocab.\(String(decoding: key, as: UTF8.self))", expected: "a whole number")
+        throw Problem.wrongKind(
+          field: "model.vocab.\(String(decoding: key, as: UTF8.self))", expected: "a whole number")
       }
       return (key, id)
     }
@@ -110,7 +111,9 @@ enum HuggingFaceFile {
       let parts = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
       if parts.count == 2 { return (Array(parts[0]), Array(parts[1])) }
     case .array(let parts):
-      if parts.count == 2, case .string(let left) = parts[0], case .string(let right) = parts[1] { return (left, right) }
+      if parts.count == 2, case .string(let left) = parts[0], case .string(let right) = parts[1] {
+        return (left, right)
+      }
     default: break
     }
     throw Problem.wrongKind(field: field, expected: "two tokens")

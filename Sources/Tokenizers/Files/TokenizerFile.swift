@@ -128,7 +128,8 @@ public enum TokenizerFile {
   }
 
   /// Runs code whose errors do not know which file they are about.
-  private static func located<Result>(_ path: String, _ body: () throws -> Result) throws(TokenizerFileError) -> Result {
+  private static func located<Result>(_ path: String, _ body: () throws -> Result) throws(TokenizerFileError) -> Result
+  {
     do {
       return try body()
     } catch let problem as TokenizerFileError.Problem {

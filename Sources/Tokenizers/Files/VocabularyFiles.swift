@@ -54,7 +54,8 @@ enum VocabularyFiles {
             + "expected each token once")
       }
     }
-    return try WordPieceTokenizer(tokens: tokens, addedTokens: specials(places.mapValues(Int32.init), wordPieceSpecials))
+    return try WordPieceTokenizer(
+      tokens: tokens, addedTokens: specials(places.mapValues(Int32.init), wordPieceSpecials))
   }
 
   private static func specials(_ ids: [[UInt8]: Int32], _ names: [String]) -> [AddedToken] {

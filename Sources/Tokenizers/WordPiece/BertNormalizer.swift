@@ -26,7 +26,9 @@ struct BertNormalizer: Hashable, Sendable {
       guard byte < 0x80, place + 1 == text.count || text[place + 1] < 0x80 else {
         // From a character that later ones may be composed with to the next that surely starts anew.
         var end = place
-        repeat { end = UTF8Scalars.scalar(at: end, in: text).end } while end < text.count
+        repeat {
+          end = UTF8Scalars.scalar(at: end, in: text).end
+        } while end < text.count
           && (text[end] >= 0x80 || end + 1 < text.count && text[end + 1] >= 0x80)
         for scalar in normalized(UnsafeBufferPointer(rebasing: text[place..<end])) {
           if scalar.properties.isWhitespace {

@@ -83,7 +83,8 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
         ? String(decoding: vocabulary[Int(token)], as: UTF8.self) : "\u{FFFD}"
       if !isFirst {
         let continues = piece.utf8.starts(with: options.continuation.utf8)
-        piece = continues ? String(piece.unicodeScalars.dropFirst(options.continuation.unicodeScalars.count)) : " " + piece
+        piece =
+          continues ? String(piece.unicodeScalars.dropFirst(options.continuation.unicodeScalars.count)) : " " + piece
       }
       text += options.cleansUp ? Self.cleanedUp(piece) : piece
       isFirst = false

@@ -102,15 +102,29 @@ struct Train: ParsableCommand {
   }
 
   private func tokenFiles() throws -> (any Tokenizer, DataConfiguration.Source) {
-    let tokenizer = try corpus.tokenizer(training.tokenizerChoice)
+    let fixed = try corpus.tokenizer(training.tokenizerChoice)
     let description = try corpus.configuration(data: data, validationFraction: training.validationFraction ?? 0.1)
     guard try description.source.isRepeatable else {
       throw FileError("text that can be read only once is no data for a run: make a token file of it by esolm tokenize")
     }
+    let tokenizer = try fixed ?? characters(of: description)
     var view = TokenizationView()
     defer { view.clear() }
     let corpus = try Corpus(description, length: length, tokenizer: tokenizer) { view.show($0) }
     return (tokenizer, .corpus(description, fingerprint: corpus.fingerprint))
+  }
+
+  private func characters(of description: CorpusConfiguration) throws -> any Tokenizer {
+    var sources = [description.source]
+    if case .source(let validation) = description.validation { sources.append(validation) }
+    guard !sources.contains(where: { $0.paths.contains(where: TokenFile.isTokenFile) }) else {
+      throw ValidationError("--tokenizer is missing: name the files of the tokenizer that made the token file")
+    }
+    var line = ProgressLine()
+    defer { line.clear() }
+    return try CharacterTokenizer(contentsOf: sources) { bytes in
+      line.show("looking for characters, \(Format.count(Double(bytes)))B read")
+    }
   }
 
   private var length: Int { training.length ?? (try? corpus.preset())??.length ?? 128 }

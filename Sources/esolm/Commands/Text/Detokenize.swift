@@ -16,7 +16,7 @@ struct Detokenize: ParsableCommand {
   var file = "-"
 
   @Option(help: TokenizerChoice.help)
-  var tokenizer: TokenizerChoice
+  var tokenizer: TokenizerChoice?
 
   @Flag(help: "Write special tokens too, such as <|endoftext|>.")
   var keepSpecialTokens = false
@@ -38,7 +38,8 @@ struct Detokenize: ParsableCommand {
       let tokens = try line.split(whereSeparator: \.isWhitespace).map { word -> Int32 in
         guard let token = Int32(word), (0..<tokenizer.vocabularySize).contains(Int(token)) else {
           throw FileError(
-            "\(name): line \(index + 1): '\(word.prefix(40))' is no token, expected 0 to \(tokenizer.vocabularySize - 1)")
+            "\(name): line \(index + 1): '\(word.prefix(40))' is no token, expected 0 to \(tokenizer.vocabularySize - 1)"
+          )
         }
         return token
       }

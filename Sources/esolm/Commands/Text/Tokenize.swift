@@ -16,11 +16,12 @@ struct Tokenize: ParsableCommand {
         esolm tokenize --tokenizer gpt2/ --out web.tokens --field text pages/*.jsonl.gz
       """)
 
-  @Argument(help: ArgumentHelp("Files and folders, @list for a file of paths, - for standard input.", valueName: "path"))
+  @Argument(
+    help: ArgumentHelp("Files and folders, @list for a file of paths, - for standard input.", valueName: "path"))
   var data: [String] = ["-"]
 
   @Option(help: TokenizerChoice.help)
-  var tokenizer: TokenizerChoice
+  var tokenizer: TokenizerChoice?
 
   @Option(help: ArgumentHelp("The token file to write.", valueName: "file"))
   var out: String?

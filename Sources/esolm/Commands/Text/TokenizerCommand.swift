@@ -19,7 +19,8 @@ struct TrainTokenizer: ParsableCommand {
         esolm tokenizer train --vocabulary-size 8000 --out my-bpe novels/
       """)
 
-  @Argument(help: ArgumentHelp("Files and folders, @list for a file of paths, - for standard input.", valueName: "path"))
+  @Argument(
+    help: ArgumentHelp("Files and folders, @list for a file of paths, - for standard input.", valueName: "path"))
   var data: [String]
 
   @Option(help: ArgumentHelp("The number of tokens, at least 257.", valueName: "count"))
@@ -33,7 +34,8 @@ struct TrainTokenizer: ParsableCommand {
 
   @Option(
     name: .customLong("special-token"),
-    help: ArgumentHelp("A token that is found in text as it stands, can be repeated; the first ends a text.", valueName: "text"))
+    help: ArgumentHelp(
+      "A token that is found in text as it stands, can be repeated; the first ends a text.", valueName: "text"))
   var specialTokens: [String] = ["<|endoftext|>"]
 
   @Flag(help: "Print what was made as JSON.")
