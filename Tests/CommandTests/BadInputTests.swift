@@ -30,7 +30,7 @@ struct BadInputTests {
 
   static let train = [
     Refusal.failure("--data $dir/none.txt", "$dir/none.txt: no such file"),
-    .failure("--data $dir", "$dir: the folder holds no files"),
+    .failure("--data $text --data $dir/none.txt", "cannot read $dir/none.txt: there is no such file"),
     .failure("--data $dir/empty.txt", "$dir/empty.txt: is empty; expected text"),
     .failure("--data $dir/latin1.txt", "$dir/latin1.txt: byte 3 is 0xE9; expected UTF-8 text"),
     .failure(
