@@ -62,7 +62,8 @@ public struct TokenBlocks: RandomAccessCollection, Sendable {
   /// The first blocks, at most so many.
   public func first(_ maximumCount: Int) -> TokenBlocks {
     switch storage {
-    case .array(let tokens): TokenBlocks(cutting: Array(tokens.prefix(maximumCount * length)), length: length)
+    case .array(let tokens):
+      TokenBlocks(cutting: Array(tokens.prefix(Swift.min(maximumCount, count) * length)), length: length)
     case .packed(let packed, let blocks): TokenBlocks(packed, blocks.prefix(maximumCount))
     }
   }

@@ -152,11 +152,6 @@ struct CorpusOptions: ParsableArguments {
   var dataDir: String?
 
   @Option(
-    name: .customLong("validation-data"),
-    help: ArgumentHelp("Files to validate on. (default: a share of the data)", valueName: "path"))
-  var validationData: [String] = []
-
-  @Option(
     help: """
       How documents become sequences: continuous, framed (between a beginning and an end token), padded (one document \
       each), crop (random windows). (default: continuous)
@@ -173,13 +168,13 @@ struct CorpusOptions: ParsableArguments {
   @OptionGroup(title: "Reading text") var text: TextOptions
 
   var isGiven: Bool {
-    dataset != nil || dataDir != nil || !validationData.isEmpty || packing != nil || noEndOfText || tokenDir != nil
+    dataset != nil || dataDir != nil || packing != nil || noEndOfText || tokenDir != nil
       || text.isGiven
   }
 
   func validate() throws {
     if (dataset == nil) != (dataDir == nil) { throw ValidationError("--dataset and --data-dir go together") }
-    if dataset != nil, text.isGiven || !validationData.isEmpty {
+    if dataset != nil, text.isGiven {
       throw ValidationError("--dataset says how its files are read; leave out options for that")
     }
   }
@@ -193,6 +188,23 @@ struct CorpusOptions: ParsableArguments {
     }
   }
 
+  /// All that the options describe as sequences, for evaluation: of a data set the part that its figures are for.
+  func blocks(data: [String], length: Int, tokenizer: any Tokenizer) throws -> TokenBlocks {
+    let preset = try preset()
+    let source =
+      if let preset, let dataDir { try preset.source(preset.evaluated, in: absolutePath(dataDir)) } else {
+        try text.source(data)
+      }
+    let corpus = CorpusConfiguration(
+      source: source, packing: packing ?? .continuous,
+      appendsEndOfText: noEndOfText ? false : preset?.appendsEndOfText ?? true,
+      tokenFolder: absolutePath(tokenDir ?? CorpusConfiguration.defaultTokenFolder))
+    var view = TokenizationView()
+    defer { view.clear() }
+    let file = try corpus.tokenFile(of: source, tokenizer: tokenizer) { view.show($0) }
+    return try TokenBlocks(file, packing: corpus.packing, length: length, tokenizer: tokenizer)
+  }
+
   /// The tokenizer that was chosen, else that of the data set's published figures; nil for the text's characters.
   func tokenizer(_ choice: TokenizerChoice?) throws -> (any Tokenizer)? {
     if let choice { return try choice.tokenizer() }
@@ -204,7 +216,9 @@ struct CorpusOptions: ParsableArguments {
   }
 
   /// The corpus that the options describe.
-  func configuration(data: [String], validationFraction: Double) throws -> CorpusConfiguration {
+  func configuration(
+    data: [String], validationData: [String], validationFraction: Double
+  ) throws -> CorpusConfiguration {
     let folder = absolutePath(tokenDir ?? CorpusConfiguration.defaultTokenFolder)
     if let preset = try preset(), let dataDir {
       var corpus = try preset.corpus(in: absolutePath(dataDir), tokenFolder: folder)

@@ -8,6 +8,9 @@ struct HelpTests {
     "--skip-bad-lines",
   ]
 
+  /// Options that say how documents become sequences.
+  private static let corpus = ["--dataset", "--data-dir", "--packing", "--no-end-of-text", "--token-dir"]
+
   /// Every option of every command.
   private static let options = [
     "train": [
@@ -16,9 +19,8 @@ struct HelpTests {
       "--learning-rate", "--warmup", "--weight-decay", "--clip", "--ema", "--bf16", "--validation-fraction",
       "--validate-every", "--validation-sequences", "--save-every", "--device", "--threads", "--algo", "--prepend",
       "--adaln", "--block-size", "--noise-range", "--keep-first-token",
-      "--dataset", "--data-dir",
-      "--validation-data", "--packing", "--no-end-of-text", "--token-dir",
-    ] + reading,
+      "--validation-data",
+    ] + corpus + reading,
     "tokenize": ["--tokenizer", "--out", "--end-of-text", "--no-end-of-text", "--json"] + reading,
     "detokenize": ["--tokenizer", "--keep-special-tokens", "--json"],
     "datasets": ["--json"],
@@ -30,7 +32,7 @@ struct HelpTests {
     "eval ppl": [
       "--data", "--alpha0", "--exact", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
       "--raw-weights", "--device", "--threads", "--algo",
-    ],
+    ] + corpus + reading,
     "eval zero-shot": [
       "--data-dir", "--alpha0", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
       "--raw-weights", "--device", "--threads", "--algo",

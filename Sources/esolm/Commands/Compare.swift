@@ -150,7 +150,7 @@ struct Compare: ParsableCommand {
     var sizes = TransformerConfiguration(
       vocabularySize: tokenizer.vocabularySize + 1, maskToken: tokenizer.vocabularySize, hiddenSize: 128,
       numBlocks: 4, numHeads: 4, dropout: 0)
-    if model.isGiven { sizes = model.configuration(vocabularySize: tokenizer.vocabularySize + 1) }
+    if model.isGiven { sizes = model.configuration(for: tokenizer) }
     var comparison = MethodComparison(
       contestants: try contestants, model: sizes,
       data: DataConfiguration(source: source, validationFraction: data == nil ? 0.01 : 0.1), training: training,

@@ -32,6 +32,11 @@ struct Train: ParsableCommand {
         + "be repeated.", valueName: "path"))
   var data: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "What to validate on, read like --data; can be repeated. (default: a share of the data)", valueName: "path"))
+  var validationData: [String] = []
+
   @Option(help: ArgumentHelp("The run folder to make.", valueName: "run"))
   var out: String?
 
@@ -50,7 +55,9 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     if let resume {
-      guard out == nil, data.isEmpty, !method.isGiven, !model.isGiven, !training.isGiven, !corpus.isGiven else {
+      guard out == nil, data.isEmpty, validationData.isEmpty, !method.isGiven, !model.isGiven, !training.isGiven,
+        !corpus.isGiven
+      else {
         throw ValidationError(
           "--resume \(resume) takes its settings from the run; only --steps, --device and --threads go with it")
       }
@@ -78,6 +85,9 @@ struct Train: ParsableCommand {
     guard data.isEmpty || corpus.dataset == nil else {
       throw ValidationError("--data and --dataset exclude each other")
     }
+    guard validationData.isEmpty || corpus.dataset == nil else {
+      throw ValidationError("--validation-data and --dataset exclude each other: a data set has its own")
+    }
     guard let out else { throw ValidationError("--out is missing: name the run folder to make") }
     try RunFolder.requireFree(out)
     let (tokenizer, source) = try isPlainText ? plainText(data[0]) : tokenFiles()
@@ -88,7 +98,9 @@ struct Train: ParsableCommand {
 
   /// Whether the data are one text file that is held in memory, as bytes or as its own characters.
   private var isPlainText: Bool {
-    guard case .kind = training.tokenizer, data.count == 1, !corpus.isGiven, !data[0].hasPrefix("@") else {
+    guard case .kind = training.tokenizer, data.count == 1, validationData.isEmpty, !corpus.isGiven,
+      !data[0].hasPrefix("@")
+    else {
       return false
     }
     return !Folder.exists(data[0]) && !TokenFile.isTokenFile(data[0]) && !data[0].hasSuffix(".gz")
@@ -103,7 +115,8 @@ struct Train: ParsableCommand {
 
   private func tokenFiles() throws -> (any Tokenizer, DataConfiguration.Source) {
     let fixed = try corpus.tokenizer(training.tokenizerChoice)
-    let description = try corpus.configuration(data: data, validationFraction: training.validationFraction ?? 0.1)
+    let description = try corpus.configuration(
+      data: data, validationData: validationData, validationFraction: training.validationFraction ?? 0.1)
     guard try description.source.isRepeatable else {
       throw FileError("text that can be read only once is no data for a run: make a token file of it by esolm tokenize")
     }

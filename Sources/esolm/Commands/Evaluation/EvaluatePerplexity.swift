@@ -3,6 +3,7 @@ import Checkpoints
 import Corpora
 import EsoLM
 import Evaluation
+import Files
 import Foundation
 import Tokenizers
 import Training
@@ -22,7 +23,9 @@ struct EvaluatePerplexity: ParsableCommand {
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
   var folder: String
 
-  @Option(help: ArgumentHelp("A text file. (default: what the run kept for validation)", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "A text file, or what the options below read. (default: what the run kept for validation)", valueName: "path"))
   var data: String?
 
   @OptionGroup var algorithm: AlgorithmOptions
@@ -51,6 +54,7 @@ struct EvaluatePerplexity: ParsableCommand {
   @Flag(help: "Print results as JSON.")
   var json = false
 
+  @OptionGroup(title: "Data") var corpus: CorpusOptions
   @OptionGroup var weights: WeightOptions
   @OptionGroup var device: DeviceOptions
 
@@ -68,7 +72,7 @@ struct EvaluatePerplexity: ParsableCommand {
     let likelihood = try run.likelihood(
       weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
     if exact || orders != nil { try run.requireExact(likelihood, for: exact ? "exact" : "orders") }
-    let blocks = try Self.blocks(of: run, data: data, maxSequences: maxSequences)
+    let blocks = try Self.blocks(of: run, data: data, corpus, maxSequences: maxSequences)
     let results = Self.measure(
       PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed),
       orders: orders ?? (exact ? 8 : nil), draws: draws)
@@ -89,16 +93,25 @@ struct EvaluatePerplexity: ParsableCommand {
   // MARK: Measuring
 
   /// A file's text, or what the run kept for validation, in sequences of the run's length.
-  static func blocks(of run: RunFolder, data: String?, maxSequences: Int?) throws -> TokenBlocks {
+  static func blocks(
+    of run: RunFolder, data: String?, _ corpus: CorpusOptions? = nil, maxSequences: Int?
+  ) throws -> TokenBlocks {
     let length = run.configuration.method.length
     let blocks =
-      if let data {
+      if let corpus, corpus.dataset != nil || data.map({ corpus.isGiven || !isPlainText($0) }) ?? false {
+        try corpus.blocks(data: data.map { [$0] } ?? [], length: length, tokenizer: run.tokenizer)
+      } else if let data {
         try TokenBlocks(documents: [TextFile.read(data)], name: data, tokenizer: run.tokenizer, length: length)
       } else {
         try DataSet(run.configuration.data, length: length, tokenizer: run.tokenizer).validation
       }
     guard let maxSequences, maxSequences < blocks.count else { return blocks }
-    return TokenBlocks(cutting: Array(blocks.tokens.prefix(maxSequences * length)), length: length)
+    return blocks.first(maxSequences)
+  }
+
+  /// Whether a path is of a text that is read whole.
+  private static func isPlainText(_ path: String) -> Bool {
+    !Folder.exists(path) && !TokenFile.isTokenFile(path) && !path.hasSuffix(".gz") && !path.hasPrefix("@")
   }
 
   /// One of the bounds.

@@ -12,8 +12,9 @@ struct EvaluateZeroShot: ParsableCommand {
     abstract: "Measure perplexity on the paper's seven sets of text, none of them trained on.",
     discussion: """
       The folder holds for each set NAME.jsonl (JSON lines with a field 'text', a document each) or NAME.txt (a document \
-      on each line), with NAME one of \(ZeroShotSet.allCases.map(\.rawValue).joined(separator: ", ")). Sets without a \
-      file are listed as missing. Documents are packed, each with an end of text after it.
+      on each line), with NAME one of \(ZeroShotSet.allCases.map(\.rawValue).joined(separator: ", ")); or a folder NAME \
+      with the set's files as they come (see esolm datasets), which are then detokenised as the paper does. Sets without \
+      a file are listed as missing. Documents are packed, each with an end of text after it.
       """)
 
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
@@ -99,9 +100,30 @@ struct EvaluateZeroShot: ParsableCommand {
     var exactPerplexity: Double?
   }
 
+  /// Where a set is: its file, else a folder of its published files; nil if there is neither.
+  private static func path(of set: ZeroShotSet, in folder: String) -> String? {
+    if let path = set.path(in: folder) { return path }
+    let path = "\(folder)/\(set.rawValue)"
+    return Folder.exists(path) ? path : nil
+  }
+
+  private static func blocks(_ set: ZeroShotSet, at path: String, _ run: RunFolder) throws -> TokenBlocks {
+    let length = run.configuration.method.length
+    guard Folder.exists(path) else {
+      return try TokenBlocks(
+        documents: ZeroShotSet.documents(of: path), name: path, tokenizer: run.tokenizer, length: length)
+    }
+    let preset = try DataSetPreset.named(set.rawValue)
+    let corpus = CorpusConfiguration(
+      source: try preset.source(preset.evaluated, in: absolutePath(path)),
+      tokenFolder: CorpusConfiguration.defaultTokenFolder)
+    return try TokenBlocks(
+      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer), length: length, tokenizer: run.tokenizer)
+  }
+
   /// Throws, naming the files, unless a folder holds one of the sets.
   static func requireSets(in folder: String) throws {
-    guard !ZeroShotSet.allCases.contains(where: { $0.path(in: folder) != nil }) else { return }
+    guard !ZeroShotSet.allCases.contains(where: { path(of: $0, in: folder) != nil }) else { return }
     let names = ZeroShotSet.allCases.map { "\($0.rawValue).jsonl" }.joined(separator: ", ")
     throw FileError("\(folder) holds none of \(names) (or the same as .txt)")
   }
@@ -114,17 +136,13 @@ struct EvaluateZeroShot: ParsableCommand {
     evaluation: (TokenBlocks) -> PerplexityEvaluation
   ) throws -> [Result] {
     try requireSets(in: dataDir)
-    let paths = ZeroShotSet.allCases.map { ($0, $0.path(in: dataDir)) }
-    let length = run.configuration.method.length
+    let paths = ZeroShotSet.allCases.map { ($0, path(of: $0, in: dataDir)) }
     // All files are read before anything is computed, so that a bad one shows at once.
     let sets = try paths.map { set, path in
       try (
         set, path,
         path.map { path in
-          let blocks = try TokenBlocks(
-            documents: ZeroShotSet.documents(of: path), name: path, tokenizer: run.tokenizer, length: length)
-          return TokenBlocks(
-            cutting: Array(blocks.tokens.prefix((maxSequences ?? blocks.count) * length)), length: length)
+          try Self.blocks(set, at: path, run).first(maxSequences ?? .max)
         }
       )
     }

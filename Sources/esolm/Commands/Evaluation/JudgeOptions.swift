@@ -62,18 +62,13 @@ struct LoadedJudge {
       tokenizer = run.tokenizer
     } else {
       judge = try GPT2(folder: name, device: device)
-      tokenizer = try Self.tokenizer(at: tokenizerPath ?? name)
+      tokenizer = try TokenizerFile.tokenizer(at: tokenizerPath ?? name)
     }
     guard tokenizer.vocabularySize <= judge.vocabularySize else {
       throw FileError(
         "\(tokenizerPath ?? name): the tokenizer has \(tokenizer.vocabularySize) tokens, expected at most the judge's "
           + "\(judge.vocabularySize)")
     }
-  }
-
-  private static func tokenizer(at path: String) throws -> any Tokenizer {
-    let file = Folder.exists(path) ? "\(path)/\(TokenizerFile.name)" : path
-    return try TokenizerFile.tokenizer(from: try MappedFile.read(file), path: file)
   }
 
   /// Gen. PPL of samples in the judge's tokens.
