@@ -17,12 +17,15 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
   ],
   targets: [
     // What a target imports it must name here, or a change there does not rebuild it.
     .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
     .target(name: "CTorch", dependencies: ["CLibtorch"]),
-    .target(name: "Files"),
+    .target(name: "Files", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .plugin(name: "GitRevision", capability: .buildTool()),
+    .target(name: "Revision", plugins: ["GitRevision"]),
     .target(name: "Randomness"),
     .target(name: "Torch", dependencies: ["CTorch", "Files"]),
     .target(
@@ -30,7 +33,8 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files", "CZlib"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
-    .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files"]),
+    .target(
+      name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
     .target(
       name: "Training",
       dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
@@ -64,7 +68,10 @@ let package = Package(
     .target(name: "CommandSupport", path: "Tests/CommandSupport"),
     .testTarget(
       name: "CheckpointsTests",
-      dependencies: ["Checkpoints", "EsoLM", "Files", "Tokenizers", "Torch", "CommandSupport", "TestSupport"]),
+      dependencies: [
+        "Checkpoints", "EsoLM", "Files", "Randomness", "Revision", "Tokenizers", "Torch", "CommandSupport",
+        "TestSupport",
+      ]),
     .testTarget(
       name: "TrainingTests",
       dependencies: [
@@ -82,7 +89,8 @@ let package = Package(
         "Comparison", "Checkpoints", "Corpora", "EsoLM", "Evaluation", "Tokenizers", "Training", "CommandSupport",
         "TestSupport",
       ]),
-    .testTarget(name: "CommandTests", dependencies: ["esolm", "Parity", "CommandSupport", "TestSupport"]),
+    .testTarget(
+      name: "CommandTests", dependencies: ["esolm", "Checkpoints", "Parity", "CommandSupport", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -53,6 +53,8 @@ public enum DType: String, CaseIterable, Sendable {
 
   init(code: CTDType) { self = Self.codes.first { $0.1 == code }!.0 }
 
+  public var isFloatingPoint: Bool { [.float32, .float64, .float16, .bfloat16].contains(self) }
+
   /// Bytes of one element.
   public var byteCount: Int {
     switch self {

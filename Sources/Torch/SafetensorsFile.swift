@@ -17,6 +17,8 @@ public struct SafetensorsFile {
   public let path: String
   public let entries: [String: Entry]
   public let metadata: [String: String]
+  /// What reading the header took.
+  package let memory: MemoryBudget
   private let data: Data
   private let start: Int
 
@@ -38,11 +40,14 @@ public struct SafetensorsFile {
       throw refuse("its header claims \(length) bytes, the file has \(data.count - 8) after the header's length")
     }
     start = 8 + Int(length)
-    let header: Header
+    var budget = MemoryBudget(fileSize: data.count)
+    let header: SafetensorsHeader
     do {
-      header = try JSONDecoder().decode(Header.self, from: data[(data.startIndex + 8)..<(data.startIndex + start)])
-    } catch {
-      throw refuse("its header cannot be read (\(JSONFile.describe(error)))")
+      header = try data.bytes(8..<start).withUnsafeBytes { try SafetensorsHeader($0, budget: &budget) }
+    } catch let error as SafetensorsHeader.Failure {
+      throw refuse("its header cannot be read (\(error.problem))")
+    } catch let error as MemoryBudget.Exceeded {
+      throw refuse("\(error), twice its size")
     }
 
     let size = data.count - start
@@ -86,6 +91,7 @@ public struct SafetensorsFile {
     self.data = data
     self.entries = entries
     metadata = header.metadata
+    memory = budget
   }
 
   /// A copy of one tensor on the CPU.
@@ -101,11 +107,21 @@ public struct SafetensorsFile {
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String
   ) throws {
-    var header = Header(tensors: [:], metadata: metadata)
+    let descriptions = tensors.map { (name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }
+    try write(descriptions, metadata: metadata, to: path) { tensors[$0].tensor }
+  }
+
+  /// The same with tensors that are asked for by their number, one after another, so that no two need be in memory.
+  public static func write(
+    _ tensors: [(name: String, dtype: DType, shape: [Int])], metadata: [String: String] = [:], to path: String,
+    tensor: (_ number: Int) throws -> Tensor
+  ) throws {
+    var header = SafetensorsHeader()
+    header.metadata = metadata
     var offset = 0
-    for (name, tensor) in tensors {
-      let end = offset + tensor.count * tensor.dtype.byteCount
-      header.tensors[name] = .init(dtype: tensor.dtype.rawValue, shape: tensor.shape, offsets: [offset, end])
+    for (name, dtype, shape) in tensors {
+      let end = offset + shape.reduce(dtype.byteCount, *)
+      header.tensors[name] = .init(dtype: dtype.rawValue, shape: shape, offsets: [offset, end])
       offset = end
     }
     let encoder = JSONEncoder()
@@ -115,7 +131,10 @@ public struct SafetensorsFile {
     try AtomicFile.write(to: path) { writer in
       try withUnsafeBytes(of: UInt64(json.count).littleEndian) { try writer.write($0) }
       try writer.write(json)
-      for (_, tensor) in tensors where tensor.count > 0 {
+      for (number, description) in tensors.enumerated() {
+        let tensor = try tensor(number)
+        precondition(tensor.dtype == description.dtype && tensor.shape == description.shape, "another tensor")
+        guard tensor.count > 0 else { continue }
         let bytes = UnsafeMutableRawBufferPointer.allocate(
           byteCount: tensor.count * tensor.dtype.byteCount, alignment: 64)
         defer { bytes.deallocate() }
@@ -123,53 +142,5 @@ public struct SafetensorsFile {
         try writer.write(UnsafeRawBufferPointer(bytes))
       }
     }
-  }
-}
-
-/// The JSON header: one object, tensors by name beside `__metadata__`.
-private struct Header: Codable {
-  struct RawEntry: Codable {
-    var dtype: String
-    var shape: [Int]
-    var offsets: [Int]
-
-    enum CodingKeys: String, CodingKey {
-      case dtype, shape
-      case offsets = "data_offsets"
-    }
-  }
-
-  struct Name: CodingKey {
-    var stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
-  static let metadataName = Name(stringValue: "__metadata__")
-  var tensors: [String: RawEntry]
-  var metadata: [String: String]
-
-  init(tensors: [String: RawEntry], metadata: [String: String]) {
-    self.tensors = tensors
-    self.metadata = metadata
-  }
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: Name.self)
-    self.init(tensors: [:], metadata: [:])
-    for name in container.allKeys {
-      if name.stringValue == Self.metadataName.stringValue {
-        metadata = try container.decode([String: String].self, forKey: name)
-      } else {
-        tensors[name.stringValue] = try container.decode(RawEntry.self, forKey: name)
-      }
-    }
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: Name.self)
-    if !metadata.isEmpty { try container.encode(metadata, forKey: Self.metadataName) }
-    for (name, entry) in tensors { try container.encode(entry, forKey: Name(stringValue: name)) }
   }
 }

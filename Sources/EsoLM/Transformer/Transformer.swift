@@ -38,16 +38,25 @@ public final class Transformer {
   public convenience init(
     _ configuration: TransformerConfiguration, parameters: [String: Tensor], device: Device = .cpu
   ) throws {
+    try self.init(configuration, shapes: parameters.mapValues(\.shape), device: device) { parameters[$0]! }
+  }
+
+  /// The same with parameters that are asked for one after another, once all their shapes were found to fit.
+  public convenience init(
+    _ configuration: TransformerConfiguration, shapes: [String: [Int]], device: Device = .cpu,
+    parameter: (_ name: String) throws -> Tensor
+  ) throws {
     try configuration.validate()
     try device.requireAvailable()
     let entries = ParameterLayout(configuration).entries
-    try ParameterMismatch.check(parameters.mapValues(\.shape), against: entries)
+    try ParameterMismatch.check(shapes, against: entries)
     // Parameters are trained in place, so they must not share memory with what was passed in.
     self.init(
       configuration, entries: entries,
-      tensors: entries.map { entry in
+      tensors: try entries.map { entry in
         let copy = Tensor.zeros(entry.shape, device: device)
-        withoutGradients { copy.copy(from: parameters[entry.name]!) }
+        let parameter = try parameter(entry.name)
+        withoutGradients { copy.copy(from: parameter) }
         return copy
       })
   }
@@ -111,6 +120,16 @@ public struct ParameterMismatch: Error, CustomStringConvertible, Sendable, Equat
   }
 
   static func check(_ shapes: [String: [Int]], against entries: [ParameterLayout.Entry]) throws {
+    let problems = problems(shapes, against: entries)
+    guard problems.isEmpty else { throw ParameterMismatch(problems: problems) }
+  }
+
+  /// All that is missing, extra or of another shape, a line each.
+  public static func problems(_ shapes: [String: [Int]], for configuration: TransformerConfiguration) -> [String] {
+    problems(shapes, against: ParameterLayout(configuration).entries)
+  }
+
+  private static func problems(_ shapes: [String: [Int]], against entries: [ParameterLayout.Entry]) -> [String] {
     var problems: [String] = []
     for entry in entries {
       if let shape = shapes[entry.name] {
@@ -121,6 +140,6 @@ public struct ParameterMismatch: Error, CustomStringConvertible, Sendable, Equat
     }
     let known = Set(entries.map(\.name))
     problems += shapes.keys.filter { !known.contains($0) }.sorted().map { "'\($0)' is not expected" }
-    guard problems.isEmpty else { throw ParameterMismatch(problems: problems) }
+    return problems
   }
 }

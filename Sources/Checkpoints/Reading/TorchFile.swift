@@ -1,0 +1,146 @@
+import Files
+import Foundation
+import Torch
+
+/// A file of `torch.save`: a zip archive with a pickle, and the bytes of each storage as an entry.
+///
+/// Of the names in the pickle only those get a meaning here that say how a tensor lies in a storage. All else stays
+/// inert, whatever it claims to call.
+package struct TorchFile {
+  let path: String
+  package let root: PickleValue
+  /// What reading took and may still take.
+  package private(set) var budget: MemoryBudget
+  private let data: Data
+  private let archive: ZipArchive
+  /// What stands before the names of entries: a folder.
+  private let prefix: String
+
+  package init(contentsOf path: String) throws {
+    try self.init(try MappedFile.read(path), path: path)
+  }
+
+  /// Reads a file's contents; `path` is only for messages.
+  package init(_ data: Data, path: String) throws {
+    self.path = path
+    self.data = data
+    budget = MemoryBudget(fileSize: data.count)
+    guard data.count > 0 else { throw FileError("\(path) is empty, expected a file of torch.save") }
+    if Self.isLegacy(data) {
+      throw FileError("\(path) is in the format of PyTorch before 1.6; load and save it again there, as a zip file")
+    }
+    guard ZipArchive.isZip(data) else {
+      throw FileError("\(path) is no file of torch.save: it does not start as a zip file does")
+    }
+    do {
+      archive = try ZipArchive(data, path: path, budget: &budget)
+      let pickles = archive.names(endingWith: "data.pkl").filter {
+        $0 == "data.pkl" || $0.hasSuffix("/data.pkl") && $0.count { $0 == "/" } == 1
+      }
+      guard pickles.count == 1, let range = try archive.range(of: pickles[0]) else {
+        throw FileError("\(path) is no file of torch.save: it has \(pickles.count) entries data.pkl, expected 1")
+      }
+      prefix = String(pickles[0].dropLast("data.pkl".count))
+      if let order = try archive.range(of: "\(prefix)byteorder"), !data.bytes(order).elementsEqual("little".utf8) {
+        throw FileError("\(path) has another byte order than little, the only one that is read")
+      }
+      root = try Pickle(data.bytes(range), path: path, budget: &budget).root
+    } catch let error as MemoryBudget.Exceeded {
+      throw FileError("\(path) is refused: \(error), twice its size")
+    }
+  }
+
+  /// Whether data starts as PyTorch's older format does: with a pickle of its magic number.
+  static func isLegacy(_ data: Data) -> Bool { data.starts(with: [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46]) }
+
+  /// The plain data of a value.
+  package mutating func plain(_ value: PickleValue) throws -> PlainValue {
+    try bounded { try PlainValue(value, budget: &$0) }
+  }
+
+  /// The tensor that a value stands for, nil if it is no tensor.
+  ///
+  /// - Throws: an error naming the tensor if it is one that does not fit its storage.
+  package mutating func tensor(_ value: PickleValue, name: String) throws -> StoredTensor? {
+    // One value may be many tensors, by name: what is kept of each is counted too.
+    try bounded { try $0.take(Self.tensorCost + 4 * name.utf8.count) }
+    return try described(value, name: name)
+  }
+
+  /// What describing a tensor takes, with room for messages about it.
+  private static let tensorCost = 640
+
+  private mutating func bounded<Result>(_ body: (inout MemoryBudget) throws -> Result) throws -> Result {
+    do {
+      return try body(&budget)
+    } catch let error as MemoryBudget.Exceeded {
+      throw FileError("\(path) is refused: \(error), twice its size")
+    }
+  }
+
+  private func described(_ value: PickleValue, name: String) throws -> StoredTensor? {
+    guard let (callable, arguments) = value.call else { return nil }
+    if callable.isGlobal("torch._utils", "_rebuild_parameter") {
+      guard let inner = arguments.items.first(where: { _ in true }), inner.call?.callable.isTensor == true else {
+        return nil
+      }
+      return try described(inner, name: name)
+    }
+    guard callable.isTensor else { return nil }
+    func refuse(_ what: String) -> FileError { FileError("\(path): tensor '\(name)' \(what)") }
+
+    var iterator = arguments.items
+    guard let storage = iterator.next(), let offset = iterator.next()?.integer, let size = iterator.next(),
+      let stride = iterator.next(), case .persistent(let place) = storage.node
+    else { throw refuse("is not described as PyTorch does") }
+    var description = PickleValue(value.pickle, place).items
+    guard description.next()?.isText("storage") == true, let type = description.next(),
+      let key = description.next()?.text, description.next() != nil, let count = description.next()?.integer
+    else { throw refuse("has no storage as PyTorch describes them") }
+    guard let dtype = type.storageType else {
+      let found = type.global?.name.text ?? "unknown"
+      throw refuse("has elements of type \(found), expected float, double, half, bfloat16, long, int, byte or bool")
+    }
+    let entry = "\(prefix)data/\(key)"
+    guard let range = try archive.range(of: entry) else { throw refuse("lies in '\(entry)', which is not in the file") }
+    guard count >= 0, count <= range.count, count * dtype.byteCount == range.count else {
+      throw refuse("needs \(count) elements of \(dtype.byteCount) bytes in '\(entry)', which has \(range.count) bytes")
+    }
+    do {
+      let layout = try StridedLayout(
+        dtype: dtype, shape: try size.dimensions(), strides: try stride.dimensions(), offset: offset, storage: range)
+      return StoredTensor(name: name, dtype: dtype, shape: layout.shape) { [data] in layout.tensor(from: data) }
+    } catch let error as StridedLayout.Problem {
+      throw refuse("has \(error.text)")
+    }
+  }
+}
+
+extension PickleValue {
+  fileprivate var isTensor: Bool { isGlobal("torch._utils", "_rebuild_tensor_v2") }
+
+  /// The type of a storage class's elements.
+  fileprivate var storageType: DType? {
+    let types: [(StaticString, DType)] = [
+      ("FloatStorage", .float32), ("DoubleStorage", .float64), ("HalfStorage", .float16),
+      ("BFloat16Storage", .bfloat16), ("LongStorage", .int64), ("IntStorage", .int32), ("ByteStorage", .uint8),
+      ("BoolStorage", .bool),
+    ]
+    return types.first { isGlobal("torch", $0.0) }?.1
+  }
+
+  /// A tuple of whole numbers, as a shape or strides.
+  fileprivate func dimensions() throws -> [Int] {
+    // As a tuple, or as `torch.Size` of one.
+    let numbers = call.flatMap { $0.callable.isGlobal("torch", "Size") ? $0.arguments.items.first { _ in true } : nil }
+    var found: [Int] = []
+    for item in (numbers ?? self).items {
+      // libtorch has no more than 64 dimensions in most of its operations.
+      guard let number = item.integer, found.count < 64 else {
+        throw StridedLayout.Problem("no shape of whole numbers")
+      }
+      found.append(number)
+    }
+    return found
+  }
+}

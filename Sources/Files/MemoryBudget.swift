@@ -1,0 +1,77 @@
+/// How much a reader may allocate for what a file describes: at most twice the file's size.
+///
+/// A file is hostile input, and a few bytes can ask for much: an empty list is one byte of a pickle and dozens in memory.
+/// So a reader takes bytes from its budget before it allocates them, and gives up where the budget ends. What the budget
+/// bounds is the reader's own structures; the file itself is mapped, and tensors are made one at a time by who asks.
+public struct MemoryBudget: Sendable {
+  /// What any reader may use, however small the file: the smallest structures are larger than the bytes that ask for them.
+  public static let minimum = 64 << 10
+
+  public let limit: Int
+  public private(set) var used = 0
+  /// The most that was in use at one time.
+  public private(set) var peak = 0
+
+  public init(fileSize: Int) {
+    let (twice, overflow) = fileSize.multipliedReportingOverflow(by: 2)
+    limit = overflow ? .max : twice + min(Self.minimum, .max - twice)
+  }
+
+  /// A reader gave up because a file asks for more than its size can justify.
+  public struct Exceeded: Error, Sendable, Equatable, CustomStringConvertible {
+    public let limit: Int
+
+    public var description: String { "what it describes would take more than \(limit) bytes of memory" }
+  }
+
+  /// Call before bytes are allocated.
+  public mutating func take(_ bytes: Int) throws(Exceeded) {
+    guard bytes <= limit - used else { throw Exceeded(limit: limit) }
+    used += bytes
+    peak = max(peak, used)
+  }
+
+  /// Call after bytes were freed.
+  public mutating func giveBack(_ bytes: Int) { used -= bytes }
+}
+
+/// An array whose memory is taken from a budget, including both copies while it grows.
+public struct BudgetedArray<Element: BitwiseCopyable> {
+  public private(set) var elements: [Element] = []
+  private var capacity = 0
+
+  public init() {}
+
+  public var count: Int { elements.count }
+
+  public subscript(index: Int) -> Element {
+    get { elements[index] }
+    set { elements[index] = newValue }
+  }
+
+  public mutating func append(_ element: Element, _ budget: inout MemoryBudget) throws(MemoryBudget.Exceeded) {
+    if elements.count == capacity {
+      let larger = max(16, capacity + capacity / 2)
+      try budget.take(larger * MemoryLayout<Element>.stride)
+      elements.reserveCapacity(larger)
+      budget.giveBack(capacity * MemoryLayout<Element>.stride)
+      capacity = larger
+    }
+    elements.append(element)
+  }
+
+  /// The last element, taken away.
+  public mutating func removeLast() -> Element { elements.removeLast() }
+
+  public mutating func removeLast(_ count: Int) { elements.removeLast(count) }
+
+  /// Sorts in place; the sort's own buffer is taken from the budget while it runs.
+  public mutating func sort(
+    _ budget: inout MemoryBudget, by areInIncreasingOrder: (Element, Element) -> Bool
+  ) throws(MemoryBudget.Exceeded) {
+    let buffer = elements.count * MemoryLayout<Element>.stride
+    try budget.take(buffer)
+    elements.sort(by: areInIncreasingOrder)
+    budget.giveBack(buffer)
+  }
+}
