@@ -24,6 +24,7 @@ public enum Parity {
     "esolm_bidirectional": { try diffusion($0, passes: diffusionPasses(.bidirectional)) },
     "esolm_b_sampling_trace": samplingTrace,
     "esolm_any_order_logp": anyOrderLikelihood,
+    "lightning_checkpoint": lightningCheckpoint,
     "mauve": mauve,
     "metrics": metrics,
     "noise_schedule": noiseSchedule,

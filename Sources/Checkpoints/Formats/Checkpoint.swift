@@ -1,0 +1,166 @@
+import EsoLM
+import Files
+import Foundation
+import Torch
+
+/// A checkpoint of the family, in whichever form it comes: which tensors it holds, what it says of its model, and what
+/// of both would load. Nothing of it is executed, and its tensors are read only when asked for.
+public struct Checkpoint {
+  /// The forms that are read.
+  public enum Form: String, Sendable, Codable {
+    case run
+    case huggingFace = "hugging-face"
+    case lightning
+    case stateDictionary = "state-dict"
+    case safetensors
+  }
+
+  public let path: String
+  public let form: Form
+  /// The weights as the last step left them, under the names of `ParameterLayout`, in the file's order.
+  public internal(set) var weights: [StoredTensor] = []
+  /// Tensors that are no weights.
+  public internal(set) var buffers: [StoredTensor] = []
+  /// The weights' moving average, where there is one.
+  public internal(set) var average: [StoredTensor]?
+  public internal(set) var averageDecay: Double?
+  public internal(set) var averageUpdates: Int?
+  /// The training step.
+  public internal(set) var step: Int?
+  /// The plain part of what the file says about its training and model.
+  public internal(set) var hyperParameters: PlainValue = .object([])
+  /// What is missing, doubled or contradictory, beside the shapes.
+  public internal(set) var problems: [String] = []
+
+  init(path: String, form: Form) {
+    self.path = path
+    self.form = form
+  }
+
+  /// Opens a run folder, a Hugging Face folder, a Lightning checkpoint, a file of `torch.save` or a safetensors file.
+  public init(opening path: String) throws {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw FileError("cannot read \(path): there is no such file or folder")
+    }
+    if isFolder.boolValue {
+      self = try RunFolder.isRun(path) ? Checkpoint(run: path) : Checkpoint(huggingFaceFolder: path)
+    } else if try MappedFile.read(path).isOfTorch {
+      self = try Checkpoint(torchFile: path)
+    } else {
+      self = try Checkpoint(safetensorsFile: path)
+    }
+  }
+
+  // MARK: Tensors
+
+  /// Sorts stored tensors into weights and buffers, by name.
+  mutating func add(_ stored: [StoredTensor]) {
+    var known = Set(weights.map(\.name))
+    for tensor in stored {
+      switch ParameterName(stored: tensor.name) {
+      case .buffer(let name): buffers.append(tensor.renamed(name))
+      case .parameter(let name):
+        if known.insert(name).inserted {
+          weights.append(tensor.renamed(name))
+        } else {
+          problems.append("'\(tensor.name)' is there twice, with and without a prefix")
+        }
+      }
+    }
+  }
+
+  /// Which of a checkpoint's weights.
+  public typealias Weights = RunFolder.Weights
+
+  /// The weights asked for; the last step's where there is no average.
+  public func tensors(_ which: Weights) -> [StoredTensor] { which == .average ? average ?? weights : weights }
+
+  /// Numbers in all weights together.
+  public var parameterCount: Int { weights.reduce(0) { $0 + $1.count } }
+
+  // MARK: What would load
+
+  /// What the file says of its model.
+  public var settings: ModelSettings { ModelSettings(hyperParameters) }
+
+  /// The network's sizes: as the settings say, and where they are silent as the tensors are.
+  ///
+  /// - Throws: an error that names what is neither said nor to be seen, and how to say it.
+  public func network(_ settings: ModelSettings) throws -> TransformerConfiguration {
+    let shapes = Dictionary(weights.map { ($0.name, $0.shape) }) { first, _ in first }
+    func size(_ name: String, _ dim: Int, rank: Int = 2) -> Int? {
+      shapes[name].flatMap { $0.count == rank ? $0[dim] : nil }
+    }
+    let embedded = size("vocab_embed.embedding", 0)
+    // Some configurations count the mask token and some do not; the tensors leave no doubt if they agree.
+    let agreed = embedded == size("output_layer.linear.weight", 0) ? embedded : settings.vocabularySize ?? embedded
+    guard let vocabulary = agreed, let hidden = settings.hiddenSize ?? size("vocab_embed.embedding", 1) else {
+      throw FileError(
+        "\(path) holds no network of this family: it has no tensor 'vocab_embed.embedding' of two dimensions"
+          + (weights.first.map { " (it begins with '\($0.name)')" } ?? ""))
+    }
+    let isModulated = shapes.keys.contains { $0.hasPrefix("sigma_map.") || $0.contains("adaLN_modulation") }
+    let blocks = shapes.keys.compactMap { name in
+      name.hasPrefix("blocks.") ? Int(name.dropFirst("blocks.".count).prefix { $0 != "." }) : nil
+    }
+    let frequencies = buffers.first { $0.name == ParameterName.frequencies }?.count
+    guard let heads = settings.numHeads ?? frequencies.flatMap({ $0 > 0 ? hidden / (2 * $0) : nil }) else {
+      throw FileError("\(path) does not say how many attention heads its network has; name them with --heads")
+    }
+    // A configuration may name a conditioning that a network without modulation never had.
+    let conditioning = isModulated ? settings.conditioningSize ?? size("sigma_map.mlp.0.weight", 0) : nil
+    guard !isModulated || conditioning != nil else {
+      throw FileError("\(path) has modulated blocks but no 'sigma_map.mlp.0.weight'")
+    }
+    let configuration = TransformerConfiguration(
+      vocabularySize: vocabulary, maskToken: settings.maskToken ?? Self.maskToken(vocabularySize: vocabulary),
+      hiddenSize: hidden, numBlocks: settings.numBlocks ?? (blocks.max() ?? -1) + 1, numHeads: heads,
+      conditioningSize: conditioning, dropout: settings.dropout ?? 0.1)
+    do {
+      try configuration.validate()
+    } catch let error as ConfigurationError {
+      throw FileError("\(path): \(error)")
+    }
+    return configuration
+  }
+
+  /// bert-base-uncased has a mask token of its own; elsewhere the model's last token is the mask.
+  private static func maskToken(vocabularySize: Int) -> Int { vocabularySize == 30522 ? 103 : vocabularySize - 1 }
+
+  /// All that keeps the weights from being loaded, at once: tensors missing, unknown or of another shape or type.
+  public func problems(for configuration: TransformerConfiguration) -> [String] {
+    let sets = [("", weights)] + (average.map { [("moving average: ", $0)] } ?? [])
+    return problems
+      + sets.flatMap { label, tensors in
+        let shapes = Dictionary(tensors.map { ($0.name, $0.shape) }) { first, _ in first }
+        let types = tensors.filter { !$0.dtype.isFloatingPoint }
+          .map { "'\($0.name)' holds \($0.dtype.rawValue), expected floating-point numbers" }
+        return (ParameterMismatch.problems(shapes, for: configuration) + types).map { label + $0 }
+      }
+  }
+
+  /// Throws one error with all problems, if there are any.
+  public func requireFit(_ configuration: TransformerConfiguration) throws {
+    let problems = problems(for: configuration)
+    guard problems.isEmpty else {
+      throw FileError("\(path): the weights do not fit the configuration: \(problems.joined(separator: "; "))")
+    }
+  }
+
+  /// The network with the weights asked for.
+  public func model(
+    _ configuration: TransformerConfiguration, _ which: Weights = .average, device: Device = .cpu
+  ) throws -> Transformer {
+    try requireFit(configuration)
+    let stored = Dictionary(uniqueKeysWithValues: tensors(which).map { ($0.name, $0) })
+    return try Transformer(configuration, shapes: stored.mapValues(\.shape), device: device) { name in
+      try stored[name]!.tensor()
+    }
+  }
+}
+
+extension Data {
+  /// Whether a file is one of `torch.save`, in any of its formats.
+  fileprivate var isOfTorch: Bool { ZipArchive.isZip(self) || TorchFile.isLegacy(self) }
+}
