@@ -47,6 +47,8 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
     case corpus(CorpusConfiguration, fingerprint: String)
     /// The toy language: so many sequences from its own seed.
     case toyLanguage(sequences: Int, seed: UInt64)
+    /// None: the weights were converted from a file that somebody else trained.
+    case converted(from: String)
   }
 
   public var source: Source
@@ -90,6 +92,12 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var validationSequences = 256
   /// Steps between saves.
   public var saveInterval = 500
+  /// How many of the newest checkpoints are kept. nil is 2: one to fall back on.
+  public var keepLast: Int?
+  /// Whether the checkpoint with the lowest validation loss is kept too. nil is no.
+  public var keepsBest: Bool?
+
+  static let usualKeepLast = 2
 
   public init() {}
 
@@ -111,5 +119,6 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require("validationInterval", validationInterval, atLeast: 1)
     try require("validationSequences", validationSequences, atLeast: 1)
     try require("saveInterval", saveInterval, atLeast: 1)
+    try require("keepLast", keepLast ?? 1, atLeast: 1)
   }
 }

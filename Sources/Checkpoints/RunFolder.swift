@@ -10,12 +10,15 @@ import Torch
 ///     tokenizer.json       how its text becomes tokens
 ///     metrics.jsonl        what training measured, a line each
 ///     latest               → checkpoints/step-N, the newest complete checkpoint
+///     best                 → checkpoints/step-N, the one with the lowest validation loss, if the run keeps it
 ///     model.safetensors    → latest/model.safetensors, the weights
 ///     ema.safetensors      → latest/ema.safetensors, their moving average, which evaluation and sampling use
-///     checkpoints/step-N/  the two above and optimizer.safetensors, all of the same step
+///     checkpoints/step-N/  the two above, optimizer.safetensors, and checkpoint.json, which says what they are, which
+///                          commit of this package wrote them, and the checksum of each
 ///
 /// A checkpoint is written beside the earlier ones, and only when it is complete on the disk does `latest` turn to it,
-/// in one step. So whenever a run is killed, what its folder shows is one whole checkpoint.
+/// in one step. So whenever a run is killed, what its folder shows is one whole checkpoint. Checksums are compared when
+/// files are read.
 public struct RunFolder: Sendable {
   public let path: String
   public let configuration: RunConfiguration
@@ -32,8 +35,22 @@ public struct RunFolder: Sendable {
 
   /// Opens a run that exists and checks that nothing of it is missing.
   public init(opening path: String) throws {
+    try self.init(opening: path, needing: Weights.allCases.map(\.fileName))
+  }
+
+  /// Opens a run to go on with, of which the newest checkpoint may be damaged or missing.
+  public init(resuming path: String) throws {
+    try self.init(opening: path, needing: [])
+    if case .converted(let origin) = configuration.data.source {
+      throw FileError(
+        "\(path) was converted from \(origin), so there is nothing to go on with; "
+          + "start a new run from it with --init-from")
+    }
+  }
+
+  private init(opening path: String, needing weights: [String]) throws {
     guard Folder.exists(path) else { throw FileError("\(path) is no run folder: there is no such folder") }
-    let needed = [Self.configurationName, TokenizerFile.name, Weights.model.fileName, Weights.average.fileName]
+    let needed = [Self.configurationName, TokenizerFile.name] + weights
     for name in needed where !FileManager.default.fileExists(atPath: "\(path)/\(name)") {
       throw FileError("\(path) is no complete run folder: \(name) is missing")
     }
@@ -101,7 +118,7 @@ public struct RunFolder: Sendable {
   /// Replaces the configuration, when a resumed run is to go on for longer.
   public func updating(_ configuration: RunConfiguration) throws -> RunFolder {
     try JSONFile.write(configuration, to: "\(path)/\(Self.configurationName)")
-    return try RunFolder(opening: path)
+    return try RunFolder(resuming: path)
   }
 
   // MARK: Weights
@@ -116,85 +133,99 @@ public struct RunFolder: Sendable {
     var fileName: String { "\(rawValue).safetensors" }
   }
 
-  /// The network of the newest checkpoint.
-  public func model(_ weights: Weights = .average, device: Device = .cpu) throws -> Transformer {
-    try model(from: "\(path)/\(weights.fileName)", device: device).model
+  /// A checkpoint that a link names.
+  public enum Choice: String, Sendable {
+    case latest
+    case best
   }
 
-  private func model(from path: String, device: Device) throws -> (model: Transformer, step: Int) {
-    let file = try SafetensorsFile(contentsOf: path)
-    let parameters = try Dictionary(uniqueKeysWithValues: file.entries.keys.map { ($0, try file.tensor($0)) })
+  /// The network of the newest checkpoint, or of the best one.
+  public func model(
+    _ weights: Weights = .average, of choice: Choice = .latest, device: Device = .cpu
+  ) throws -> Transformer {
+    let folder = "\(path)/\(choice.rawValue)"
+    guard choice == .latest || Folder.exists(folder) else {
+      throw FileError("\(path) has no best checkpoint: it was not trained with --keep-best, or not yet validated")
+    }
+    return try model(weights, in: folder, manifest: try CheckpointManifest.read(folder), device: device)
+  }
+
+  private func model(
+    _ weights: Weights, in folder: String, manifest: CheckpointManifest, device: Device
+  ) throws -> Transformer {
+    let file = try SafetensorsFile(contentsOf: try manifest.verified(weights.fileName, in: folder))
     do {
-      return (try Transformer(configuration.model, parameters: parameters, device: device), try step(of: file))
+      return try Transformer(configuration.model, shapes: file.entries.mapValues(\.shape), device: device) {
+        try file.tensor($0)
+      }
     } catch let error as ParameterMismatch {
-      throw FileError("\(path): \(error)")
+      throw FileError("\(file.path): \(error)")
     }
-  }
-
-  private func step(of file: SafetensorsFile) throws -> Int {
-    guard let step = file.metadata["step"].flatMap({ Int($0) }), step >= 0 else {
-      throw FileError("\(file.path): its metadata names no training step")
-    }
-    return step
-  }
-
-  private func noiseRange(of file: SafetensorsFile) throws -> ClosedRange<Double>? {
-    guard let text = file.metadata["noise_range"] else { return nil }
-    guard case .fixed(let low, let high)? = NoiseRange(text), low >= 0, low < high, high <= 1 else {
-      throw FileError("\(file.path): its metadata's noise_range is '\(text)', expected two times from 0 to 1")
-    }
-    return low...high
   }
 
   // MARK: Checkpoints
 
-  /// The step of the newest checkpoint.
-  public func savedStep() throws -> Int {
-    try step(of: try SafetensorsFile(contentsOf: "\(path)/latest/\(Weights.model.fileName)"))
-  }
+  private var store: CheckpointStore { CheckpointStore(run: path) }
 
-  /// Writes a checkpoint and turns `latest` to it. Earlier ones are deleted when it is safe on the disk.
+  /// The step of the newest checkpoint.
+  public func savedStep() throws -> Int { try CheckpointManifest.read("\(path)/\(Choice.latest.rawValue)").step }
+
+  /// Writes a checkpoint and turns `latest` to it. Those that are not kept are deleted when it is safe on the disk.
   public func save(_ state: TrainingState) throws {
-    let name = "step-" + String(repeating: "0", count: max(0, 8 - "\(state.step)".count)) + "\(state.step)"
-    let (final, temporary) = ("\(path)/checkpoints/\(name)", "\(path)/checkpoints/.\(name).tmp")
-    let files = FileManager.default
-    do {
-      try? files.removeItem(atPath: temporary)
-      try Folder.make(temporary)
-      var metadata = ["format": "pt", "step": "\(state.step)"]
-      if let range = state.noiseRange { metadata["noise_range"] = "\(range.lowerBound),\(range.upperBound)" }
-      try SafetensorsFile.write(
-        state.model.namedParameters, metadata: metadata, to: "\(temporary)/\(Weights.model.fileName)")
-      try SafetensorsFile.write(
-        state.average.namedParameters, metadata: metadata, to: "\(temporary)/\(Weights.average.fileName)")
+    let training = configuration.training
+    var manifest = CheckpointManifest(step: state.step, seed: training.seed, sequences: state.step * training.batchSize)
+    manifest.noiseRange = state.noiseRange.map { .fixed(low: $0.lowerBound, high: $0.upperBound) }
+    manifest.validationNELBO = state.validationNELBO
+    try store.write(manifest) { folder in
+      let metadata = ["format": "pt", "step": "\(state.step)"]
       let moments =
         zip(state.model.names, state.firstMoments).map { (name: "first.\($0)", tensor: $1) }
         + zip(state.model.names, state.secondMoments).map { (name: "second.\($0)", tensor: $1) }
-      try SafetensorsFile.write(moments, metadata: metadata, to: "\(temporary)/\(Self.optimizerName)")
-      // A complete checkpoint of this step that `latest` does not show is left from a run that was killed.
-      try? files.removeItem(atPath: final)
-      try Folder.rename(temporary, to: final)
-    } catch {
-      try? files.removeItem(atPath: temporary)
-      throw error
+      let files = [
+        (Weights.model.fileName, state.model.namedParameters),
+        (Weights.average.fileName, state.average.namedParameters),
+        (CheckpointStore.optimizerName, moments),
+      ]
+      for (name, tensors) in files { try SafetensorsFile.write(tensors, metadata: metadata, to: "\(folder)/\(name)") }
+      return files.map(\.0)
     }
-    try AtomicFile.link("\(path)/latest", to: "checkpoints/\(name)")
-    for other in (try? files.contentsOfDirectory(atPath: "\(path)/checkpoints")) ?? [] where other != name {
-      try? files.removeItem(atPath: "\(path)/checkpoints/\(other)")
-    }
+    try store.prune(
+      newest: state.step, keepLast: training.keepLast ?? TrainingConfiguration.usualKeepLast,
+      keepsBest: training.keepsBest ?? false)
   }
 
-  /// The newest checkpoint, to go on from.
-  public func restore(device: Device = .cpu) throws -> TrainingState {
-    let (model, step) = try model(from: "\(path)/latest/\(Weights.model.fileName)", device: device)
-    let (average, averageStep) = try self.model(from: "\(path)/latest/\(Weights.average.fileName)", device: device)
-    let file = try SafetensorsFile(contentsOf: "\(path)/latest/\(Self.optimizerName)")
-    let optimizerStep = try self.step(of: file)
-    guard averageStep == step, optimizerStep == step else {
-      throw FileError(
-        "\(path)/latest mixes checkpoints: weights of step \(step), average of step \(averageStep), "
-          + "optimizer of step \(optimizerStep)")
+  /// A checkpoint to go on from, and why newer ones were passed over.
+  public struct Restored {
+    public let state: TrainingState
+    /// One line for each.
+    public let skipped: [String]
+  }
+
+  /// The newest checkpoint that is complete and undamaged.
+  ///
+  /// - Throws: an error that says what is wrong with each if there is none.
+  public func restore(device: Device = .cpu) throws -> Restored {
+    var skipped: [String] = []
+    for (name, step) in store.names() {
+      do {
+        return Restored(state: try state(in: store.path(name), step: step, device: device), skipped: skipped)
+      } catch {
+        skipped.append("\(error)")
+      }
     }
+    guard !skipped.isEmpty else { throw FileError("\(path) holds no checkpoint") }
+    throw FileError(
+      skipped.count == 1 ? skipped[0] : "\(path) holds no usable checkpoint: \(skipped.joined(separator: "; "))")
+  }
+
+  private func state(in folder: String, step: Int, device: Device) throws -> TrainingState {
+    let manifest = try CheckpointManifest.read(folder)
+    guard manifest.step == step else {
+      throw FileError("\(folder)/\(CheckpointManifest.fileName): step is \(manifest.step), expected \(step)")
+    }
+    let model = try model(.model, in: folder, manifest: manifest, device: device)
+    let average = try self.model(.average, in: folder, manifest: manifest, device: device)
+    let file = try SafetensorsFile(contentsOf: try manifest.verified(CheckpointStore.optimizerName, in: folder))
     func moments(_ prefix: String) throws -> [Tensor] {
       try model.namedParameters.map { name, parameter in
         let moment = try file.tensor("\(prefix).\(name)")
@@ -208,8 +239,7 @@ public struct RunFolder: Sendable {
     }
     return TrainingState(
       step: step, model: model, average: average, firstMoments: try moments("first"),
-      secondMoments: try moments("second"), noiseRange: try noiseRange(of: file))
+      secondMoments: try moments("second"), noiseRange: manifest.noiseRange?.initial,
+      validationNELBO: manifest.validationNELBO)
   }
-
-  private static let optimizerName = "optimizer.safetensors"
 }

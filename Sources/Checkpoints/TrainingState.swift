@@ -11,10 +11,12 @@ public struct TrainingState {
   public let secondMoments: [Tensor]
   /// BD3-LM: the times that training draws from, where validations choose them.
   public let noiseRange: ClosedRange<Double>?
+  /// Nats per token of the validation sequences under the average, if they were measured at this step.
+  public var validationNELBO: Double?
 
   public init(
     step: Int, model: Transformer, average: Transformer, firstMoments: [Tensor], secondMoments: [Tensor],
-    noiseRange: ClosedRange<Double>? = nil
+    noiseRange: ClosedRange<Double>? = nil, validationNELBO: Double? = nil
   ) {
     self.step = step
     self.model = model
@@ -22,5 +24,6 @@ public struct TrainingState {
     self.firstMoments = firstMoments
     self.secondMoments = secondMoments
     self.noiseRange = noiseRange
+    self.validationNELBO = validationNELBO
   }
 }

@@ -33,6 +33,8 @@ public struct DataSet: Sendable {
             + "fingerprint is \(corpus.fingerprint), expected \(fingerprint)")
       }
       (training, validation) = (corpus.training, corpus.validation)
+    case .converted(let path):
+      throw FileError("the run was converted from \(path) and names no data; start a new one from it with --init-from")
     case .toyLanguage(let sequences, let seed):
       // Both parts get one sequence at least, as of a text.
       let share = Int((Double(sequences) * configuration.validationFraction).rounded())

@@ -49,10 +49,15 @@ public struct Trainer {
   public let learner: Learner
   private let metrics: MetricsLog
 
-  /// Goes on from the run's newest checkpoint.
+  /// Goes on from the run's newest checkpoint that is complete and undamaged.
   public init(_ run: RunFolder, device: Device = .cpu) throws {
+    try self.init(run, state: try run.restore(device: device).state)
+  }
+
+  /// Goes on from a state of the run.
+  public init(_ run: RunFolder, state: TrainingState) throws {
     let data = try DataSet(run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer)
-    try self.init(run, data: data, state: try run.restore(device: device))
+    try self.init(run, data: data, state: state)
   }
 
   /// The same training until another step, which the run's configuration then says.
@@ -63,12 +68,21 @@ public struct Trainer {
   }
 
   /// Starts a run in a new folder, which holds a checkpoint of step 0 from the beginning.
+  ///
+  /// - Parameter weights: what to start from in place of random weights, as for fine-tuning. They need not have been
+  ///   trained on this method, length or data: only the network's sizes must be the same.
   public init(
-    creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, device: Device = .cpu
+    creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, weights: Transformer? = nil,
+    device: Device = .cpu
   ) throws {
     try configuration.validate()
     let data = try DataSet(configuration.data, length: configuration.method.length, tokenizer: tokenizer)
-    let model = try Transformer(configuration.model, seed: configuration.training.seed, device: device)
+    let model =
+      try weights.map {
+        try Transformer(
+          configuration.model, parameters: Dictionary(uniqueKeysWithValues: zip($0.names, $0.parameters)),
+          device: device)
+      } ?? Transformer(configuration.model, seed: configuration.training.seed, device: device)
     let state = try Learner(model, configuration: configuration.training).state
     let run = try RunFolder(creating: path, configuration: configuration, tokenizer: tokenizer, state: state)
     try self.init(run, data: data, state: state)
@@ -91,6 +105,7 @@ public struct Trainer {
       blockCount: data.training.count, batchSize: training.batchSize, seed: training.seed)
     let firstStep = learner.step
     var savedStep = firstStep
+    var validation: Validation?
     let start = ContinuousClock.now
     var speed = SpeedMeter()
 
@@ -110,13 +125,14 @@ public struct Trainer {
             secondsLeft: elapsed / Double(done - firstStep) * Double(training.steps - done))))
       let isLast = done == training.steps
       if done % training.validationInterval == 0 || isLast {
-        let validation = validate()
+        let measured = validate()
+        validation = measured
         chooseNoise()
         try metrics.append(
           Record(
             step: done, loss: update.loss, gradientNorm: update.gradientNorm, learningRate: update.learningRate,
-            tokensPerSecond: rate, validationNELBO: validation.nelbo, validationPerplexity: validation.perplexity))
-        report(.validated(validation))
+            tokensPerSecond: rate, validationNELBO: measured.nelbo, validationPerplexity: measured.perplexity))
+        report(.validated(measured))
         speed.restart()
       } else if done % 10 == 0 {
         try metrics.append(
@@ -125,12 +141,12 @@ public struct Trainer {
             tokensPerSecond: rate))
       }
       if done % training.saveInterval == 0 || isLast {
-        try save(report: report)
+        try save(validation, report: report)
         savedStep = done
         speed.restart()
       }
     }
-    if savedStep != learner.step { try save(report: report) }
+    if savedStep != learner.step { try save(validation, report: report) }
   }
 
   /// The method as it trains now.
@@ -164,8 +180,11 @@ public struct Trainer {
       seed: run.configuration.training.seed)
   }
 
-  private func save(report: (Event) -> Void) throws {
-    try run.save(learner.state)
+  /// Saves, with what the last validation measured if that was at this step.
+  private func save(_ validation: Validation?, report: (Event) -> Void) throws {
+    var state = learner.state
+    if let validation, validation.step == state.step { state.validationNELBO = validation.nelbo }
+    try run.save(state)
     report(.saved(step: learner.step))
   }
 }
