@@ -31,6 +31,13 @@ extension Device: ExpressibleByArgument {}
 struct WeightOptions: ParsableArguments {
   @Flag(name: .customLong("raw-weights"), help: "Use the last step's weights instead of their moving average.")
   var rawWeights = false
+
+  @Flag(help: "Use the checkpoint with the lowest validation loss, of a run trained with --keep-best.")
+  var best = false
+
+  func model(of run: RunFolder, device: Device) throws -> Transformer {
+    try run.model(rawWeights ? .model : .average, of: best ? .best : .latest, device: device)
+  }
 }
 
 /// Which method a run must be of.

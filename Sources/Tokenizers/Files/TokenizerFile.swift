@@ -29,19 +29,31 @@ public enum TokenizerFile {
     var characters: [String]
   }
 
+  private struct Numbers: Codable {
+    var vocabularySize: Int
+    var maskToken: Int32?
+
+    init(_ tokenizer: NumberTokenizer) {
+      vocabularySize = tokenizer.vocabularySize
+      maskToken = tokenizer.maskToken
+    }
+  }
+
   /// The contents of a file that holds `tokenizer`. Equal tokenizers give equal bytes.
   ///
   /// - Throws: `TokenizerFileError` if `tokenizer` is none of `TokenizerKind`'s.
   public static func data(for tokenizer: any Tokenizer) throws -> Data {
     switch tokenizer {
     case is ByteTokenizer:
-      try encode(.bytes)
+      try encode(TokenizerKind.bytes.rawValue)
     case let tokenizer as CharacterTokenizer:
-      try encode(.characters, Characters(characters: tokenizer.characters.map(String.init)))
+      try encode(TokenizerKind.characters.rawValue, Characters(characters: tokenizer.characters.map(String.init)))
     case let tokenizer as BytePairTokenizer:
       HuggingFaceFile.data(for: tokenizer)
     case let tokenizer as WordPieceTokenizer:
       HuggingFaceFile.data(for: tokenizer)
+    case let tokenizer as NumberTokenizer:
+      try encode(NumberTokenizer.fileType, Numbers(tokenizer))
     default:
       throw TokenizerFileError(path: name, problem: .notStorable(type: "\(type(of: tokenizer))"))
     }
@@ -71,6 +83,17 @@ public enum TokenizerFile {
     }
     guard header.version == version else {
       throw TokenizerFileError(path: path, problem: .wrongVersion(found: header.version, expected: version))
+    }
+    if header.type == NumberTokenizer.fileType {
+      let stored = try decode(Numbers.self, from: data, path: path)
+      guard (1...Int(Int32.max)).contains(stored.vocabularySize) else {
+        throw TokenizerFileError(
+          path: path, problem: .wrongKind(field: "vocabularySize", expected: "a number from 1 to \(Int32.max)"))
+      }
+      guard stored.maskToken.map({ (0..<stored.vocabularySize).contains(Int($0)) }) ?? true else {
+        throw TokenizerFileError(path: path, problem: .wrongKind(field: "maskToken", expected: "one of the tokens"))
+      }
+      return NumberTokenizer(vocabularySize: stored.vocabularySize, maskToken: stored.maskToken)
     }
     switch TokenizerKind(rawValue: header.type) {
     case .bytes: return ByteTokenizer()
@@ -156,10 +179,10 @@ public enum TokenizerFile {
     return CharacterTokenizer(characters: characters)
   }
 
-  private static func encode(_ kind: TokenizerKind, _ fields: (any Encodable)? = nil) throws -> Data {
+  private static func encode(_ type: String, _ fields: (any Encodable)? = nil) throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return try encoder.encode(Contents(header: Header(type: kind.rawValue), fields: fields))
+    return try encoder.encode(Contents(header: Header(type: type), fields: fields))
   }
 
   /// The header and the fields of one kind, side by side in one JSON object.

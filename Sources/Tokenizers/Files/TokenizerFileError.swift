@@ -70,7 +70,8 @@ extension TokenizerFileError.Problem {
   }
 
   private static func wrongKind(field: String, _ type: any Any.Type) -> Self {
-    let expected = type == Double.self ? "a number" : type == String.self ? "a string" : "a list of strings"
+    let expected =
+      type == Double.self || type == Int.self ? "a number" : type == String.self ? "a string" : "a list of strings"
     return .wrongKind(field: field, expected: expected)
   }
 

@@ -72,7 +72,7 @@ struct Sample: ParsableCommand {
   func run() throws {
     try device.apply()
     let run = try RunFolder(opening: folder)
-    let model = try run.model(weights.rawWeights ? .model : .average, device: device.device)
+    let model = try weights.model(of: run, device: device.device)
     let method = try algorithm.method(of: run)
     let request = PlanRequest(
       length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0, schedule: schedule)

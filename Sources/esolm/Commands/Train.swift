@@ -19,6 +19,7 @@ struct Train: ParsableCommand {
         esolm train --data shakespeare.txt --out runs/first --alpha0 0.5 --steps 2000
         esolm train --data shakespeare.txt --out runs/blocks --algo bd3lm --block-size 8
         esolm train --resume runs/first --steps 4000
+        esolm train --data plays.txt --out runs/longer --init-from runs/first --length 512 --learning-rate 1e-4
         esolm train --data web/ --field text --tokenizer gpt2/ --out runs/web --length 1024
         esolm train --dataset lm1b --data-dir lm1b/ --tokenizer bert-base-uncased/ --out runs/lm1b
 
@@ -44,6 +45,12 @@ struct Train: ParsableCommand {
     help: ArgumentHelp("The run to go on with; only --steps, --device and --threads go with it.", valueName: "run"))
   var resume: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Start from the weights (their moving average) of a run or any checkpoint that `esolm inspect` reads. Sizes and tokenizer are its own; data, length, alpha0 and all else may be others.",
+      valueName: "run"))
+  var initFrom: String?
+
   @Option(help: ArgumentHelp("Train until this step. (default: 10000)"))
   var steps: Int?
 
@@ -55,14 +62,18 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     if let resume {
-      guard out == nil, data.isEmpty, validationData.isEmpty, !method.isGiven, !model.isGiven, !training.isGiven,
+      guard out == nil, data.isEmpty, validationData.isEmpty, initFrom == nil, !method.isGiven, !model.isGiven,
+        !training.isGiven,
         !corpus.isGiven
       else {
         throw ValidationError(
           "--resume \(resume) takes its settings from the run; only --steps, --device and --threads go with it")
       }
-    } else {
+    } else if initFrom == nil {
       _ = try configuration(ByteTokenizer(), source: .toyLanguage(sequences: 2, seed: 0))
+    } else if model.isSizeGiven || method.isModulatedAR {
+      throw ValidationError(
+        "--init-from takes the network's sizes from the weights; only --dropout may be given with it")
     }
     try require("steps", steps, in: 1...)
   }
@@ -90,31 +101,40 @@ struct Train: ParsableCommand {
     }
     guard let out else { throw ValidationError("--out is missing: name the run folder to make") }
     try RunFolder.requireFree(out)
-    let (tokenizer, source) = try isPlainText ? plainText(data[0]) : tokenFiles()
+    let start = try initFrom.map { try InitialWeights(opening: $0, alpha0: method.alpha0) }
+    if let initFrom, start?.tokenizer != nil, training.tokenizerChoice != nil {
+      throw ValidationError(
+        "--tokenizer cannot be given with --init-from \(initFrom), which has a tokenizer of its own")
+    }
+    let (tokenizer, source) = try isPlainText(start) ? plainText(data[0], start) : tokenFiles(start)
     return try Trainer(
-      creating: out, configuration: try configuration(tokenizer, source: source), tokenizer: tokenizer,
-      device: device.device)
+      creating: out, configuration: try configuration(tokenizer, source: source, start: start), tokenizer: tokenizer,
+      weights: try start?.model(for: tokenizer, device: device.device), device: device.device)
   }
 
   /// Whether the data are one text file that is held in memory, as bytes or as its own characters.
-  private var isPlainText: Bool {
+  private func isPlainText(_ start: InitialWeights?) -> Bool {
     guard case .kind = training.tokenizer, data.count == 1, validationData.isEmpty, !corpus.isGiven,
       !data[0].hasPrefix("@")
     else {
       return false
     }
+    if let own = start?.tokenizer, !(own is ByteTokenizer || own is CharacterTokenizer) { return false }
     return !Folder.exists(data[0]) && !TokenFile.isTokenFile(data[0]) && !data[0].hasSuffix(".gz")
   }
 
-  private func plainText(_ path: String) throws -> (any Tokenizer, DataConfiguration.Source) {
+  private func plainText(
+    _ path: String, _ start: InitialWeights?
+  ) throws -> (any Tokenizer, DataConfiguration.Source) {
     let text = try TextFile.read(path)
     let source = DataConfiguration.Source.file(path: absolutePath(path), fingerprint: DataSet.fingerprint(of: text))
+    if let own = start?.tokenizer { return (own, source) }
     guard case .kind(let kind) = training.tokenizer else { return (ByteTokenizer(), source) }
     return (kind.makeTokenizer(for: text), source)
   }
 
-  private func tokenFiles() throws -> (any Tokenizer, DataConfiguration.Source) {
-    let fixed = try corpus.tokenizer(training.tokenizerChoice)
+  private func tokenFiles(_ start: InitialWeights?) throws -> (any Tokenizer, DataConfiguration.Source) {
+    let fixed = try start?.tokenizer ?? corpus.tokenizer(training.tokenizerChoice)
     let description = try corpus.configuration(
       data: data, validationData: validationData, validationFraction: training.validationFraction ?? 0.1)
     guard try description.source.isRepeatable else {
@@ -123,7 +143,7 @@ struct Train: ParsableCommand {
     let tokenizer = try fixed ?? characters(of: description)
     var view = TokenizationView()
     defer { view.clear() }
-    let corpus = try Corpus(description, length: length, tokenizer: tokenizer) { view.show($0) }
+    let corpus = try Corpus(description, length: length(start), tokenizer: tokenizer) { view.show($0) }
     return (tokenizer, .corpus(description, fingerprint: corpus.fingerprint))
   }
 
@@ -140,32 +160,36 @@ struct Train: ParsableCommand {
     }
   }
 
-  private var length: Int { training.length ?? (try? corpus.preset())??.length ?? 128 }
+  private func length(_ start: InitialWeights?) -> Int {
+    training.length ?? (try? corpus.preset())??.length ?? start?.method.length ?? 128
+  }
 
   private func resumed(_ path: String) throws -> Trainer {
-    let run = try RunFolder(opening: path)
-    if let steps {
-      let step = try run.savedStep()
-      guard steps >= step else {
-        throw ValidationError("--steps is \(steps), expected at least \(step), where \(path) is already")
-      }
+    let run = try RunFolder(resuming: path)
+    let restored = try run.restore(device: device.device)
+    let step = restored.state.step
+    for reason in restored.skipped {
+      printError("esolm: note: a newer checkpoint was skipped: \(reason); going on from step \(step)")
+    }
+    if let steps, steps < step {
+      throw ValidationError("--steps is \(steps), expected at least \(step), where \(path) is already")
     }
     // The run's configuration is left alone until all else was found in order.
-    let trainer = try Trainer(run, device: device.device)
+    let trainer = try Trainer(run, state: restored.state)
     guard let steps, steps != run.configuration.training.steps else { return trainer }
     return try trainer.continuing(until: steps)
   }
 
   private func configuration(
-    _ tokenizer: some Tokenizer, source: DataConfiguration.Source
+    _ tokenizer: some Tokenizer, source: DataConfiguration.Source, start: InitialWeights? = nil
   ) throws -> RunConfiguration {
     try asUsage {
       var configuration = RunConfiguration(
-        method: method.configuration(length: length),
-        model: model.configuration(for: tokenizer),
+        method: method.configuration(length: length(start), startingFrom: start?.method),
+        model: start.map { model.configuration(startingFrom: $0.network) } ?? model.configuration(for: tokenizer),
         data: DataConfiguration(source: source, validationFraction: training.validationFraction ?? 0.1),
         training: training.configuration)
-      if !method.isModulated { configuration.model.conditioningSize = model.conditioningSize }
+      if start == nil, !method.isModulated { configuration.model.conditioningSize = model.conditioningSize }
       if let steps { configuration.training.steps = steps }
       // A short run should not spend itself on warming up.
       if training.warmup == nil {
@@ -197,8 +221,17 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "Chance of dropout. (default: 0.1)")
   var dropout: Double?
 
-  var isGiven: Bool {
-    size != nil || hiddenSize != nil || blocks != nil || heads != nil || conditioningSize != nil || dropout != nil
+  var isGiven: Bool { isSizeGiven || dropout != nil }
+
+  var isSizeGiven: Bool {
+    size != nil || hiddenSize != nil || blocks != nil || heads != nil || conditioningSize != nil
+  }
+
+  /// The sizes of weights that there are already.
+  func configuration(startingFrom network: TransformerConfiguration) -> TransformerConfiguration {
+    var configuration = network
+    if let dropout { configuration.dropout = dropout }
+    return configuration
   }
 
   func configuration(for tokenizer: some Tokenizer) -> TransformerConfiguration {
@@ -258,11 +291,26 @@ struct MethodOptions: ParsableArguments {
   /// Whether the network has adaptive norms.
   var isModulated: Bool { chosen != .autoregressive || isModulatedAR }
 
-  func configuration(length: Int) -> MethodConfiguration {
-    MethodConfiguration(
-      algorithm: chosen, alpha0: alpha0 ?? (chosen.isEsoteric ? 0.5 : nil), weighting: loss, prepend: prepend,
-      blockSize: blockSize ?? (chosen == .blockDiffusion ? 4 : nil), noiseRange: noiseRange,
-      keepsFirstToken: keepFirstToken ? true : nil, length: length)
+  /// What was chosen; what was not is as in the method that the weights to start from were trained on, if it is the same.
+  func configuration(length: Int, startingFrom start: MethodConfiguration?) -> MethodConfiguration {
+    guard var method = start, algorithm ?? method.algorithm == method.algorithm else {
+      return MethodConfiguration(
+        algorithm: chosen, alpha0: alpha0 ?? (chosen.isEsoteric ? 0.5 : nil), weighting: loss, prepend: prepend,
+        blockSize: blockSize ?? (chosen == .blockDiffusion ? 4 : nil), noiseRange: noiseRange,
+        keepsFirstToken: keepFirstToken ? true : nil, length: length)
+    }
+    if let alpha0 {
+      method.alpha0 = alpha0
+      // low_var belongs to α₀ = 1 alone.
+      if alpha0 != 1 { method.weighting = nil }
+    }
+    if let loss { method.weighting = loss }
+    if let prepend { method.prepend = prepend }
+    if let blockSize { method.blockSize = blockSize }
+    if let noiseRange { method.noiseRange = noiseRange }
+    if keepFirstToken { method.keepsFirstToken = true }
+    method.length = length
+    return method
   }
 }
 
@@ -313,12 +361,19 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Save every so many steps. (default: 500)", valueName: "steps"))
   var saveEvery: Int?
 
+  @Option(help: ArgumentHelp("Keep this many of the newest checkpoints. (default: 2)", valueName: "count"))
+  var keepLast: Int?
+
+  @Flag(help: "Keep the checkpoint with the lowest validation loss too; `--best` of sample and eval uses it.")
+  var keepBest = false
+
   var isGiven: Bool {
     let numbers: [Any?] = [
       length, batch, tokenizerChoice, seed, learningRate, warmup, weightDecay, clip, ema,
       validationFraction, validateEvery, validationSequences, saveEvery,
+      keepLast,
     ]
-    return bfloat16 || numbers.contains { $0 != nil }
+    return bfloat16 || keepBest || numbers.contains { $0 != nil }
   }
 
   var tokenizer: TokenizerChoice { tokenizerChoice ?? .kind(.characters) }
@@ -336,6 +391,8 @@ struct TrainingOptions: ParsableArguments {
     if let validateEvery { configuration.validationInterval = validateEvery }
     if let validationSequences { configuration.validationSequences = validationSequences }
     if let saveEvery { configuration.saveInterval = saveEvery }
+    configuration.keepLast = keepLast
+    if keepBest { configuration.keepsBest = true }
     return configuration
   }
 }

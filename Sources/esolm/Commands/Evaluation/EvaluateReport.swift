@@ -140,7 +140,9 @@ struct EvaluateReport: ParsableCommand {
       .init("length", "\(method.length) tokens"),
       .init("parameters", Format.count(Double(ParameterLayout(run.configuration.model).count))),
       .init("training", "\(training.steps) steps of \(training.batchSize) sequences, seed \(training.seed)"),
-      .init("weights", weights.rawWeights ? "of the last step" : "moving average"),
+      .init(
+        "weights",
+        (weights.rawWeights ? "of the last step" : "moving average") + (weights.best ? ", best checkpoint" : "")),
     ]
   }
 

@@ -6,7 +6,7 @@ import Torch
 extension RunFolder {
   /// The likelihood of the run's network, by a method that an option may change.
   func likelihood(_ weights: WeightOptions, method: any GenerationMethod, device: Device) throws -> Likelihood {
-    Likelihood(try model(weights.rawWeights ? .model : .average, device: device).network(), method: method)
+    Likelihood(try weights.model(of: self, device: device).network(), method: method)
   }
 
   /// Throws a usage error if an option asks for exact likelihoods that the run's method does not have.

@@ -1,0 +1,40 @@
+import EsoLM
+import Files
+import Tokenizers
+import Torch
+
+/// Weights to start training from: those of a run, or of any checkpoint that can be read.
+///
+/// Only the network's sizes and the vocabulary are fixed by them. Length, α₀, data and all else may be others than they
+/// were trained with: rotary positions are computed where they are needed, so a longer context needs no other weights.
+public struct InitialWeights {
+  public let network: TransformerConfiguration
+  /// What they were trained on.
+  public let method: MethodConfiguration
+  /// Their own, if it can be read.
+  public let tokenizer: (any Tokenizer)?
+  private let checkpoint: Checkpoint
+
+  /// - Parameter alpha0: for a file that names none.
+  public init(opening path: String, alpha0: Double? = nil) throws {
+    checkpoint = try Checkpoint(opening: path)
+    var given = ModelSettings()
+    if checkpoint.settings.alpha0 == nil { given.alpha0 = alpha0 }
+    let conversion = try Conversion(checkpoint, given: given)
+    network = conversion.network
+    method = conversion.method
+    tokenizer = conversion.ownTokenizer()
+  }
+
+  /// The network with the weights' moving average, or the weights themselves where there is none.
+  ///
+  /// - Throws: an error unless the vocabulary is one that `tokenizer` has.
+  public func model(for tokenizer: any Tokenizer, device: Device = .cpu) throws -> Transformer {
+    guard network.fits(tokenizer) else {
+      throw FileError(
+        "\(checkpoint.path) has a vocabulary of \(network.vocabularySize) and the mask token \(network.maskToken), "
+          + "the tokenizer makes \(tokenizer.modelVocabularySize) and \(tokenizer.modelMaskToken)")
+    }
+    return try checkpoint.model(network, .average, device: device)
+  }
+}

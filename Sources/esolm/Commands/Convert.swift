@@ -1,0 +1,95 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Tokenizers
+
+struct Convert: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert",
+    abstract: "Turn a checkpoint of the field into a run, or a run into a form of the field.",
+    discussion: """
+      Reads what `esolm inspect` reads. Writes a run folder, which `sample`, `eval` and `train --init-from` take; a \
+      Hugging Face folder (config.json and model.safetensors under the names of the published classes); or one \
+      safetensors file. Tensors that are missing, unknown or of another shape are listed all at once.
+
+        esolm convert last.ckpt runs/theirs
+        esolm convert runs/mine mine-hf --to hugging-face
+        esolm convert --from-hub OWNER/NAME runs/theirs
+      """)
+
+  @Argument(
+    help: ArgumentHelp("The file or folder to read (not with --from-hub), and what to write.", valueName: "in out"))
+  var paths: [String]
+
+  @Option(help: "What to write: run, hugging-face or safetensors. (default: safetensors if OUT ends so, else run)")
+  var to: Conversion.Target?
+
+  @OptionGroup var checkpoint: CheckpointOptions
+  @OptionGroup(title: "What the file leaves unsaid") var settings: SettingsOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "The files of a tokenizer for the run, or their folder. (default: the one beside the weights, else tokens are written as numbers)",
+      valueName: "file"))
+  var tokenizer: String?
+
+  @Flag(name: .customLong("raw-weights"), help: "Write the last step's weights instead of their moving average.")
+  var rawWeights = false
+
+  @Flag(help: "Print what was written as JSON.")
+  var json = false
+
+  private var output: String { paths.last! }
+
+  func run() throws {
+    let expected = checkpoint.fromHub == nil ? 2 : 1
+    guard paths.count == expected else {
+      throw ValidationError(
+        expected == 2
+          ? "\(paths.count) paths are given, expected two: what to read and what to write"
+          : "\(paths.count) paths are given, expected one with --from-hub: what to write")
+    }
+    let target = to ?? (output.hasSuffix(".safetensors") ? .safetensors : .run)
+    let tokenizer = try tokenizer.map { try TokenizerFile.tokenizer(at: $0) }
+    let input = try checkpoint.open(checkpoint.fromHub == nil ? paths[0] : nil)
+    let conversion = try Conversion(input, given: settings.settings)
+    let which: Checkpoint.Weights = rawWeights ? .model : .average
+    let written = try conversion.write(to: output, as: target, weights: which, tokenizer: tokenizer)
+    let report = Report(
+      input: input.path, output: output, form: target, algorithm: conversion.method.algorithm.rawValue,
+      step: input.step, parameters: input.parameterCount,
+      weights: input.average == nil ? .only : target == .run ? .both : rawWeights ? .lastStep : .average,
+      hasTokenizer: written != nil)
+    if json { try printJSON(report) } else { print(report.text) }
+    if written is NumberTokenizer {
+      printError("esolm: note: no tokenizer was found that can be read, so text is token ids as numbers (--tokenizer)")
+    }
+  }
+
+  /// Which of the input's weights were written.
+  private enum Weights: String, Encodable {
+    case only = "the only ones"
+    case both = "the last step's and their moving average"
+    case lastStep = "the last step's"
+    case average = "their moving average"
+  }
+
+  private struct Report: Encodable {
+    var input: String
+    var output: String
+    var form: Conversion.Target
+    var algorithm: String
+    var step: Int?
+    var parameters: Int
+    var weights: Weights
+    var hasTokenizer: Bool
+
+    var text: String {
+      let step = step.map { ", step \($0)" } ?? ""
+      return "wrote \(output) (\(form.rawValue)): \(algorithm)\(step), \(parameters) parameters, "
+        + "weights: \(weights.rawValue)"
+    }
+  }
+}
+
+extension Conversion.Target: ExpressibleByArgument {}
