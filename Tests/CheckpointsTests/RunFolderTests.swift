@@ -14,7 +14,7 @@ struct RunFolderTests {
   @Test func whatWasSavedIsRestoredBitForBit() throws {
     let path = try TinyRun.make().path
     let run = try RunFolder(opening: path)
-    let (saved, restored) = (try TinyRun.state(step: 3), try run.restore())
+    let (saved, restored) = (try TinyRun.state(step: 3), try run.restore().state)
     #expect(restored.step == 3)
     #expect(TinyRun.bits(restored) == TinyRun.bits(saved))
     #expect(run.configuration == TinyRun.configuration)
@@ -24,18 +24,12 @@ struct RunFolderTests {
     #expect(try run.model().parameters.map { $0.array(of: Float.self) } == saved.average.parameters.map { $0.array() })
   }
 
-  @Test func onlyTheNewestCheckpointIsKept() throws {
-    let run = try TinyRun.make()
-    try run.save(TinyRun.state(step: 4, seed: 2))
-    #expect(try run.restore().step == 4)
-    #expect(try checkpoints(run) == ["step-00000004"])
-  }
-
   @Test func aRunHasTheFilesThatItsDocumentationLists() throws {
     let files = try Scratch.snapshot(TinyRun.make().path).keys.sorted()
     #expect(
       files == [
-        "checkpoints", "checkpoints/step-00000003", "checkpoints/step-00000003/ema.safetensors",
+        "checkpoints", "checkpoints/step-00000003", "checkpoints/step-00000003/checkpoint.json",
+        "checkpoints/step-00000003/ema.safetensors",
         "checkpoints/step-00000003/model.safetensors", "checkpoints/step-00000003/optimizer.safetensors",
         "config.json", "ema.safetensors", "latest", "metrics.jsonl", "model.safetensors", "tokenizer.json",
       ])
@@ -46,7 +40,7 @@ struct RunFolderTests {
     configuration.training.steps = 77
     let run = try TinyRun.make().updating(configuration)
     #expect(try RunFolder(opening: run.path).configuration == configuration)
-    #expect(try run.restore().step == 3)
+    #expect(try run.restore().state.step == 3)
   }
 
   // MARK: Folders in use
@@ -63,7 +57,7 @@ struct RunFolderTests {
   @Test func anEmptyFolderServes() throws {
     let path = try Scratch.folder()
     try create(path)
-    #expect(try RunFolder(opening: path).restore().step == 3)
+    #expect(try RunFolder(opening: path).restore().state.step == 3)
   }
 
   @Test func aFileInTheWayIsNamed() throws {
@@ -109,12 +103,12 @@ struct RunFolderTests {
     let folder = "\(run.path)/checkpoints/\(name)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
     try Data("half".utf8).write(to: URL(fileURLWithPath: "\(folder)/model.safetensors"))
-    #expect(try TinyRun.bits(RunFolder(opening: run.path).restore()) == TinyRun.bits(TinyRun.state(step: 3)))
+    #expect(try TinyRun.bits(RunFolder(opening: run.path).restore().state) == TinyRun.bits(TinyRun.state(step: 3)))
 
     let next = try TinyRun.state(step: 5, seed: 9)
     try run.save(next)
-    #expect(try checkpoints(run) == ["step-00000005"])
-    #expect(try TinyRun.bits(run.restore()) == TinyRun.bits(next))
+    #expect(try checkpoints(run).first == "step-00000005")
+    #expect(try TinyRun.bits(run.restore().state) == TinyRun.bits(next))
   }
 
   @Test(.enabled(Comment(rawValue: Disk.needsMount), Disk.canMount))
@@ -125,7 +119,7 @@ struct RunFolderTests {
         state: TinyRun.state(step: 3))
       try await Disk.makeReadOnly(disk)
       let before = try Scratch.snapshot(disk)
-      #expect(try RunFolder(opening: run.path).restore().step == 3)
+      #expect(try RunFolder(opening: run.path).restore().state.step == 3)
       #expect(
         message { try run.save(TinyRun.state(step: 4)) }
           == "cannot make the folder \(run.path)/checkpoints/.step-00000004.tmp: Read-only file system")
@@ -150,7 +144,7 @@ struct RunFolderTests {
       #expect(
         message { try run.save(TinyRun.state(step: 4)) }?.hasSuffix(".safetensors: No space left on device") == true)
       #expect(try Scratch.snapshot(disk) == before)
-      #expect(try TinyRun.bits(run.restore()) == TinyRun.bits(TinyRun.state(step: 3)))
+      #expect(try TinyRun.bits(run.restore().state) == TinyRun.bits(TinyRun.state(step: 3)))
     }
   }
 
@@ -174,38 +168,44 @@ struct RunFolderTests {
 
   @Test func aMissingOptimizerIsMissedWhenGoingOn() throws {
     let run = try TinyRun.make()
-    try FileManager.default.removeItem(atPath: "\(run.path)/latest/optimizer.safetensors")
+    try FileManager.default.removeItem(atPath: "\(checkpoint(run))/optimizer.safetensors")
     #expect(
       message { try run.restore() }
-        == "cannot read \(run.path)/latest/optimizer.safetensors: there is no such file")
+        == "cannot read \(checkpoint(run))/optimizer.safetensors: there is no such file")
     #expect(message { try run.model() } == nil)
   }
 
   @Test(arguments: ["model", "ema", "optimizer"])
   func aTruncatedFileIsRefused(name: String) throws {
     let run = try TinyRun.make()
-    let path = "\(run.path)/latest/\(name).safetensors"
+    let path = "\(checkpoint(run))/\(name).safetensors"
     let data = try Data(contentsOf: URL(fileURLWithPath: path))
-    let header = 8 + data.prefix(8).enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
-    let reasons = [
-      (0, "it has 0 bytes, fewer than a header's length takes"),
-      (7, "it has 7 bytes, fewer than a header's length takes"),
-      (100, "its header claims \(header - 8) bytes, the file has 92 after the header's length"),
-    ]
-    for (count, reason) in reasons {
+    for count in [0, 7, 100, data.count - 1] {
       try data.prefix(count).write(to: URL(fileURLWithPath: path))
-      #expect(message { try run.restore() } == "\(path) is no valid safetensors file: \(reason)")
+      #expect(
+        message { try run.restore() } == "\(path) is damaged: it has \(count) bytes, expected \(data.count)")
     }
-    try data.dropLast().write(to: URL(fileURLWithPath: path))
-    let found = try #require(message { try run.restore() })
-    #expect(found.hasPrefix("\(path) is no valid safetensors file: tensor '") && !found.contains("\n"))
-    #expect(found.hasSuffix("the file has \(data.count - header - 1) bytes of data"))
+  }
+
+  @Test(arguments: ["model", "ema", "optimizer"])
+  func oneChangedBitIsFound(name: String) throws {
+    let run = try TinyRun.make()
+    let path = "\(checkpoint(run))/\(name).safetensors"
+    var data = try Data(contentsOf: URL(fileURLWithPath: path))
+    data[data.count - 3] ^= 0x10
+    try data.write(to: URL(fileURLWithPath: path))
+    let text = try #require(message { try run.restore() })
+    #expect(text.wholeMatch(of: #/\S+ is damaged: its SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64}/#) != nil)
+    #expect(text.hasPrefix(path))
+    guard name != "optimizer" else { return }
+    let used = message { try run.model(name == "ema" ? .average : .model) }
+    #expect(used == text.replacingOccurrences(of: "checkpoints/step-00000003", with: "latest"))
   }
 
   @Test func aForeignFileIsRefused() throws {
     let run = try TinyRun.make()
-    let path = "\(run.path)/ema.safetensors"
-    try SafetensorsFile.write([("weight", .zeros([2, 3]))], to: path)
+    let path = "\(run.path)/latest/ema.safetensors"
+    try TinyRun.replace("ema.safetensors", of: run, by: [("weight", .zeros([2, 3]))])
     #expect(
       message { try run.model() }
         == "\(path): the weights do not fit the configuration: 'vocab_embed.embedding' [6, 8] is missing; "
@@ -219,46 +219,55 @@ struct RunFolderTests {
     let run = try TinyRun.make()
     var weights = try TinyRun.state(step: 3).model.namedParameters
     weights[0].tensor = .zeros([7, 8])
-    let path = "\(run.path)/latest/model.safetensors"
-    try SafetensorsFile.write(weights, metadata: ["step": "3"], to: path)
+    try TinyRun.replace("model.safetensors", of: run, by: weights)
     #expect(
       message { try run.restore() }
-        == "\(path): the weights do not fit the configuration: "
+        == "\(checkpoint(run))/model.safetensors: the weights do not fit the configuration: "
         + "'vocab_embed.embedding' has shape [7, 8], expected [6, 8]")
   }
 
-  @Test(arguments: [[:], ["step": "many"], ["step": "-1"]])
-  func weightsWithoutAStepAreRefused(metadata: [String: String]) throws {
+  @Test(arguments: [
+    (#""step" : 3"#, #""step" : 4"#, "step is 4, expected 3"),
+    (#""step" : 3"#, #""step" : "many""#, "field 'step' is not of type Int"),
+    (#""step" : 3"#, #""step" : -1"#, "step is -1, expected at least 0"),
+    (#""formatVersion" : 1"#, #""formatVersion" : 2"#, "formatVersion is 2, expected 1"),
+    (#""formatVersion" : 1,"#, "", "field 'formatVersion' is missing"),
+    ("{", "", "it is no valid JSON"),
+  ])
+  func aWrongManifestIsRefused(field: String, replacement: String, problem: String) throws {
     let run = try TinyRun.make()
-    let path = "\(run.path)/latest/model.safetensors"
-    try SafetensorsFile.write(TinyRun.state(step: 3).model.namedParameters, metadata: metadata, to: path)
-    #expect(message { try run.restore() } == "\(path): its metadata names no training step")
+    let path = "\(checkpoint(run))/checkpoint.json"
+    let text = try String(contentsOf: path)
+    let place = try #require(text.range(of: field))
+    try text.replacingCharacters(in: place, with: replacement).write(to: path)
+    #expect(message { try run.restore() } == "\(path): \(problem)")
   }
 
-  @Test(arguments: [
-    ("ema", "step 3, average of step 8, optimizer of step 3"),
-    ("optimizer", "step 3, average of step 3, optimizer of step 8"),
-  ])
-  func filesOfDifferentStepsAreRefused(name: String, steps: String) throws {
+  @Test func filesOfDifferentStepsAreRefused() throws {
     let (run, other) = (try TinyRun.make(), try TinyRun.make())
-    try other.save(TinyRun.state(step: 8))
-    let file = "latest/\(name).safetensors"
-    try Data(contentsOf: URL(fileURLWithPath: "\(other.path)/\(file)"))
-      .write(to: URL(fileURLWithPath: "\(run.path)/\(file)"))
-    #expect(message { try run.restore() } == "\(run.path)/latest mixes checkpoints: weights of \(steps)")
+    try other.save(TinyRun.state(step: 3, seed: 8))
+    for name in ["model", "ema", "optimizer"] {
+      let file = "latest/\(name).safetensors"
+      let own = try Data(contentsOf: URL(fileURLWithPath: "\(run.path)/\(file)"))
+      try Data(contentsOf: URL(fileURLWithPath: "\(other.path)/\(file)"))
+        .write(to: URL(fileURLWithPath: "\(run.path)/\(file)"))
+      let text = try #require(message { try run.restore() })
+      #expect(text.hasPrefix("\(checkpoint(run))/\(name).safetensors is damaged: its SHA-256 is "))
+      try own.write(to: URL(fileURLWithPath: "\(run.path)/\(file)"))
+    }
   }
 
   @Test func aMomentOfAnotherTypeIsRefused() throws {
     let run = try TinyRun.make()
     let state = try TinyRun.state(step: 3)
-    let path = "\(run.path)/latest/optimizer.safetensors"
+    let path = "\(checkpoint(run))/optimizer.safetensors"
     let moments = ["first", "second"].flatMap { prefix in
       state.model.namedParameters.map { (name: "\(prefix).\($0.name)", tensor: $0.tensor.to(.float64)) }
     }
-    try SafetensorsFile.write(moments, metadata: ["step": "3"], to: path)
+    try TinyRun.replace("optimizer.safetensors", of: run, by: moments)
     #expect(
       message { try run.restore() } == "\(path): 'first.vocab_embed.embedding' is F64 [6, 8], expected F32 [6, 8]")
-    try SafetensorsFile.write(Array(moments.dropFirst()), metadata: ["step": "3"], to: path)
+    try TinyRun.replace("optimizer.safetensors", of: run, by: Array(moments.dropFirst()))
     #expect(message { try run.restore() } == "\(path) has no tensor 'first.vocab_embed.embedding'")
   }
 
@@ -275,6 +284,8 @@ struct RunFolderTests {
 
   // MARK: Helpers
 
+  private func checkpoint(_ run: RunFolder) -> String { "\(run.path)/checkpoints/step-00000003" }
+
   private func create(_ path: String) throws {
     _ = try RunFolder(
       creating: path, configuration: TinyRun.configuration, tokenizer: TinyRun.tokenizer,
@@ -282,6 +293,6 @@ struct RunFolderTests {
   }
 
   private func checkpoints(_ run: RunFolder) throws -> [String] {
-    try FileManager.default.contentsOfDirectory(atPath: "\(run.path)/checkpoints")
+    try FileManager.default.contentsOfDirectory(atPath: "\(run.path)/checkpoints").sorted(by: >)
   }
 }

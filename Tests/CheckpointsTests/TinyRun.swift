@@ -42,4 +42,12 @@ enum TinyRun {
     (state.model.parameters + state.average.parameters + state.firstMoments + state.secondMoments)
       .map { $0.array(of: Float.self).map(\.bitPattern) }
   }
+
+  /// Replaces a file of the newest checkpoint, as if it had been written so.
+  static func replace(_ name: String, of run: RunFolder, by tensors: [(name: String, tensor: Tensor)]) throws {
+    let folder = "\(run.path)/latest"
+    try SafetensorsFile.write(tensors, to: "\(folder)/\(name)")
+    var manifest = try CheckpointManifest.read(folder)
+    try manifest.seal(folder, files: [name])
+  }
 }

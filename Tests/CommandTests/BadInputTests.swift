@@ -199,17 +199,18 @@ struct BadInputTests {
       }
     }
 
-    /// $weights is the path by which a command reads them.
-    var message: String {
+    /// $checkpoint is the path by which a command reads the weights.
+    func message(resuming: Bool) -> String {
       switch self {
-      case .missingWeights: "$run is no complete run folder: ema.safetensors is missing"
+      case .missingWeights:
+        resuming
+          ? "cannot read $checkpoint/ema.safetensors: there is no such file"
+          : "$run is no complete run folder: ema.safetensors is missing"
       case .missingTokenizer: "$run is no complete run folder: tokenizer.json is missing"
       case .truncatedWeights:
-        "$weights is no valid safetensors file: "
-          + "its header claims 1760 bytes, the file has 992 after the header's length"
+        "$checkpoint/ema.safetensors is damaged: it has 1000 bytes, expected 30592"
       case .foreignWeights:
-        "$weights is no valid safetensors file: "
-          + "its header claims 3759996809423114277 bytes, the file has 10 after the header's length"
+        "$checkpoint/ema.safetensors is damaged: it has 18 bytes, expected 30592"
       case .foreignConfiguration: "$run/config.json: field 'formatVersion' is missing"
       case .changedText: "$data has changed since the run began: its fingerprint is $fingerprint, expected 0"
       }
@@ -223,13 +224,14 @@ struct BadInputTests {
     let fingerprint = try #require(original.firstMatch(of: #/"fingerprint" : "(.*)"/#)?.1)
     try damage.apply(to: run)
     let before = try Scratch.snapshot(run)
-    var commands = [(["train", "--resume", run], "latest/ema.safetensors"), (["eval", run], "ema.safetensors")]
+    var commands = [(["train", "--resume", run], "checkpoints/step-00000060"), (["eval", run], "latest")]
     // Sampling needs no text.
-    if damage != .changedText { commands.append((["sample", run], "ema.safetensors")) }
-    for (command, weights) in commands {
+    if damage != .changedText { commands.append((["sample", run], "latest")) }
+    for (command, checkpoint) in commands {
       let message = [
-        ("$weights", "$run/\(weights)"), ("$run", run), ("$data", String(data)), ("$fingerprint", String(fingerprint)),
-      ].reduce(damage.message) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
+        ("$checkpoint", "$run/\(checkpoint)"), ("$run", run), ("$data", String(data)),
+        ("$fingerprint", String(fingerprint)),
+      ].reduce(damage.message(resuming: command[0] == "train")) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
       let result = try await Esolm.run(command)
       #expect(result.error == "esolm: error: \(message)\n")
       #expect(result.status == 1)

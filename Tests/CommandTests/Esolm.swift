@@ -60,7 +60,11 @@ enum Esolm {
   private static let training = Task {
     let run = "\(try Scratch.folder())/run"
     let output = try await succeed(
-      ["train", "--data", try Scratch.file(text.utf8), "--out", run, "--steps", "60", "--validate-every", "25"] + tiny)
+      [
+        "train", "--data", try Scratch.file(text.utf8), "--out", run, "--steps", "60", "--validate-every", "25",
+        "--keep-last", "1",
+      ]
+        + tiny)
     return (run: run, output: output)
   }
 }

@@ -17,7 +17,8 @@ struct HelpTests {
       "--data", "--out", "--resume", "--steps", "--model", "--hidden-size", "--blocks", "--heads",
       "--conditioning-size", "--dropout", "--alpha0", "--loss", "--length", "--batch", "--tokenizer", "--seed",
       "--learning-rate", "--warmup", "--weight-decay", "--clip", "--ema", "--bf16", "--validation-fraction",
-      "--validate-every", "--validation-sequences", "--save-every", "--device", "--threads", "--algo", "--prepend",
+      "--validate-every", "--validation-sequences", "--save-every", "--keep-last", "--keep-best", "--init-from",
+      "--device", "--threads", "--algo", "--prepend",
       "--adaln", "--block-size", "--noise-range", "--keep-first-token",
       "--validation-data",
     ] + corpus + reading,
@@ -26,49 +27,58 @@ struct HelpTests {
     "datasets": ["--json"],
     "sample": [
       "--steps", "--alpha0", "--length", "--schedule", "--num-samples", "--batch", "--seed", "--top-p", "--top-k",
-      "--temperature", "--no-cache", "--watch", "--json", "--raw-weights", "--device", "--threads", "--algo",
+      "--temperature", "--no-cache", "--watch", "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval": [],
     "eval ppl": [
       "--data", "--alpha0", "--exact", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads", "--algo",
+      "--raw-weights", "--best", "--device", "--threads", "--algo",
     ] + corpus + reading,
     "eval zero-shot": [
       "--data-dir", "--alpha0", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads", "--algo",
+      "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval gen-ppl": [
       "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
       "--batch",
-      "--judge", "--judge-tokenizer", "--judge-batch", "--json", "--raw-weights", "--device", "--threads", "--algo",
+      "--judge", "--judge-tokenizer", "--judge-batch", "--json", "--raw-weights", "--best", "--device", "--threads",
+      "--algo",
     ],
     "eval entropy": [
       "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
       "--batch",
-      "--json", "--raw-weights", "--device", "--threads", "--algo",
+      "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval mauve": [
       "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
       "--batch",
       "--judge", "--judge-tokenizer", "--judge-batch", "--reference", "--num-references", "--buckets", "--scale",
-      "--clustering-seed", "--json", "--raw-weights", "--device", "--threads", "--algo",
+      "--clustering-seed", "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval choice": [
       "--data", "--orders", "--alpha0", "--max-questions", "--skip-bad-lines", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads", "--algo",
+      "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval score": [
-      "--text", "--span", "--given", "--orders", "--alpha0", "--batch", "--seed", "--json", "--raw-weights", "--device",
+      "--text", "--span", "--given", "--orders", "--alpha0", "--batch", "--seed", "--json", "--raw-weights", "--best",
+      "--device",
       "--threads", "--algo",
     ],
     "eval report": [
       "--out", "--data", "--max-sequences", "--orders", "--draws", "--num-samples", "--steps", "--top-p", "--top-k",
       "--temperature", "--judge", "--judge-tokenizer", "--data-dir", "--choice", "--batch", "--seed", "--json",
-      "--raw-weights", "--device", "--threads", "--algo",
+      "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "bench sample": [
       "--methods", "--lengths", "--nfe", "--model", "--vocabulary", "--batch", "--seconds", "--seed", "--json",
       "--device", "--threads",
+    ],
+    "inspect": [
+      "--from-hub", "--revision", "--algo", "--alpha0", "--length", "--heads", "--mask-token", "--json",
+    ],
+    "convert": [
+      "--to", "--from-hub", "--revision", "--algo", "--alpha0", "--length", "--heads", "--mask-token", "--tokenizer",
+      "--raw-weights", "--json",
     ],
     "compare": [
       "--data", "--out", "--methods", "--steps", "--length", "--batch", "--learning-rate", "--orders", "--samples",

@@ -5,7 +5,9 @@ import Testing
 /// Runs that are ended from outside, at a moment that nobody chose, go on as if nothing had been.
 @Suite("Interrupted runs")
 struct InterruptionTests {
-  private static let training = ["--dropout", "0.1", "--warmup", "20", "--save-every", "40", "--validate-every", "70"]
+  private static let training = [
+    "--dropout", "0.1", "--warmup", "20", "--save-every", "40", "--validate-every", "70", "--keep-last", "1",
+  ]
 
   @Test func aRunKilledBetweenTwoSavesEndsWithTheSameBytes() async throws {
     let data = try Scratch.file(Esolm.text.utf8)

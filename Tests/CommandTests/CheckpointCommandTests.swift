@@ -1,0 +1,211 @@
+import CommandSupport
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("The commands inspect and convert, and train --init-from")
+struct CheckpointCommandTests {
+  private var fixture: String { Fixtures.path(of: "lightning_checkpoint") }
+
+  private func object(_ text: String) throws -> [String: Any] {
+    try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+  }
+
+  // MARK: inspect
+
+  @Test func inspectShowsWhatACheckpointHolds() async throws {
+    let result = try await Esolm.succeed(["inspect", "\(fixture)/esolm.ckpt"])
+    let lines = result.output.split(separator: "\n").map(String.init)
+    #expect(lines[0] == "\(fixture)/esolm.ckpt: Lightning checkpoint, step 5")
+    #expect(lines[1] == "  weights: 30 tensors, 11617 parameters")
+    #expect(lines[2] == "  moving average of the weights, decay 0.9, 5 updates")
+    #expect(
+      lines[3]
+        == "  loads as esolm-b, alpha0 0.25, length 16: width 16, 2 blocks, 2 heads, conditioning 8, vocabulary 33, mask 32"
+    )
+    #expect(lines.contains { $0.wholeMatch(of: #/  blocks\.1\.attn_qkv\.weight +F32 +48 × 16/#) != nil })
+    #expect(lines.contains("    algo.alpha_0: 0.25"))
+    #expect(lines.contains("    tokenizer: <dataloader.SyntheticTokenizer>"))
+  }
+
+  @Test func inspectSaysWhatWouldNotLoad() async throws {
+    let result = try await Esolm.succeed(["inspect", "\(fixture)/wrong_shape.ckpt"])
+    #expect(
+      result.output.contains("  does not load:\n    'blocks.1.attn_qkv.weight' has shape [48, 15], expected [48, 16]\n")
+    )
+    let json = try object(try await Esolm.succeed(["inspect", "\(fixture)/wrong_shape.ckpt", "--json"]).output)
+    #expect((json["problems"] as? [String])?.count == 1)
+    #expect(json["network"] == nil)
+  }
+
+  @Test func inspectPrintsJSON() async throws {
+    let json = try object(try await Esolm.succeed(["inspect", "\(fixture)/esolm.ckpt", "--json"]).output)
+    #expect(json["form"] as? String == "lightning" && json["step"] as? Int == 5)
+    #expect((json["tensors"] as? [[String: Any]])?.count == 30)
+    #expect((json["method"] as? [String: Any])?["algorithm"] as? String == "esolm-b")
+    #expect(((json["hyperParameters"] as? [String: Any])?["model"] as? [String: Any])?["n_heads"] as? Int == 2)
+    #expect(json["problems"] as? [String] == [])
+  }
+
+  @Test func aRunIsInspectedToo() async throws {
+    let run = try await Esolm.trained()
+    let result = try await Esolm.succeed(["inspect", run])
+    #expect(result.output.hasPrefix("\(run): run folder, step 60\n"))
+    #expect(result.output.contains("loads as esolm-b, alpha0 0.5, length 16"))
+  }
+
+  // MARK: convert
+
+  @Test func aPublishedCheckpointIsConvertedSampledAndConvertedBack() async throws {
+    let folder = try Scratch.folder()
+    let first = try await Esolm.succeed(["convert", "\(fixture)/esolm.ckpt", "\(folder)/run"])
+    #expect(
+      first.output
+        == "wrote \(folder)/run (run): esolm-b, step 5, 11617 parameters, weights: the last step's and their moving average\n"
+    )
+    #expect(first.error.hasPrefix("esolm: note: no tokenizer was found that can be read"))
+    let sample = try await Esolm.succeed(["sample", "\(folder)/run"]).output
+    #expect(sample.split(whereSeparator: \.isWhitespace).allSatisfy { (0..<32).contains(Int($0) ?? -1) })
+
+    let json = try object(
+      try await Esolm.succeed(["convert", "\(folder)/run", "\(folder)/hf", "--to", "hugging-face", "--json"]).output)
+    #expect(json["form"] as? String == "hugging-face" && json["parameters"] as? Int == 11617)
+    try await Esolm.succeed(["convert", "\(folder)/hf", "\(folder)/bare.safetensors"])
+    try await Esolm.succeed(["convert", "\(folder)/bare.safetensors", "\(folder)/again"])
+    #expect(try await Esolm.succeed(["sample", "\(folder)/again"]).output == sample)
+    #expect(
+      try await Esolm.run(["convert", "\(folder)/hf", "\(folder)/run"]).error
+        == "esolm: error: \(folder)/run already exists; name a new folder\n")
+  }
+
+  @Test(arguments: [
+    (
+      "truncated.ckpt",
+      "is no whole zip file: the directory at its end is missing, so it may be cut off (it has 131208 bytes)"
+    ),
+    (
+      "wrong_shape.ckpt",
+      ": the weights do not fit the configuration: 'blocks.1.attn_qkv.weight' has shape [48, 15], expected [48, 16]"
+    ),
+    ("state_dict.pt", "does not say its alpha0; name it with --alpha0"),
+    (
+      "inputs.safetensors",
+      "holds no network of this family: it has no tensor 'vocab_embed.embedding' of two dimensions (it begins with 'order')"
+    ),
+    ("config.json", "is no valid safetensors file: "),
+    ("none.ckpt", ": there is no such file or folder"),
+  ])
+  func whatCannotBeConvertedIsOneClearLine(file: String, problem: String) async throws {
+    let folder = try Scratch.folder()
+    let result = try await Esolm.run(["convert", "\(fixture)/\(file)", "\(folder)/out"])
+    #expect(result.status == 1)
+    #expect(result.output == "")
+    #expect(result.error.hasPrefix("esolm: error: "))
+    #expect(result.error.contains(file) && result.error.contains(problem), "\(result.error)")
+    #expect(result.error.split(separator: "\n").count == 1)
+    #expect(try Scratch.snapshot(folder) == [:])
+  }
+
+  @Test func aHostileCheckpointHasNoEffect() async throws {
+    let folder = try Scratch.folder()
+    let script = #"cd "$1" && exec "$0" inspect "$2""#
+    let result = try await Command.run(
+      "/bin/sh", ["-c", script, Esolm.executable(), folder, "\(fixture)/hostile.ckpt"], environment: Esolm.environment)
+    #expect(result.status == 0)
+    #expect(try Scratch.snapshot(folder) == [:])
+    for place in [NSTemporaryDirectory(), NSHomeDirectory(), fixture] {
+      #expect(try !FileManager.default.contentsOfDirectory(atPath: place).contains { $0.contains("pwned") })
+    }
+  }
+
+  @Test(arguments: [
+    (["convert", "a"], "1 paths are given, expected two: what to read and what to write"),
+    (["convert", "a", "b", "--from-hub", "o/n"], "2 paths are given, expected one with --from-hub: what to write"),
+    (["convert", "a", "b", "--revision", "v1"], "--revision goes with --from-hub only"),
+    (["inspect"], "name a file or folder, or a repository with --from-hub, one of the two"),
+    (["inspect", "a", "--from-hub", "o/n"], "name a file or folder, or a repository with --from-hub, one of the two"),
+    (["inspect", "--from-hub", "name"], "--from-hub: 'name' is no name of a model repository, expected OWNER/NAME"),
+    (
+      ["train", "--init-from", "a", "--blocks", "2", "--data", "x", "--out", "y"],
+      "--init-from takes the network's sizes from the weights; only --dropout may be given with it"
+    ),
+  ])
+  func wrongUsageIsNamed(arguments: [String], problem: String) async throws {
+    let result = try await Esolm.run(arguments)
+    #expect(result.status == 2)
+    #expect(result.error == "esolm: error: \(problem) (see esolm \(arguments[0]) --help)\n")
+  }
+
+  @Test func aModelIsFetchedFromAHub() async throws {
+    let folder = try Scratch.folder()
+    try await Esolm.succeed(["convert", "\(fixture)/esolm.ckpt", "\(folder)/hf", "--to", "hugging-face"])
+    func file(_ name: String) async throws -> LocalHub.File {
+      let path = "\(folder)/hf/\(name)"
+      let sum = try await Command.run("/usr/bin/env", ["sha256sum", path]).output.prefix(64)
+      return LocalHub.File(name, try Data(contentsOf: URL(fileURLWithPath: path)), checksum: String(sum), isLarge: true)
+    }
+    let hub = try LocalHub([try await file("config.json"), try await file("model.safetensors")])
+    hub.cut(after: [100_000, 20_000])
+    let environment = ["HF_ENDPOINT": hub.address, "HF_HOME": "\(folder)/home"].merging(Esolm.environment) { $1 }
+    let result = try await Command.run(
+      Esolm.executable(), ["convert", "--from-hub", "owner/name", "\(folder)/run"], environment: environment)
+    #expect(result.status == 0, "\(result.error)")
+    #expect(hub.requests.contains { $0.range == 20_000 })
+    let direct = try await Esolm.succeed(["convert", "\(folder)/hf", "\(folder)/direct"])
+    #expect(direct.status == 0)
+    #expect(
+      try await Esolm.succeed(["sample", "\(folder)/run"]).output
+        == Esolm.succeed(["sample", "\(folder)/direct"]).output)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(folder)/home/hub") == ["models--owner--name"])
+  }
+
+  // MARK: train
+
+  @Test func aRunStartsFromAnotherAtALongerLength() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    let from = try await Esolm.trained()
+    try await Esolm.succeed([
+      "train", "--data", data, "--out", "\(folder)/longer", "--init-from", from, "--length", "64", "--alpha0", "0.25",
+      "--steps", "3", "--batch", "4",
+    ])
+    let json = try object(try await Esolm.succeed(["inspect", "\(folder)/longer", "--json"]).output)
+    let method = try #require(json["method"] as? [String: Any])
+    #expect(method["length"] as? Int == 64 && method["alpha0"] as? Double == 0.25)
+    #expect(try await Esolm.succeed(["sample", "\(folder)/longer"]).output.unicodeScalars.count > 16)
+    let refused = try await Esolm.run([
+      "train", "--data", data, "--out", "\(folder)/x", "--init-from", from, "--tokenizer", "bytes",
+    ])
+    #expect(refused.status == 2)
+    #expect(
+      refused.error
+        == "esolm: error: --tokenizer cannot be given with --init-from \(from), which has a tokenizer of its own "
+        + "(see esolm train --help)\n")
+  }
+
+  @Test func aConvertedRunHasNothingToGoOnWith() async throws {
+    let folder = try Scratch.folder()
+    try await Esolm.succeed(["convert", "\(fixture)/esolm.ckpt", "\(folder)/run"])
+    let result = try await Esolm.run(["train", "--resume", "\(folder)/run"])
+    #expect(result.status == 1)
+    #expect(
+      result.error
+        == "esolm: error: \(folder)/run was converted from \(fixture)/esolm.ckpt, so there is nothing to go on with; "
+        + "start a new run from it with --init-from\n")
+  }
+
+  @Test func resumingSaysWhatItPassesOver() async throws {
+    let data = try Scratch.file(Esolm.text.utf8)
+    let run = "\(try Scratch.folder())/run"
+    try await Esolm.succeed(
+      ["train", "--data", data, "--out", run, "--steps", "30", "--save-every", "10", "--keep-best"] + Esolm.tiny)
+    let weights = "\(run)/checkpoints/step-00000030/model.safetensors"
+    try FileManager.default.removeItem(atPath: weights)
+    let result = try await Esolm.succeed(["train", "--resume", run, "--steps", "40"])
+    #expect(
+      result.error.hasPrefix(
+        "esolm: note: a newer checkpoint was skipped: cannot read \(weights): there is no such file; going on from step 20\n"
+      ))
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "\(run)/latest") == "checkpoints/step-00000040")
+    try await Esolm.succeed(["sample", run, "--best"])
+  }
+}
