@@ -8,6 +8,10 @@ LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/confi
 FLAGS = -c release -Xlinker -rpath -Xlinker $(LIBTORCH_LIB)
 SWIFT = PKG_CONFIG_PATH=$(CURDIR)/.libtorch/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH} swift
 
+# Idle threads of libtorch should sleep, not spin: tests run beside each other, and on a machine that has other things
+# to do as well, training of small networks is several times faster so.
+PASSIVE = OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-passive}
+
 FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Benchmarks Benchmarks/Package.swift)
 
 help: ## list these targets
@@ -20,14 +24,13 @@ build: setup ## build the library and the tool
 	@$(SWIFT) build $(FLAGS)
 	@echo "Built .build/release/esolm"
 
-# Tests run beside each other: libtorch's idle threads should then sleep, not spin.
 test: setup ## build everything and run the tests
 	@$(SWIFT) build --build-tests $(FLAGS)
-	@OMP_WAIT_POLICY=passive $(SWIFT) test --skip-build $(FLAGS)
+	@$(PASSIVE) $(SWIFT) test --skip-build $(FLAGS)
 	@echo "All tests passed."
 
 demo: build ## train a small model and show what it can do (DATA=text.txt)
-	@.build/release/esolm demo $(if $(DATA),--data $(DATA))
+	@$(PASSIVE) .build/release/esolm demo $(if $(DATA),--data $(DATA))
 
 bench: setup ## run the benchmarks
 	@cd Benchmarks && $(SWIFT) run $(FLAGS) benchmarks

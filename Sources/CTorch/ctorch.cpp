@@ -2,6 +2,8 @@
 #include "boundary.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
@@ -91,8 +93,16 @@ CTStatus ct_synchronize(CTDevice which) {
   });
 }
 
+namespace {
+// The CPU's generator of the calling thread, so that trainings on different threads do not draw from each other.
+thread_local at::Generator generator = at::detail::createCPUGenerator();
+} // namespace
+
 CTStatus ct_manual_seed(uint64_t seed) {
-  return guarded([&] { at::manual_seed(seed); });
+  return guarded([&] {
+    generator.set_current_seed(seed);
+    at::manual_seed(seed); // for the generators of other devices
+  });
 }
 
 bool ct_set_grad_enabled(bool enabled) {
@@ -202,7 +212,12 @@ CTStatus ct_gelu_tanh(const CTTensor *a, CTTensor **out) {
 }
 
 CTStatus ct_dropout(const CTTensor *a, double probability, CTTensor **out) {
-  return produce(out, [&] { return at::dropout(unwrap(a), probability, /*train=*/true); });
+  return produce(out, [&] {
+    const at::Tensor &x = unwrap(a);
+    if (!x.is_cpu()) return at::dropout(x, probability, /*train=*/true);
+    at::Tensor kept = at::empty_like(x, x.options().requires_grad(false)).bernoulli_(1 - probability, generator);
+    return x * kept.div_(1 - probability);
+  });
 }
 
 // MARK: Reductions

@@ -99,6 +99,6 @@ public enum Torch {
     return try body()
   }
 
-  /// Starts libtorch's own generators, which only dropout uses, at a seed.
+  /// Starts the generators that only dropout uses at a seed: the calling thread's on the CPU, the device's elsewhere.
   public static func seed(_ seed: UInt64) { must(ct_manual_seed(seed)) }
 }

@@ -17,7 +17,8 @@ extension Tensor {
   /// GELU with the tanh approximation.
   public func gelu() -> Tensor { produce(self, ct_gelu_tanh) }
 
-  /// Zeroes each element with the given chance and scales the others up, with libtorch's generator (`Torch.seed`).
+  /// Zeroes each element with the given chance and scales the others up, with the generator that
+  /// `Torch.seed` starts.
   public func dropout(_ probability: Double) -> Tensor {
     probability == 0 ? self : produce(self) { ct_dropout($0, probability, $1) }
   }
