@@ -6,23 +6,34 @@
 #include <ATen/ATen.h>
 
 #include <string>
+#include <string_view>
 
 namespace ctorch {
 
 void setError(const char *message);
 
+// libtorch has a type of its own for a GPU whose memory is used up, but none for the CPU's.
+inline bool isOutOfMemory(const c10::Error &error) {
+  return dynamic_cast<const c10::OutOfMemoryError *>(&error) ||
+         std::string_view(error.what_without_backtrace()).find("DefaultCPUAllocator") != std::string_view::npos;
+}
+
 template <typename Body> CTStatus guarded(Body body) {
   try {
     body();
-    return 0;
+    return CTOK;
   } catch (const c10::Error &error) {
     setError(error.what_without_backtrace());
+    if (isOutOfMemory(error)) return CTOutOfMemory;
+  } catch (const std::bad_alloc &error) {
+    setError(error.what());
+    return CTOutOfMemory;
   } catch (const std::exception &error) {
     setError(error.what());
   } catch (...) {
     setError("unknown C++ exception");
   }
-  return 1;
+  return CTFailed;
 }
 
 inline const at::Tensor &unwrap(const CTTensor *tensor) { return *reinterpret_cast<const at::Tensor *>(tensor); }

@@ -2,8 +2,6 @@
 #include "boundary.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>

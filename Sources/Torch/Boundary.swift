@@ -1,4 +1,5 @@
 import CTorch
+import Foundation
 
 /// What libtorch, or a check made for it, has to say.
 public struct TorchError: Error, CustomStringConvertible, Sendable {
@@ -9,14 +10,28 @@ public struct TorchError: Error, CustomStringConvertible, Sendable {
 
 /// Throws libtorch's message if a call failed.
 func check(_ status: CTStatus) throws {
-  guard status != 0 else { return }
+  guard status != CTOK else { return }
   throw TorchError("libtorch: \(String(cString: ct_last_error()))")
 }
 
-/// Stops the program with libtorch's message: for operations that can fail only by the program's own fault.
+/// Stops the program with libtorch's message: for operations that can fail only by the program's own fault, or where
+/// memory runs out.
 func must(_ status: CTStatus, file: StaticString = #fileID, line: UInt = #line) {
-  guard status != 0 else { return }
-  fatalError("libtorch: \(String(cString: ct_last_error()))", file: file, line: line)
+  guard status != CTOK else { return }
+  let message = String(cString: ct_last_error())
+  if status == CTOutOfMemory { MemoryExhaustion.handler?(message) }
+  fatalError("libtorch: \(message)", file: file, line: line)
+}
+
+/// What happens where memory runs out.
+enum MemoryExhaustion {
+  nonisolated(unsafe) private static var current: (@Sendable (String) -> Never)?
+  private static let lock = NSLock()
+
+  static var handler: (@Sendable (String) -> Never)? {
+    get { lock.withLock { current } }
+    set { lock.withLock { current = newValue } }
+  }
 }
 
 /// Runs a C function that yields one tensor. Swift may release an object right after its last use, before the call it

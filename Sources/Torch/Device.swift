@@ -99,6 +99,12 @@ public enum Torch {
     return try body()
   }
 
+  /// Ends the program in its own way, given libtorch's message, where memory runs out in an operation that cannot throw;
+  /// otherwise such an operation traps.
+  public static func onMemoryExhaustion(_ handler: @escaping @Sendable (_ message: String) -> Never) {
+    MemoryExhaustion.handler = handler
+  }
+
   /// Starts the generators that only dropout uses at a seed: the calling thread's on the CPU, the device's elsewhere.
   public static func seed(_ seed: UInt64) { must(ct_manual_seed(seed)) }
 }

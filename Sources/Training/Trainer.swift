@@ -57,6 +57,7 @@ public struct Trainer {
   /// Goes on from a state of the run.
   public init(_ run: RunFolder, state: TrainingState) throws {
     let data = try DataSet(run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer)
+    if state.model.device == .cpu { try MemoryShortage.check(run.configuration) }
     try self.init(run, data: data, state: state)
   }
 
@@ -77,6 +78,7 @@ public struct Trainer {
   ) throws {
     try configuration.validate()
     let data = try DataSet(configuration.data, length: configuration.method.length, tokenizer: tokenizer)
+    if device == .cpu { try MemoryShortage.check(configuration) }
     let model =
       try weights.map {
         try Transformer(

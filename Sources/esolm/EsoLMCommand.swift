@@ -19,6 +19,11 @@ struct EsoLMCommand: ParsableCommand {
   static func main() {
     // A closed pipe is an error of a write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    Torch.onMemoryExhaustion { message in
+      let reason = message.components(separatedBy: "DefaultCPUAllocator: ").last!
+      printError("esolm: error: not enough memory for a network, batch or length of this size: \(reason)")
+      Foundation.exit(1)
+    }
     do {
       try parseAndRun()
     } catch {

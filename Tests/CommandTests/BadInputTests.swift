@@ -167,6 +167,30 @@ struct BadInputTests {
     #expect(try Scratch.snapshot(run) == before.1)
   }
 
+  @Test(arguments: [["--batch", "1048576"], ["--hidden-size", "65536", "--heads", "256", "--blocks", "1024"]])
+  func trainingThatNoMachineHasTheMemoryForIsNotBegun(sizes: [String]) async throws {
+    let (data, out) = (try Scratch.file(Esolm.text.utf8), "\(try Scratch.folder())/run")
+    let result = try await Esolm.run(["train", "--data", data, "--out", out] + sizes)
+    let message =
+      #/esolm: error: training needs at least \d+\.\d GB of memory, this machine has \d+\.\d GB; .*\n/#
+    #expect(result.error.wholeMatch(of: message) != nil)
+    #expect(result.status == 1)
+    #expect(!FileManager.default.fileExists(atPath: out))
+  }
+
+  @Test func memoryThatRunsOutIsOneLine() async throws {
+    let run = try await Esolm.trained()
+    let arguments = ["sample", run, "--length", "1048576", "--num-samples", "4", "--alpha0", "1", "--steps", "1"]
+    let result = try await Command.run(
+      "/bin/sh", ["-c", #"ulimit -v 3000000 && exec "$0" "$@""#, Esolm.executable()] + arguments,
+      environment: Esolm.environment)
+    #expect(
+      result.error.hasPrefix("esolm: error: not enough memory for a network, batch or length of this size: "),
+      "\(result.error.prefix(300))")
+    #expect(result.error.split(separator: "\n").count == 1)
+    #expect(result.status == 1)
+  }
+
   @Test func aDeviceThatIsNotThereIsNamed() async throws {
     let result = try await Esolm.run(["sample", try await Esolm.trained(), "--device", "mps"])
     // A Mac has it.

@@ -1,8 +1,8 @@
 // A plain C interface to the part of libtorch that this package uses.
 //
-// Every function that can fail returns 0 on success and 1 on failure; `ct_last_error` then holds libtorch's message for
-// the calling thread. C++ exceptions never cross this boundary. A `CTTensor *` owns one reference to an `at::Tensor` and
-// is given back with `ct_free`. Results are written through the last parameter.
+// Every function that can fail returns `CTOK` or what went wrong; `ct_last_error` then holds libtorch's message for the
+// calling thread. C++ exceptions never cross this boundary. A `CTTensor *` owns one reference to an `at::Tensor` and is
+// given back with `ct_free`. Results are written through the last parameter.
 #ifndef CTORCH_H
 #define CTORCH_H
 
@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 typedef struct CTTensor CTTensor;
-typedef int32_t CTStatus;
+typedef enum : int32_t { CTOK, CTFailed, CTOutOfMemory } CTStatus;
 
 // The values are this header's own, not libtorch's.
 typedef enum : int32_t { CTFloat32, CTFloat64, CTFloat16, CTBFloat16, CTInt64, CTInt32, CTUInt8, CTBool } CTDType;
