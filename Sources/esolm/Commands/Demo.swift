@@ -25,7 +25,7 @@ struct Demo: ParsableCommand {
   var out: String?
 
   @Option(help: "Training steps.")
-  var steps = 800
+  var steps = 640
 
   @Option(name: .customLong("alpha0"), help: "Share of tokens that diffusion writes in training.")
   var alpha0 = 0.5
