@@ -23,9 +23,9 @@ public struct MethodComparison {
   public var folder: String
   /// Generation orders of a sequence's exact likelihood, and draws of its bound.
   public var orders = 8
-  public var draws = 4
+  public var draws = 16
   /// How many validation sequences are measured.
-  public var measuredSequences = 64
+  public var measuredSequences = 128
   /// How many texts are sampled with each plan.
   public var samples = 32
   /// Time steps to sample with.

@@ -34,6 +34,20 @@ struct MethodTrainingTests {
     #expect(loss(method, batch) != loss(method, batch, step: 1))
   }
 
+  /// Otherwise no number of draws would come near the bound. At time t about a share t of the tokens is masked.
+  @Test(arguments: [0, 7]) func drawsOfABoundShowEachSequenceAtAllTimes(sequence: Int) {
+    let draws = 50
+    let tokens = randomSequences(1, length: 1000, tokens: 12)
+    let shares = (0..<draws).map { draw in
+      let noise = EvaluationNoise(seed: 1, draw: draw, first: sequence, count: 10)
+      let batch = MaskedDiffusionMethod().boundBatch(tokens, maskToken: 12, noise: noise)
+      return Double(batch.targets.count) / 1000
+    }
+    for (place, share) in shares.sorted().enumerated() {
+      #expect(abs(share - (Double(place) + 0.5) / Double(draws)) < 0.12)
+    }
+  }
+
   @Test(arguments: methods.indices) func boundsDoNotDependOnTheBatch(index: Int) {
     let likelihood = Likelihood(network, method: Self.methods[index])
     let together = likelihood.negativeELBO(batch, noise: EvaluationNoise(seed: 1, count: 4))

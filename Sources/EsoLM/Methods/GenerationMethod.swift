@@ -86,13 +86,19 @@ public struct EvaluationNoise: Sendable, Equatable {
 
   /// Times for the sequences of a batch, one each or one per block.
   ///
+  /// Each draw spreads the times of the whole set evenly. From draw to draw they move on by the golden section, so that
+  /// the draws of one sequence are spread evenly too, however many they are.
+  ///
   /// - Parameter uniforms: numbers in [0, 1), equally many for each sequence.
   func times(_ uniforms: [[Double]]) -> [[Double]] {
     let perSequence = uniforms.first?.count ?? 0
+    let goldenSection = (5.0.squareRoot() - 1) / 2
+    let turn = (Double(draw) * goldenSection).truncatingRemainder(dividingBy: 1)
+    let shift = Int(turn * Double(count * perSequence))
     return uniforms.enumerated().map { place, uniforms in
       uniforms.enumerated().map {
         NoiseSchedule.antitheticTime(
-          uniform: $1, index: (first + place) * perSequence + $0, count: count * perSequence)
+          uniform: $1, index: (first + place) * perSequence + $0 + shift, count: count * perSequence)
       }
     }
   }
