@@ -6,6 +6,7 @@
 //
 // Where a gradient will be asked for, each chunk adds to it while its logits are at hand; backward only scales the sums.
 #include "boundary.h"
+#include "products.h"
 
 #include <limits>
 #include <torch/csrc/autograd/custom_function.h>
@@ -33,7 +34,7 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
     for (int64_t start = 0; start < rows; start += chunk) {
       int64_t count = std::min(chunk, rows - start);
       at::Tensor input = hidden.narrow(0, start, count), target = targets.narrow(0, start, count).unsqueeze(1);
-      at::Tensor logits = at::linear(input, matrix, bias.to(hidden.scalar_type())).to(at::kFloat);
+      at::Tensor logits = product(input, matrix, bias.to(hidden.scalar_type())).to(at::kFloat);
       if (excludedClass >= 0) logits.select(1, excludedClass).fill_(-std::numeric_limits<float>::infinity());
       at::Tensor logp = logits.log_softmax(1);
       nll.narrow(0, start, count).copy_(logp.gather(1, target).squeeze(1).neg_());
@@ -42,12 +43,8 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
       at::Tensor dLogits = logp.exp_().mul_(scale).scatter_add_(1, target, -scale);
       dBias.add_(dLogits.sum(0));
       dLogits = dLogits.to(hidden.scalar_type());
-      dHidden.narrow(0, start, count).copy_(at::mm(dLogits, matrix));
-      if (dLogits.scalar_type() == dWeight.scalar_type()) {
-        dWeight.addmm_(dLogits.t(), input);
-      } else {
-        dWeight.add_(at::mm(dLogits.t(), input));
-      }
+      dHidden.narrow(0, start, count).copy_(product(dLogits, matrix.t()));
+      dWeight.add_(product(dLogits.t(), input.t()));
     }
     if (withGradient) context->save_for_backward({dHidden, dWeight, dBias});
     context->mark_non_differentiable({nll});

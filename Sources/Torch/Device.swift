@@ -99,6 +99,24 @@ public enum Torch {
     return try body()
   }
 
+  /// The results of a function at 0 ..< `count`, computed on the threads that operations use.
+  ///
+  /// - Parameter body: called on several threads at a time.
+  public static func parallelMap<Result>(_ count: Int, _ body: (Int) -> Result) -> [Result] {
+    Array(unsafeUninitializedCapacity: count) { results, initializedCount in
+      let start = results.baseAddress
+      withoutActuallyEscaping({ index in (start! + index).initialize(to: body(index)) }) { store in
+        withUnsafePointer(to: store as (Int) -> Void) { context in
+          ct_parallel_for(
+            Int64(count),
+            { index, context in context!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(Int(index)) },
+            UnsafeMutableRawPointer(mutating: context))
+        }
+      }
+      initializedCount = count
+    }
+  }
+
   /// Ends the program in its own way, given libtorch's message, where memory runs out in an operation that cannot throw;
   /// otherwise such an operation traps.
   public static func onMemoryExhaustion(_ handler: @escaping @Sendable (_ message: String) -> Never) {

@@ -27,6 +27,8 @@ const char *ct_version(void);
 bool ct_device_available(CTDevice device);
 int32_t ct_num_threads(void);
 void ct_set_num_threads(int32_t count);
+// Calls body(0 ..< count, context) on the threads that operations use.
+void ct_parallel_for(int64_t count, void (*body)(int64_t index, void *context), void *context);
 CTStatus ct_synchronize(CTDevice device);
 CTStatus ct_manual_seed(uint64_t seed);
 
@@ -85,13 +87,14 @@ CTStatus ct_copy_into(CTTensor *destination, const CTTensor *source);
 CTStatus ct_fill(CTTensor *tensor, double value);
 
 // Layers
-CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);
 CTStatus ct_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
                        CTTensor **out);
 CTStatus ct_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const CTTensor *mask,
                       bool causal, CTTensor **out);
 
 // Fused operations of our own, each with its own backward; their own files say what they compute.
+CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);
+CTStatus ct_pack(const CTTensor *weight, CTTensor **out); // for ct_linear alone
 CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
                          int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value);
 CTStatus ct_part_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const int64_t *parts,

@@ -57,17 +57,25 @@ struct Linear {
     self.bias = gate.flatMap { gate in bias.map { $0 * gate } } ?? bias
   }
 
+  private init(packing layer: Linear) {
+    weight = layer.weight.packedForLinear()
+    bias = layer.bias
+  }
+
+  /// The same, faster for few rows, at the price of a copy of the weight.
+  func packed() -> Linear { Linear(packing: self) }
+
   func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight, bias: bias) }
 }
 
 /// One transformer block: attention and MLP, each normalised before and added to the residual stream.
 struct Block {
-  let attentionNorm: Norm
-  let qkv: Linear
-  let attentionOut: Linear
-  let mlpNorm: Norm
-  let mlpIn: Linear
-  let mlpOut: Linear
+  private let attentionNorm: Norm
+  private var qkv: Linear
+  private var attentionOut: Linear
+  private let mlpNorm: Norm
+  private var mlpIn: Linear
+  private var mlpOut: Linear
 
   /// The block's weights by the names of the published checkpoints. Of the six modulation vectors the first three
   /// (shift, scale, gate) belong to attention, the others to the MLP.
@@ -80,6 +88,15 @@ struct Block {
     mlpIn = Linear(weight: model["\(prefix).mlp.0.weight"], bias: model["\(prefix).mlp.0.bias"])
     mlpOut = Linear(
       weight: model["\(prefix).mlp.2.weight"], bias: model["\(prefix).mlp.2.bias"], gate: vectors?[5])
+  }
+
+  /// The same with packed weights.
+  func packed() -> Block {
+    var block = self
+    for layer in [\Block.qkv, \.attentionOut, \.mlpIn, \.mlpOut] {
+      block[keyPath: layer] = self[keyPath: layer].packed()
+    }
+    return block
   }
 
   /// Runs the block on the residual stream [rows, hidden].

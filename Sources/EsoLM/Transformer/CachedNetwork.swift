@@ -60,11 +60,12 @@ public protocol DecodingNetwork {
   func logits(_ feed: DecodingFeed, cache: KVCache) -> Tensor
 }
 
-/// A network that decodes with a KV cache.
+/// A network that decodes with a KV cache. It copies the weights of matrices into the layout that is fastest for few
+/// rows, so it takes about as much memory as the network once more.
 public final class CachedNetwork: DecodingNetwork {
   private let network: Network
 
-  public init(_ network: Network) { self.network = network }
+  public init(_ network: Network) { self.network = network.packed() }
 
   public var configuration: TransformerConfiguration { network.configuration }
 

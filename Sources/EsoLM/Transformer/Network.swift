@@ -5,13 +5,21 @@ import Torch
 public struct Network {
   public let configuration: TransformerConfiguration
   let embedding: Tensor
-  let blocks: [Block]
+  private(set) var blocks: [Block]
   let finalNorm: Norm
-  let output: Linear
+  private(set) var output: Linear
   let dropout: Double
   let rotary: RotaryCache
 
   public var device: Device { embedding.device }
+
+  /// The same with packed weights, for calls with few rows: a copy, which no later update of weights changes.
+  func packed() -> Network {
+    var network = self
+    network.blocks = blocks.map { $0.packed() }
+    network.output = output.packed()
+    return network
+  }
 
   /// The last hidden state, normalised, of every row with an output: [outputs, hidden], in the order of the groups,
   /// within one sequence after another, within one slot after another.

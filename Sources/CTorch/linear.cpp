@@ -1,0 +1,99 @@
+// Linear layers through oneDNN.
+//
+// libtorch computes float32 products on the CPU with MKL, which uses the widest instructions on some makers' processors
+// only, and is slow everywhere where few rows meet a large weight. oneDNN, which libtorch has for other purposes, is up
+// to twice as fast there for large products and up to five times for few rows; a call of it costs some microseconds more.
+// `make bench` shows both.
+#include "products.h"
+
+#include "boundary.h"
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+using namespace ctorch;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+// From so many multiplications on, what a call of oneDNN costs more is small.
+constexpr int64_t largeProduct = 1 << 20;
+// From so many numbers in a weight on, a packed one is faster for any number of rows.
+constexpr int64_t largeWeight = 1 << 17;
+
+using Operation = std::optional<c10::OperatorHandle>;
+
+// nullopt where libtorch was built without oneDNN, as on Apple's processors.
+Operation operation(const char *name) {
+  return at::globalContext().hasMKLDNN() ? c10::Dispatcher::singleton().findSchema({name, ""}) : std::nullopt;
+}
+const Operation &linearOperation() {
+  static const Operation found = operation("mkldnn::_linear_pointwise");
+  return found;
+}
+const Operation &packOperation() {
+  static const Operation found = operation("mkldnn::_reorder_linear_weight");
+  return found;
+}
+
+bool isPlain(const at::Tensor &x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 2; }
+
+bool suits(const at::Tensor &x, const at::Tensor &weight) {
+  return isPlain(x) && isPlain(weight) && linearOperation() &&
+         (weight.is_mkldnn() || x.size(0) * weight.numel() >= largeProduct);
+}
+
+struct LinearLayer : torch::autograd::Function<LinearLayer> {
+  static at::Tensor forward(AutogradContext *context, at::Tensor x, at::Tensor weight, std::optional<at::Tensor> bias) {
+    context->save_for_backward({x, weight});
+    context->saved_data["bias"] = bias.has_value();
+    return product(x, weight, bias.value_or(at::Tensor()));
+  }
+
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &g = gradients[0];
+    variable_list result(3);
+    if (context->needs_input_grad(0)) result[0] = product(g, weight.t());
+    if (context->needs_input_grad(1)) result[1] = product(g.t(), x.t());
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) result[2] = g.sum(0);
+    return result;
+  }
+};
+} // namespace
+
+at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
+  if (!suits(x, weight)) return at::linear(x, weight, bias);
+  using Linear = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, std::string_view,
+                            c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+  static const auto linear = linearOperation()->typed<Linear>();
+  return linear.call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, "none",
+                     c10::List<std::optional<at::Scalar>>(), "");
+}
+
+at::Tensor ctorch::packed(const at::Tensor &weight) {
+  if (!isPlain(weight) || weight.numel() < largeWeight || !linearOperation() || !packOperation()) return weight;
+  using Pack = at::Tensor(const at::Tensor &, std::optional<c10::SymInt>);
+  static const auto pack = packOperation()->typed<Pack>();
+  at::NoGradGuard guard;
+  return pack.call(weight.contiguous(), std::nullopt);
+}
+
+CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out) {
+  return produce(out, [&] {
+    const at::Tensor &x = unwrap(input), &w = unwrap(weight);
+    at::Tensor b = optional(bias), rows = x.dim() == 2 ? x : x.reshape({-1, x.size(-1)});
+    if (at::autocast::is_autocast_enabled(x.device().type()) || !suits(rows, w)) return at::linear(x, w, b);
+    auto recorded = [](const at::Tensor &t) { return t.defined() && t.requires_grad(); };
+    bool isRecorded = at::GradMode::is_enabled() && (recorded(x) || recorded(w) || recorded(b));
+    at::Tensor y = isRecorded ? LinearLayer::apply(rows, w, b.defined() ? std::optional(b) : std::nullopt) : product(rows, w, b);
+    auto shape = x.sizes().vec();
+    shape.back() = w.size(0);
+    return y.reshape(shape);
+  });
+}
+
+CTStatus ct_pack(const CTTensor *weight, CTTensor **out) {
+  return produce(out, [&] { return packed(unwrap(weight)); });
+}

@@ -1,0 +1,16 @@
+// Matrix products.
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace ctorch {
+
+// x · weightᵀ + bias for matrices, without autograd: the faster of the two libraries that libtorch has for it. The weight
+// may be packed.
+at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias = {});
+
+// The weight in the layout that `product` would bring it into each time, or the weight itself where that has no use.
+// Nothing else can read it.
+at::Tensor packed(const at::Tensor &weight);
+
+} // namespace ctorch
