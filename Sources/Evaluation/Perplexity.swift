@@ -31,20 +31,23 @@ public struct PerplexityEvaluation {
 
     /// - Parameters:
     ///   - sums: nats of each sequence, averaged over draws.
-    ///   - length: tokens of a sequence.
+    ///   - counts: tokens of each sequence.
     ///   - variances: of each sequence's average over its draws; nil where unknown.
-    init(sums: [Double], length: Int, variances: [Double]? = nil) {
-      let values = sums.map { $0 / Double(length) }
-      let mean = values.reduce(0, +) / Double(values.count)
+    init(sums: [Double], counts: [Int], variances: [Double]? = nil) {
+      let total = Double(counts.reduce(0, +))
+      let mean = sums.reduce(0, +) / total
       nats = mean
-      let spread = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-      standardError = values.count < 2 ? nil : (spread / Double(values.count * (values.count - 1))).squareRoot()
-      monteCarloError = variances.map { $0.reduce(0, +).squareRoot() / Double(values.count * length) }
+      let spread = zip(sums, counts).reduce(0) { $0 + pow($1.0 - mean * Double($1.1), 2) }
+      let count = Double(sums.count)
+      standardError = count < 2 ? nil : (spread * count / (count - 1)).squareRoot() / total
+      monteCarloError = variances.map { $0.reduce(0, +).squareRoot() / total }
     }
   }
 
-  /// Tokens of a sequence that the averages are over.
-  private var predicted: Int { likelihood.method.predictedCount(ofLength: blocks.length) }
+  /// Of each sequence, the tokens that the averages are over.
+  private var predicted: [Int] {
+    blocks.indices.map { likelihood.method.predictedCount(ofLength: blocks.contentCount($0)) }
+  }
 
   /// The NELBO, averaged over `draws` of the noise for each sequence.
   public func nelbo(draws: Int = 1, progress: (Double) -> Void = { _ in }) -> Estimate {
@@ -63,7 +66,12 @@ public struct PerplexityEvaluation {
     var batch: [(index: Int, tokens: [Int32], order: GenerationOrder)] = []
     func finishBatch() {
       let rows = likelihood.logProbabilities(batch.map { ($0.tokens, $0.order) })
-      for (member, row) in zip(batch, rows) { perSequence[member.index].append(row.reduce(0, +)) }
+      for (member, row) in zip(batch, rows) {
+        // Padding does not count. A first token that is given has no number.
+        let positions = member.order.positions.suffix(row.count)
+        let content = blocks.contentCount(member.index)
+        perSequence[member.index].append(zip(positions, row).reduce(0) { $1.0 < content ? $0 + $1.1 : $0 })
+      }
       progress(Double(batch.last!.index + 1) / Double(blocks.count))
       batch = []
     }
@@ -81,12 +89,12 @@ public struct PerplexityEvaluation {
     if orders > 1 { counts.append(orders) }
     return counts.map { count in
       let sums = perSequence.map { -Likelihood.importanceWeighted(Array($0.prefix(count))) }
-      return (count, Estimate(sums: sums, length: predicted))
+      return (count, Estimate(sums: sums, counts: predicted))
     }
   }
 
   private func average(
-    draws: Int, progress: (Double) -> Void, _ losses: ([[Int32]], EvaluationNoise) -> [Double]
+    draws: Int, progress: (Double) -> Void, _ losses: ([PaddedTokens], EvaluationNoise) -> [Double]
   ) -> Estimate {
     var sums = [Double](repeating: 0, count: blocks.count)
     var squares = sums
@@ -95,7 +103,7 @@ public struct PerplexityEvaluation {
       for batch in 0..<batches {
         let range = batch * batchSize..<min((batch + 1) * batchSize, blocks.count)
         let noise = EvaluationNoise(seed: seed, draw: draw, first: range.lowerBound, count: blocks.count)
-        let values = losses(range.map { Array(blocks[$0]) }, noise)
+        let values = losses(range.map { PaddedTokens(blocks[$0], contentCount: blocks.contentCount($0)) }, noise)
         for (index, value) in zip(range, values) {
           // Welford's update of mean and squared deviations.
           let change = value - sums[index]
@@ -106,6 +114,6 @@ public struct PerplexityEvaluation {
       }
     }
     let variances = draws < 2 ? nil : squares.map { $0 / Double(draws * (draws - 1)) }
-    return Estimate(sums: sums, length: predicted, variances: variances)
+    return Estimate(sums: sums, counts: predicted, variances: variances)
   }
 }

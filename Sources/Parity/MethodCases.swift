@@ -35,7 +35,7 @@ extension Parity {
     }
     let orders = noised.map { GenerationOrder.ascending(masked: $0.map { $0 == mask }) }
     let batch = zip(zip(clean, orders), times).map {
-      HybridObjective.Corrupted(tokens: $0.0, order: $0.1, time: $1)
+      HybridObjective.Corrupted(PaddedTokens($0.0), order: $0.1, time: $1)
     }
     let scored = objective.scored(batch, maskToken: Int(mask))
     let (loss, nll) = scored.loss(under: network)
@@ -87,7 +87,7 @@ extension Parity {
     let method = BlockDiffusionMethod(blockSize: size)
     let members = clean.indices.map { row in
       method.member(
-        clean[row], masked: (0..<length).filter { noised[row][$0] == mask },
+        PaddedTokens(clean[row]), masked: (0..<length).filter { noised[row][$0] == mask },
         times: stride(from: 0, to: length, by: size).map { allTimes[row * length + $0] },
         scale: 1 / Double(clean.count * length))
     }

@@ -25,7 +25,7 @@ extension Parity {
     let objective = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
     let times = try parityCase.numbers("t")
     let batch = zip(zip(clean, orders), times).map {
-      HybridObjective.Corrupted(tokens: $0.0, order: $0.1, time: $1)
+      HybridObjective.Corrupted(PaddedTokens($0.0), order: $0.1, time: $1)
     }
     let scored = objective.scored(batch, maskToken: parityCase.maskToken)
     let (loss, nll) = scored.loss(under: model.network())
@@ -58,7 +58,7 @@ extension Parity {
   ) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("z0"))
     let orders = try parityCase.orders("order", noised: noised, length: clean.first?.count)
-    let batch = zip(clean, orders).map { HybridObjective.Corrupted(tokens: $0, order: $1, time: nil) }
+    let batch = zip(clean, orders).map { HybridObjective.Corrupted(PaddedTokens($0), order: $1, time: nil) }
     let scored = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
       .scored(batch, maskToken: parityCase.maskToken)
     let (loss, nll) = scored.loss(under: model.network())
@@ -123,7 +123,8 @@ extension Parity {
       throw FileError("\(parityCase.inputs.path): '\(prefix)x0' has \(clean.count) rows, which the orders do not fill")
     }
     return zip(clean, diffusion + sequential).enumerated().map { index, row in
-      HybridObjective.Corrupted(tokens: row.0, order: row.1, time: index < times.count ? times[index] : nil)
+      HybridObjective.Corrupted(
+        PaddedTokens(row.0), order: row.1, time: index < times.count ? times[index] : nil)
     }
   }
 

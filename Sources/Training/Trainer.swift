@@ -113,7 +113,9 @@ public struct Trainer {
 
     while learner.step < training.steps, !shouldStop() {
       let step = learner.step
-      let batch = schedule.blocks(step: step).map { Array(data.training.block($0, draw: step)) }
+      let batch = schedule.blocks(step: step).map {
+        PaddedTokens(data.training.block($0, draw: step), contentCount: data.training.contentCount($0))
+      }
       let scored = method.trainingBatch(batch, maskToken: maskToken, seed: training.seed, step: step)
       let update = try learner.update { scored.loss(under: $0).loss }
 
@@ -162,14 +164,18 @@ public struct Trainer {
     let evaluation = Likelihood(learner.average.network(), method: run.method)
     let (batchSize, seed) = (run.configuration.training.batchSize, run.configuration.training.seed)
     let count = min(data.validation.count, run.configuration.training.validationSequences)
-    var sum = 0.0
+    var (sum, predicted) = (0.0, 0)
     for first in stride(from: 0, to: count, by: batchSize) {
-      let batch = (first..<min(first + batchSize, count)).map { Array(data.validation[$0]) }
+      let batch = validation(first..<min(first + batchSize, count))
       sum += evaluation.negativeELBO(batch, noise: EvaluationNoise(seed: seed, first: first, count: count))
         .reduce(0, +)
+      predicted += batch.reduce(0) { $0 + run.method.predictedCount(ofLength: $1.contentCount) }
     }
-    let predicted = count * run.method.predictedCount(ofLength: run.configuration.method.length)
     return Validation(step: learner.step, nelbo: sum / Double(predicted))
+  }
+
+  private func validation(_ range: Range<Int>) -> [PaddedTokens] {
+    range.map { PaddedTokens(data.validation[$0], contentCount: data.validation.contentCount($0)) }
   }
 
   /// Chooses the times of a BD3-LM that searches for them, by at most 64 validation sequences.
@@ -178,7 +184,7 @@ public struct Trainer {
       return
     }
     learner.noiseRange = method.quietestRange(
-      under: learner.average.network(), sequences: data.validation.prefix(64).map { Array($0) },
+      under: learner.average.network(), sequences: validation(data.validation.indices.prefix(64)),
       seed: run.configuration.training.seed)
   }
 

@@ -34,7 +34,7 @@ struct HybridObjectiveTests {
     let corrupted = objective.corrupt(batch, seed: 1, step: 0)
     let diffused = objective.diffusionCount(ofBatch: 6)
     #expect(corrupted.map { $0.time != nil } == (0..<6).map { $0 < diffused })
-    #expect(corrupted.map(\.tokens) == batch)
+    #expect(corrupted.map(\.text.tokens) == batch)
   }
 
   @Test func timesOfABatchCoverTheInterval() {
@@ -71,12 +71,12 @@ struct HybridObjectiveTests {
   @Test(arguments: [(1, 0.3), (0.5, 0.8), (0.25, 1), (1, 0.001)])
   func eachTokenIsMaskedWithTheSchedulesChance(alpha0: Double, time: Double) {
     let objective = HybridObjective(alpha0: alpha0)
-    expectMasks(chance: 1 - objective.schedule.alpha(at: time)) { objective.diffusion(batch[0], at: time, using: &$0) }
+    expectMasks(chance: 1 - objective.schedule.alpha(at: time)) { objective.diffusion(PaddedTokens(batch[0]), at: time, using: &$0) }
   }
 
   @Test(arguments: [0.5, 0.125])
   func theSequentialTermMasksWhatDiffusionLeaves(alpha0: Double) {
-    expectMasks(chance: 1 - alpha0) { HybridObjective(alpha0: alpha0).sequential(batch[0], using: &$0) }
+    expectMasks(chance: 1 - alpha0) { HybridObjective(alpha0: alpha0).sequential(PaddedTokens(batch[0]), using: &$0) }
   }
 
   private func expectMasks(chance: Double, _ draw: (inout CounterGenerator) -> HybridObjective.Corrupted) {
@@ -96,7 +96,7 @@ struct HybridObjectiveTests {
   @Test func alphaOfZeroMasksEverythingAndOneNothing() {
     #expect(draws(batch, alpha0: 0).allSatisfy { $0.order == .leftToRight(length: 10) })
     var generator = CounterGenerator(seed: 1, stream: .corruption)
-    #expect(HybridObjective(alpha0: 1).sequential(batch[0], using: &generator).order.maskedCount == 0)
+    #expect(HybridObjective(alpha0: 1).sequential(PaddedTokens(batch[0]), using: &generator).order.maskedCount == 0)
   }
 
   // MARK: Loss
@@ -129,7 +129,7 @@ struct HybridObjectiveTests {
   @Test func targetsAreTheMaskedTokensInTheirOrder() {
     let order = GenerationOrder(positions: [3, 0, 2, 1], cleanCount: 2)
     let scored = HybridObjective(alpha0: 1)
-      .scored([.init(tokens: [10, 11, 5, 6], order: order, time: 1)], maskToken: 12)
+      .scored([.init(PaddedTokens([10, 11, 5, 6]), order: order, time: 1)], maskToken: 12)
     #expect(scored.targets == [5, 11])
     #expect(scored.input.tokens == [6, 10, 12, 12])
     #expect(scored.input.positions == [3, 0, 2, 1])
@@ -139,7 +139,7 @@ struct HybridObjectiveTests {
   func aBatchWithNothingMaskedCostsNothing(time: Double?) {
     let order = GenerationOrder(positions: [1, 0], cleanCount: 2)
     let scored = HybridObjective(alpha0: 0.5)
-      .scored([.init(tokens: [1, 2], order: order, time: time)], maskToken: 12)
+      .scored([.init(PaddedTokens([1, 2]), order: order, time: time)], maskToken: 12)
     let model = Transformer.random()
     #expect(scored.loss(under: model.network()).loss.item == 0)
     #expect(scored.sequenceLosses(under: model.network()) == [0])

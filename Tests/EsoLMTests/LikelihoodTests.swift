@@ -191,7 +191,8 @@ struct LikelihoodTests {
   @Test func drawsDependOnSeedNumberAndPlaceAlone() {
     let likelihood = Likelihood(network, alpha0: 0.5)
     let batch = Array(repeating: tokens, count: 4)
-    for bound in [likelihood.negativeELBO, likelihood.imdce] {
+    let bounds: [([[Int32]], EvaluationNoise) -> [Double]] = [likelihood.negativeELBO, likelihood.imdce]
+    for bound in bounds {
       func values(_ batch: [[Int32]], seed: UInt64 = 1, draw: Int = 0, first: Int = 0) -> [Double] {
         bound(batch, EvaluationNoise(seed: seed, draw: draw, first: first, count: 4))
       }

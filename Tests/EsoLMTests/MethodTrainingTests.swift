@@ -48,6 +48,35 @@ struct MethodTrainingTests {
     }
   }
 
+  @Test(arguments: methods.indices) func paddingCarriesNoLoss(index: Int) throws {
+    let method = Self.methods[index]
+    let padding: Int32 = 11
+    let counts = [12, 7, 1, 9]
+    let padded = zip(randomSequences(4, length: 12, tokens: 10), counts).map { tokens, count in
+      PaddedTokens(tokens.prefix(count) + Array(repeating: padding, count: 12 - count), contentCount: count)
+    }
+    let noise = EvaluationNoise(seed: 1, count: 4)
+    let batches = [
+      method.trainingBatch(padded, maskToken: 12, seed: 1, step: 0),
+      method.boundBatch(padded, maskToken: 12, noise: noise),
+    ]
+    for batch in batches {
+      #expect(!batch.targets.isEmpty)
+      #expect(!batch.targets.contains(Int64(padding)))
+      #expect(batch.loss(under: network).loss.item.isFinite)
+    }
+    // Of the whole sequence what is no padding has the same losses as before: only the average is over fewer tokens.
+    let whole = method.boundBatch(padded.map(\.tokens), maskToken: 12, noise: noise)
+    let losses = zip(whole.targets, zip(whole.lossWeights, whole.loss(under: network).nll.array(of: Double.self)))
+      .map { $0 == Int64(padding) ? 0 : Double($1.0) * $1.1 }
+    #expect(abs(losses.reduce(0, +) - batches[1].sequenceLosses(under: network).reduce(0, +)) < 1e-3)
+    let predicted = counts.reduce(0) { $0 + method.predictedCount(ofLength: $1) }
+    if method is AutoregressiveMethod {
+      #expect(batches[0].targets.count == predicted)
+      #expect(abs(Double(batches[0].lossWeights.reduce(0, +)) - 1) < 1e-5)
+    }
+  }
+
   @Test(arguments: methods.indices) func boundsDoNotDependOnTheBatch(index: Int) {
     let likelihood = Likelihood(network, method: Self.methods[index])
     let together = likelihood.negativeELBO(batch, noise: EvaluationNoise(seed: 1, count: 4))
@@ -107,7 +136,7 @@ struct MethodTrainingTests {
     func masks(_ method: BlockDiffusionMethod) -> [[Int]] {
       (0..<50).map { number in
         var generator = CounterGenerator(seed: 1, stream: .corruption, major: number)
-        return method.member(batch[0], times: [1, 0.5, 0.25], scale: 1, using: &generator).sequence.masked
+        return method.member(PaddedTokens(batch[0]), times: [1, 0.5, 0.25], scale: 1, using: &generator).sequence.masked
       }
     }
     #expect(masks(free).allSatisfy { $0.starts(with: [0, 1, 2, 3]) })
@@ -117,7 +146,7 @@ struct MethodTrainingTests {
 
   @Test func blocksWeighByTheirTimes() {
     let member = BlockDiffusionMethod(blockSize: 4)
-      .member(batch[0], masked: [1, 4, 6, 11], times: [0.5, 0.25, 0.1], scale: 2)
+      .member(PaddedTokens(batch[0]), masked: [1, 4, 6, 11], times: [0.5, 0.25, 0.1], scale: 2)
     #expect(member.weights == [4, 8, 8, 20])
     #expect(member.targets == [1, 4, 6, 11].map { batch[0][$0] })
   }
@@ -145,7 +174,7 @@ struct MethodTrainingTests {
     let fresh = try Transformer(.small(), seed: 1).network()
     let method = BlockDiffusionMethod(blockSize: 4)
     let sequences = randomSequences(64, length: 12, tokens: 12)
-    let range = method.quietestRange(under: fresh, sequences: sequences, seed: 1)
+    let range = method.quietestRange(under: fresh, sequences: sequences.map { PaddedTokens($0) }, seed: 1)
     #expect(range == 0.5...1)
     #expect(method.training(on: range).noiseRange == range)
   }

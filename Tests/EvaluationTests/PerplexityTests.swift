@@ -5,6 +5,7 @@ import Foundation
 import Randomness
 import TestSupport
 import Testing
+import Tokenizers
 
 @Suite("Perplexity")
 struct PerplexityTests {
@@ -55,6 +56,35 @@ struct PerplexityTests {
     let found = PerplexityEvaluation(likelihood, blocks: blocks, seed: 7).exact(orders: 3)
     #expect(found.map(\.orders) == [1, 2, 3])
     for (orders, estimate) in found { #expect(abs(estimate.nats - byHand[orders]!) < 1e-5) }
+  }
+
+  /// What an autoregressive network finds of a text does not depend on what follows, so padding must leave no trace.
+  @Test func paddingDoesNotCount() throws {
+    try withTemporaryFolder { folder in
+      try "abab\nba\naabbabab".write(to: "\(folder)/text")
+      let tokenizer = CharacterTokenizer(text: "abc")
+      let corpus = try Corpus(
+        CorpusConfiguration(
+          source: CorpusSource(paths: ["\(folder)/text"], format: .text(documents: .line)),
+          validation: .lastDocuments(1), packing: .padded, tokenFolder: "\(folder)/tokens"),
+        length: Self.length, tokenizer: tokenizer)
+      let network = opinionated()
+      for isText in [true, false] {
+        let likelihood = Likelihood(network, method: AutoregressiveMethod(start: .init(token: 3, isText: isText)))
+        let texts = ["abab", "ba"].map { [3] + (try! tokenizer.encode($0)) + [3] }
+        let scores = texts.map { likelihood.logProbabilities([($0, .leftToRight(length: $0.count))])[0] }
+        let expected = -scores.joined().reduce(0, +) / Double(scores.joined().count)
+        let evaluation = PerplexityEvaluation(likelihood, blocks: corpus.training)
+        #expect(abs(evaluation.exact(orders: 1)[0].estimate.nats - expected) < 1e-5)
+        #expect(abs(evaluation.nelbo().nats - expected) < 1e-5)
+      }
+      for estimate in [
+        PerplexityEvaluation(Likelihood(try fresh(), alpha0: 0.5), blocks: corpus.training).exact(orders: 2)[1].estimate,
+        PerplexityEvaluation(Likelihood(try fresh(), alpha0: 0), blocks: corpus.training).nelbo(),
+      ] {
+        #expect(abs(estimate.perplexity - 4) < 1e-4)
+      }
+    }
   }
 
   @Test(arguments: [(1, [1]), (2, [1, 2]), (4, [1, 2, 4]), (6, [1, 2, 4, 6])])

@@ -14,35 +14,36 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
   /// start token that is no text stands before it.
   ///
   /// - Parameter given: how many leading tokens need not be predicted.
-  private func member(_ tokens: [Int32], given: Int = 0, weight: Double) -> ScoredBatch.Member {
-    let row = start.isText ? tokens : [start.token] + tokens
+  private func member(_ text: PaddedTokens, given: Int = 0, weight: Double) -> ScoredBatch.Member {
+    let row = start.isText ? text.tokens : [start.token] + text.tokens
     let inputs = Array(0..<row.count - 1)
-    let outputs = Array(inputs.dropFirst(start.isText ? max(0, given - 1) : given))
+    let outputs = Array(
+      inputs.prefix(predictedCount(ofLength: text.contentCount)).dropFirst(start.isText ? max(0, given - 1) : given))
     let sequence = NetworkSequence(
       tokens: row.dropLast(), positions: inputs, cleanCount: inputs.count, masked: [], outputs: outputs)
     return .init(
       sequence, targets: outputs.map { row[$0 + 1] }, weights: Array(repeating: weight, count: outputs.count))
   }
 
-  private func batch(_ sequences: [[Int32]], weight: Double, maskToken: Int) -> ScoredBatch {
+  private func batch(_ sequences: [PaddedTokens], weight: Double, maskToken: Int) -> ScoredBatch {
     var batch = ScoredBatch()
     batch.append(sequences.map { member($0, weight: weight) }, pattern: .causal, maskToken: maskToken)
     return batch
   }
 
-  public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
-    let predicted = sequences.reduce(0) { $0 + predictedCount(ofLength: $1.count) }
+  public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    let predicted = sequences.reduce(0) { $0 + predictedCount(ofLength: $1.contentCount) }
     return batch(sequences, weight: 1 / Double(predicted), maskToken: maskToken)
   }
 
   /// No bound but the negative log-likelihood itself.
-  public func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+  public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
     batch(sequences, weight: 1, maskToken: maskToken)
   }
 
   /// The same under every order.
   public func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch? {
-    batch(sequences.map(\.tokens), weight: 1, maskToken: maskToken)
+    batch(sequences.map { PaddedTokens($0.tokens) }, weight: 1, maskToken: maskToken)
   }
 
   /// Only from left to right.
@@ -52,7 +53,7 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
     guard sequences.allSatisfy({ $0.order.positions == Array($0.order.positions.indices) }) else { return nil }
     var batch = ScoredBatch()
     batch.append(
-      runs: sequences.map { member($0.tokens, given: $0.order.cleanCount, weight: 1) }, pattern: .causal,
+      runs: sequences.map { member(PaddedTokens($0.tokens), given: $0.order.cleanCount, weight: 1) }, pattern: .causal,
       maskToken: maskToken)
     return batch
   }
@@ -63,7 +64,7 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
     .leftToRight(length: length)
   }
 
-  public func predictedCount(ofLength length: Int) -> Int { start.isText ? length - 1 : length }
+  public func predictedCount(ofLength length: Int) -> Int { start.isText ? max(0, length - 1) : length }
 
   public var decoding: DecodingRule { DecodingRule(segments: .each, predictsNext: true, start: start) }
 

@@ -22,26 +22,28 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   ///
   /// - Parameter scale: multiplies the weight 1/t.
   public func member(
-    _ tokens: [Int32], times: [Double], scale: Double, using generator: inout CounterGenerator
+    _ text: PaddedTokens, times: [Double], scale: Double, using generator: inout CounterGenerator
   ) -> ScoredBatch.Member {
-    let masked = tokens.indices.filter { position in
+    let masked = text.tokens.indices.filter { position in
       // Drawn also for a first token that stays, so that the others do not depend on it.
       let isHidden = generator.uniform() < times[position / blockSize]
       return isHidden && !(position == 0 && firstToken != nil)
     }
-    return member(tokens, masked: masked, times: times, scale: scale)
+    return member(text, masked: masked, times: times, scale: scale)
   }
 
   /// The same with given masks.
-  public func member(_ tokens: [Int32], masked: [Int], times: [Double], scale: Double) -> ScoredBatch.Member {
-    .init(
+  public func member(_ text: PaddedTokens, masked: [Int], times: [Double], scale: Double) -> ScoredBatch.Member {
+    let tokens = text.tokens
+    let outputs = masked.filter { $0 < text.contentCount }
+    return .init(
       NetworkSequence(
-        tokens: tokens, positions: Array(tokens.indices), cleanCount: 0, masked: masked, outputs: masked),
-      targets: masked.map { tokens[$0] }, weights: masked.map { scale / times[$0 / blockSize] })
+        tokens: tokens, positions: Array(tokens.indices), cleanCount: 0, masked: masked, outputs: outputs),
+      targets: outputs.map { tokens[$0] }, weights: outputs.map { scale / times[$0 / blockSize] })
   }
 
   private func batch(
-    _ sequences: [[Int32]], times: [[Double]], scale: Double, maskToken: Int, generators: [CounterGenerator]
+    _ sequences: [PaddedTokens], times: [[Double]], scale: Double, maskToken: Int, generators: [CounterGenerator]
   ) -> ScoredBatch {
     var batch = ScoredBatch()
     batch.append(
@@ -53,11 +55,11 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   }
 
   /// One number in [0, 1) for each block.
-  private func uniforms(_ sequence: [Int32], _ generator: inout CounterGenerator) -> [Double] {
+  private func uniforms(_ sequence: PaddedTokens, _ generator: inout CounterGenerator) -> [Double] {
     (0..<sequence.count / blockSize).map { _ in generator.uniform() }
   }
 
-  public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+  public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
     var generators = sequences.indices.map {
       CounterGenerator(seed: seed, stream: .corruption, major: step, minor: $0)
     }
@@ -66,15 +68,15 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
     let blocks = sequences.first.map { $0.count / blockSize } ?? 0
     return batch(
       sequences, times: sequences.indices.map { Array(times[$0 * blocks..<($0 + 1) * blocks]) },
-      scale: 1 / Double(sequences.reduce(0) { $0 + $1.count }), maskToken: maskToken, generators: generators)
+      scale: 1 / Double(sequences.reduce(0) { $0 + $1.contentCount }), maskToken: maskToken, generators: generators)
   }
 
-  public func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+  public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
     boundBatch(sequences, maskToken: maskToken, noise: noise, times: 0...1)
   }
 
   private func boundBatch(
-    _ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise, times range: ClosedRange<Double>
+    _ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise, times range: ClosedRange<Double>
   ) -> ScoredBatch {
     var generators = sequences.indices.map(noise.generator)
     let times = noise.times(sequences.indices.map { uniforms(sequences[$0], &generators[$0]) })
@@ -87,7 +89,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   }
 
   /// A first token that is given is not counted.
-  public func predictedCount(ofLength length: Int) -> Int { firstToken == nil ? length : length - 1 }
+  public func predictedCount(ofLength length: Int) -> Int { firstToken == nil ? length : max(0, length - 1) }
 
   public var decoding: DecodingRule {
     DecodingRule(
@@ -126,7 +128,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   ///
   /// The same noise is used for every range.
   public func quietestRange(
-    under network: Network, sequences: [[Int32]], seed: UInt64
+    under network: Network, sequences: [PaddedTokens], seed: UInt64
   ) -> ClosedRange<Double> {
     let ranges = [0...1] + (0...5).map { Double($0) / 10...Double($0 + 5) / 10 }
     let noise = EvaluationNoise(seed: seed, count: sequences.count)

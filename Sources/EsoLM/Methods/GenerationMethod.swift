@@ -9,11 +9,11 @@ public protocol GenerationMethod: Sendable {
   /// A training batch whose loss, `Σ weight · nll`, is the method's objective in nats per token.
   ///
   /// The draws of a sequence depend on the seed, the step and its place in the global batch alone.
-  func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch
+  func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch
 
   /// A draw of the bound on the negative log-likelihood, in nats: passes over all the sequences in turn, of which a
   /// sequence's losses are to be added up.
-  func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch
+  func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch
 
   /// The pass that gives `log p` of each token exactly, all at once, and its sum for the whole sequence under the given
   /// order; nil if the method has no such pass.
@@ -33,6 +33,8 @@ public protocol GenerationMethod: Sendable {
   func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder
 
   /// How many tokens of a sequence are predicted, and so counted by perplexities.
+  ///
+  /// - Parameter length: tokens of the sequence, without padding.
   func predictedCount(ofLength length: Int) -> Int
 
   /// How the method's samples are written.

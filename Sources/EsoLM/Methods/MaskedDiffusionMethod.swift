@@ -14,11 +14,11 @@ public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
       passes: .init(diffusion: .bidirectional, sequential: .bidirectional, shufflesClean: false))
   }
 
-  public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+  public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
     objective.scored(objective.corrupt(sequences, seed: seed, step: step), maskToken: maskToken)
   }
 
-  public func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+  public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
     objective.bound(sequences, maskToken: maskToken, noise: noise)
   }
 

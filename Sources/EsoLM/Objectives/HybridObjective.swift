@@ -53,13 +53,13 @@ public struct HybridObjective: Sendable, Equatable {
   /// A sequence as one of the two terms sees it.
   public struct Corrupted: Sendable {
     /// Clean, in text order.
-    public let tokens: [Int32]
+    public let text: PaddedTokens
     public let order: GenerationOrder
     /// t of the diffusion term; nil for the sequential term.
     public let time: Double?
 
-    public init(tokens: [Int32], order: GenerationOrder, time: Double?) {
-      self.tokens = tokens
+    public init(_ text: PaddedTokens, order: GenerationOrder, time: Double?) {
+      self.text = text
       self.order = order
       self.time = time
     }
@@ -67,19 +67,19 @@ public struct HybridObjective: Sendable, Equatable {
 
   /// z_t and a random order for the diffusion term.
   public func diffusion(
-    _ tokens: [Int32], at time: Double, using generator: inout CounterGenerator
+    _ text: PaddedTokens, at time: Double, using generator: inout CounterGenerator
   ) -> Corrupted {
-    let masked = mask(count: tokens.count, keeping: schedule.alpha(at: time), using: &generator)
-    return Corrupted(tokens: tokens, order: .diffusion(masked: masked, using: &generator), time: time)
+    let masked = mask(count: text.count, keeping: schedule.alpha(at: time), using: &generator)
+    return Corrupted(text, order: .diffusion(masked: masked, using: &generator), time: time)
   }
 
   /// z₀ and an order for the sequential term.
-  public func sequential(_ tokens: [Int32], using generator: inout CounterGenerator) -> Corrupted {
-    let masked = mask(count: tokens.count, keeping: schedule.alpha(at: 0), using: &generator)
+  public func sequential(_ text: PaddedTokens, using generator: inout CounterGenerator) -> Corrupted {
+    let masked = mask(count: text.count, keeping: schedule.alpha(at: 0), using: &generator)
     let order =
       passes.shufflesClean
       ? GenerationOrder.sequential(masked: masked, using: &generator) : .ascending(masked: masked)
-    return Corrupted(tokens: tokens, order: order, time: nil)
+    return Corrupted(text, order: order, time: nil)
   }
 
   private func mask(
@@ -91,7 +91,7 @@ public struct HybridObjective: Sendable, Equatable {
   /// Corrupts a global batch. The draws of a sequence depend on the seed, the step and its place in the batch alone, so
   /// a resumed run, or one spread over processes, draws the same.
   public func corrupt(
-    _ batch: [[Int32]], seed: UInt64, stream: RandomStream = .corruption, step: Int
+    _ batch: [PaddedTokens], seed: UInt64, stream: RandomStream = .corruption, step: Int
   ) -> [Corrupted] {
     var generators = batch.indices.map {
       CounterGenerator(seed: seed, stream: stream, major: step, minor: $0)
@@ -111,7 +111,7 @@ public struct HybridObjective: Sendable, Equatable {
   public func scored(_ batch: [Corrupted], maskToken: Int) -> ScoredBatch {
     let diffusion = batch.filter { $0.time != nil }
     let sequential = batch.filter { $0.time == nil }
-    func share(_ sequences: [Corrupted]) -> Double { 1 / Double(sequences.reduce(0) { $0 + $1.tokens.count }) }
+    func share(_ sequences: [Corrupted]) -> Double { 1 / Double(sequences.reduce(0) { $0 + $1.text.contentCount }) }
     let (diffusionShare, sequentialShare) = (share(diffusion), share(sequential))
     var scored = ScoredBatch()
     scored.append(
@@ -130,7 +130,7 @@ public struct HybridObjective: Sendable, Equatable {
   // MARK: Bound
 
   /// Both terms over the whole of every sequence: a draw of the NELBO, in nats.
-  func bound(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+  func bound(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
     var generators = sequences.indices.map(noise.generator)
     let times = noise.times(sequences.indices.map { [generators[$0].uniform()] }).map { $0[0] }
     var batch = ScoredBatch()
@@ -150,6 +150,6 @@ public struct HybridObjective: Sendable, Equatable {
   }
 
   private func member(_ corrupted: Corrupted, weight: Double) -> ScoredBatch.Member {
-    ScoredBatch.Member(tokens: corrupted.tokens, order: corrupted.order, weight: weight)
+    ScoredBatch.Member(corrupted.text, order: corrupted.order, weight: weight)
   }
 }

@@ -49,7 +49,7 @@ public struct Likelihood {
   // MARK: Bounds
 
   /// One draw of the NELBO of each sequence; for AR, the negative log-likelihood itself.
-  public func negativeELBO(_ sequences: [[Int32]], noise: EvaluationNoise) -> [Double] {
+  public func negativeELBO(_ sequences: [PaddedTokens], noise: EvaluationNoise) -> [Double] {
     let losses = method.boundBatch(sequences, maskToken: network.configuration.maskToken, noise: noise)
       .sequenceLosses(under: network)
     return sequences.indices.map { sequence in
@@ -64,13 +64,13 @@ public struct Likelihood {
   /// `Σ_k 1/(L − k) · E[Σ_masked −log p]`: the NELBO with its integral over time done in closed form.
   ///
   /// - Precondition: the method has a diffusion pass.
-  public func imdce(_ sequences: [[Int32]], noise: EvaluationNoise) -> [Double] {
+  public func imdce(_ sequences: [PaddedTokens], noise: EvaluationNoise) -> [Double] {
     guard let pattern = method.diffusionPass else { preconditionFailure("the method has no diffusion pass") }
     let maskToken = network.configuration.maskToken
     var batch = ScoredBatch()
-    for (place, tokens) in sequences.enumerated() {
+    for (place, text) in sequences.enumerated() {
       var generator = noise.generator(place)
-      let length = tokens.count
+      let length = text.count
       let harmonic = (1...length).reduce(0) { $0 + 1 / Double($1) }
       var rest = generator.uniform() * harmonic
       var masked = 1
@@ -81,7 +81,7 @@ public struct Likelihood {
       let order = GenerationOrder(
         positions: Array(0..<length).shuffled(using: &generator), cleanCount: length - masked)
       batch.append(
-        [.init(tokens: tokens, order: order, weight: harmonic)], pattern: pattern, maskToken: maskToken)
+        [.init(text, order: order, weight: harmonic)], pattern: pattern, maskToken: maskToken)
     }
     return batch.sequenceLosses(under: network)
   }

@@ -32,7 +32,15 @@ public struct ScoredBatch: Sendable {
     ///
     /// - Parameter tokens: clean, in text order.
     public init(tokens: [Int32], order: GenerationOrder, weight: Double) {
-      let sequence = NetworkSequence(tokens: tokens, order: order)
+      self.init(PaddedTokens(tokens), order: order, weight: weight)
+    }
+
+    /// The same of a sequence with padding, which need not be predicted.
+    public init(_ text: PaddedTokens, order: GenerationOrder, weight: Double) {
+      let all = NetworkSequence(tokens: text.tokens, order: order)
+      let sequence = NetworkSequence(
+        tokens: all.tokens, positions: all.positions, cleanCount: all.cleanCount, masked: all.masked,
+        outputs: all.outputs.filter { all.positions[$0] < text.contentCount })
       self.init(
         sequence, targets: sequence.outputs.map { sequence.tokens[$0] },
         weights: Array(repeating: weight, count: sequence.outputs.count))

@@ -58,7 +58,8 @@ public struct SampleSummary: Codable, Sendable, Equatable {
   /// - Precondition: there is a sample.
   public init(_ samples: [[Int32]]) {
     self.samples = samples.count
-    let estimate = PerplexityEvaluation.Estimate(sums: samples.map(SampleStatistics.entropy), length: 1)
+    let estimate = PerplexityEvaluation.Estimate(
+      sums: samples.map(SampleStatistics.entropy), counts: samples.map { _ in 1 })
     (entropy, entropyError) = (estimate.nats, estimate.standardError)
     distinct = (1...4).map { SampleStatistics.distinct($0, of: samples) }
     let repetitions = samples.compactMap { SampleStatistics.repetition(Self.repetitionLength, of: $0) }

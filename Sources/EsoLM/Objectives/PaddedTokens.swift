@@ -1,0 +1,44 @@
+import Randomness
+
+/// The tokens of a sequence, padding at their end included: the network sees it, but it carries no loss (section 4).
+public struct PaddedTokens: Sendable, Equatable {
+  public let tokens: [Int32]
+  /// How many of the first tokens are no padding.
+  public let contentCount: Int
+
+  /// - Parameter contentCount: nil if there is no padding.
+  public init(_ tokens: some Sequence<Int32>, contentCount: Int? = nil) {
+    self.tokens = Array(tokens)
+    self.contentCount = contentCount ?? self.tokens.count
+    precondition((0...count).contains(self.contentCount), "\(self.contentCount) of \(count) tokens")
+  }
+
+  public var count: Int { tokens.count }
+}
+
+// The same for sequences without padding.
+extension GenerationMethod {
+  public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    trainingBatch(sequences.map { PaddedTokens($0) }, maskToken: maskToken, seed: seed, step: step)
+  }
+
+  public func boundBatch(_ sequences: [[Int32]], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+    boundBatch(sequences.map { PaddedTokens($0) }, maskToken: maskToken, noise: noise)
+  }
+}
+
+extension Likelihood {
+  public func negativeELBO(_ sequences: [[Int32]], noise: EvaluationNoise) -> [Double] {
+    negativeELBO(sequences.map { PaddedTokens($0) }, noise: noise)
+  }
+
+  public func imdce(_ sequences: [[Int32]], noise: EvaluationNoise) -> [Double] {
+    imdce(sequences.map { PaddedTokens($0) }, noise: noise)
+  }
+}
+
+extension HybridObjective {
+  public func corrupt(_ batch: [[Int32]], seed: UInt64, stream: RandomStream = .corruption, step: Int) -> [Corrupted] {
+    corrupt(batch.map { PaddedTokens($0) }, seed: seed, stream: stream, step: step)
+  }
+}
