@@ -71,6 +71,12 @@ struct EvaluationCommandTests {
     for name in ["entropy", "distinct-1", "distinct-4", "self-repetition"] { #expect(table.contains("  \(name) ")) }
   }
 
+  @Test func anAutoregressiveRunGivesFeaturesForMauve() async throws {
+    let result = try await object(["mauve", try await samples(), "--judge", try await trained("ar")])
+    #expect((0...1).contains(try #require(result["score"] as? Double)))
+    #expect(result["samples"] as? Int == 12)
+  }
+
   @Test func mauveComparesWithValidationTextOrAGivenOne() async throws {
     let (file, judge) = (try await samples(), try await judge())
     let validation = try await object(["mauve", file, "--judge", judge])
@@ -228,7 +234,7 @@ struct EvaluationCommandTests {
       ))
     #expect(
       try await error(["mauve", file, "--judge", try await Esolm.trained()]).1.contains(
-        "expected a folder of a GPT-2, whose features MAUVE compares"))
+        "expected a folder of a GPT-2 or an ar run, whose features MAUVE compares"))
     #expect(try await error(["gen-ppl", file]).0 == 2)
     let toy = try await error(["gen-ppl", file, "--judge", "toy-language"])
     #expect(toy.0 == 1 && toy.1.contains("cannot be written in the judge's tokens"))

@@ -71,7 +71,9 @@ struct HybridObjectiveTests {
   @Test(arguments: [(1, 0.3), (0.5, 0.8), (0.25, 1), (1, 0.001)])
   func eachTokenIsMaskedWithTheSchedulesChance(alpha0: Double, time: Double) {
     let objective = HybridObjective(alpha0: alpha0)
-    expectMasks(chance: 1 - objective.schedule.alpha(at: time)) { objective.diffusion(PaddedTokens(batch[0]), at: time, using: &$0) }
+    expectMasks(chance: 1 - objective.schedule.alpha(at: time)) {
+      objective.diffusion(PaddedTokens(batch[0]), at: time, using: &$0)
+    }
   }
 
   @Test(arguments: [0.5, 0.125])

@@ -41,9 +41,9 @@ struct GPT2Tests {
     for (window, row) in zip(windows, together) {
       #expect(distance(judge.logProbabilities(of: [window])[0], row) < 1e-5)
     }
-    let features = judge.features(windows)
+    let features = judge.features(of: windows)
     for (index, window) in windows.enumerated() {
-      #expect(distance(judge.features([window]), features.narrowed(dim: 0, to: index..<index + 1)) < 1e-5)
+      #expect(distance(judge.features(of: [window]), features.narrowed(dim: 0, to: index..<index + 1)) < 1e-5)
     }
   }
 

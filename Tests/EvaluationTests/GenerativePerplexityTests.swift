@@ -171,5 +171,22 @@ struct GenerativePerplexityTests {
     var perplexity = GenerativePerplexity()
     try perplexity.add([Array(repeating: 1, count: 13)], judge: judge)
     #expect(perplexity.count == (startIsText ? 10 : 13))
+
+    // Features are those of a text, whatever stands beside it, and change with any of its tokens.
+    let features = try #require(AutoregressiveJudge(judge)).features(of: windows)
+    #expect(features.shape == [3, network.configuration.hiddenSize])
+    for (index, window) in windows.enumerated() {
+      let alone = try #require(AutoregressiveJudge(judge)).features(of: [window])
+      #expect(distance(alone, features.narrowed(dim: 0, to: index..<index + 1)) < 1e-5)
+      for place in window.indices {
+        var other = window
+        other[place] = (other[place] + 1) % 4
+        #expect(distance(try #require(AutoregressiveJudge(judge)).features(of: [other]), alone) > 1e-4)
+      }
+    }
+    #expect(
+      AutoregressiveJudge(
+        LeftToRightJudge(
+          Likelihood(network, alpha0: 0), contextLength: 6, endOfText: 0, vocabularySize: 4)) == nil)
   }
 }

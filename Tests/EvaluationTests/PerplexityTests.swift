@@ -79,7 +79,8 @@ struct PerplexityTests {
         #expect(abs(evaluation.nelbo().nats - expected) < 1e-5)
       }
       for estimate in [
-        PerplexityEvaluation(Likelihood(try fresh(), alpha0: 0.5), blocks: corpus.training).exact(orders: 2)[1].estimate,
+        PerplexityEvaluation(Likelihood(try fresh(), alpha0: 0.5), blocks: corpus.training).exact(orders: 2)[1]
+          .estimate,
         PerplexityEvaluation(Likelihood(try fresh(), alpha0: 0), blocks: corpus.training).nelbo(),
       ] {
         #expect(abs(estimate.perplexity - 4) < 1e-4)

@@ -68,16 +68,6 @@ public struct GPT2 {
   /// The logits of every token: [sequences, longest, vocabulary]. For a look at few tokens: they take much memory.
   public func logits(_ sequences: [[Int32]]) -> Tensor { withoutGradients { hidden(sequences).linear(output) } }
 
-  /// The hidden state at the last token of each sequence, as features of a text: [sequences, hidden].
-  public func features(_ sequences: [[Int32]]) -> Tensor {
-    let hidden = hidden(sequences)
-    let length = hidden.size(1)
-    let last = sequences.enumerated().map { Int64($0 * length + $1.count - 1) }
-    return withoutGradients {
-      hidden.reshaped([sequences.count * length, configuration.hiddenSize]).selecting(Tensor(last).to(device))
-    }
-  }
-
   private struct Norm {
     let weight: Tensor
     let bias: Tensor
@@ -118,7 +108,16 @@ public struct GPT2 {
   }
 }
 
-extension GPT2: Judge {
+extension GPT2: FeatureJudge {
+  public func features(of texts: [[Int32]]) -> Tensor {
+    let hidden = hidden(texts)
+    let length = hidden.size(1)
+    let last = texts.enumerated().map { Int64($0 * length + $1.count - 1) }
+    return withoutGradients {
+      hidden.reshaped([texts.count * length, configuration.hiddenSize]).selecting(Tensor(last).to(device))
+    }
+  }
+
   public var contextLength: Int { configuration.positions }
   public var endOfText: Int32 { configuration.endOfText }
   public var vocabularySize: Int { configuration.vocabularySize }

@@ -1,3 +1,5 @@
+import Torch
+
 /// A language model that judges text: it knows how likely each token is after those before it.
 ///
 /// GPT-2 is one, and so are a run of this package read from left to right and the toy language's own rules.
@@ -18,4 +20,12 @@ public protocol Judge {
   ///
   /// - Parameter windows: tokens of this judge, each window at most `contextLength` of them; lengths may differ.
   func logProbabilities(of windows: [[Int32]]) throws -> [[Double]]
+}
+
+/// A judge whose network turns a text into features.
+public protocol FeatureJudge: Judge {
+  /// The last hidden state, normalised, at the last token of each text: [texts, size].
+  ///
+  /// - Parameter texts: tokens of this judge, each text 1 to `contextLength` of them; lengths may differ.
+  func features(of texts: [[Int32]]) -> Tensor
 }

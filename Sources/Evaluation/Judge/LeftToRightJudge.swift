@@ -1,4 +1,5 @@
 import EsoLM
+import Torch
 
 /// A run of this package as a judge: its exact likelihood from left to right, which is that of an autoregressive model.
 ///
@@ -31,5 +32,40 @@ public struct LeftToRightJudge: Judge {
       for (index, row) in zip(group, rows) { scores[index] = row }
     }
     return scores
+  }
+}
+
+/// An AR run as a judge, whose hidden state at a token sums up the text so far.
+public struct AutoregressiveJudge: FeatureJudge {
+  private let judge: LeftToRightJudge
+  private let start: DecodingRule.Start
+
+  /// - Returns: nil unless the judge is an AR model.
+  public init?(_ judge: LeftToRightJudge) {
+    guard let method = judge.likelihood.method as? AutoregressiveMethod else { return nil }
+    self.judge = judge
+    start = method.start
+  }
+
+  public var contextLength: Int { judge.contextLength }
+  public var endOfText: Int32 { judge.endOfText }
+  public var vocabularySize: Int { judge.vocabularySize }
+
+  public func logProbabilities(of windows: [[Int32]]) -> [[Double]] { judge.logProbabilities(of: windows) }
+
+  public func features(of texts: [[Int32]]) -> Tensor {
+    let network = judge.likelihood.network
+    let rows = texts.map { text in
+      let tokens = start.isText ? text : [start.token] + text
+      var input = NetworkInput()
+      input.append(
+        [
+          NetworkSequence(
+            tokens: tokens, positions: Array(tokens.indices), cleanCount: tokens.count, masked: [],
+            outputs: [tokens.count - 1])
+        ], pattern: .causal, maskToken: network.configuration.maskToken)
+      return withoutGradients { network.hidden(input) }
+    }
+    return .concatenated(rows)
   }
 }

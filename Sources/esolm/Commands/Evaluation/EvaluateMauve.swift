@@ -7,8 +7,8 @@ struct EvaluateMauve: ParsableCommand {
     commandName: "mauve",
     abstract: "Measure how close samples are to human text (MAUVE, from 0 to 1).",
     discussion: """
-      Both sides become features of a GPT-2 (its last hidden state at a text's last token), which are clustered; the \
-      score is the area below the divergence curve of the two histograms. It depends on the numbers of texts and \
+      Both sides become features of the judge, a GPT-2 or an ar run (its last hidden state at a text's last token), \
+      which are clustered; the score is the area below the divergence curve of the two histograms. It depends on the numbers of texts and \
       buckets: compare only like with like, and take thousands of texts for a figure to publish. Equal seeds give the \
       score of the mauve-text package.
       """)

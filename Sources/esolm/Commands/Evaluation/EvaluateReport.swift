@@ -12,7 +12,7 @@ struct EvaluateReport: ParsableCommand {
     abstract: "Measure everything and write it as one HTML page and one Markdown table.",
     discussion: """
       Always: perplexity (NELBO, exact, IMDCE), samples and how varied they are. With --judge: Gen. PPL and, if it is a \
-      GPT-2, MAUVE against validation text. With --data-dir: zero-shot perplexity. With --choice: multiple choice. The \
+      GPT-2 or an ar run, MAUVE against validation text. With --data-dir: zero-shot perplexity. With --choice: multiple choice. The \
       page needs nothing else: no script, no network.
       """)
 
@@ -182,7 +182,7 @@ struct EvaluateReport: ParsableCommand {
       Measure(
         "Samples", "Gen. PPL", judged.perplexity, error: judged.standardError.map { $0 * judged.perplexity },
         note: "judge \(judge.name), \(judged.tokens) tokens"))
-    guard judge.judge is GPT2 else { return }
+    guard judge.judge is any FeatureJudge else { return }
     let mauve = try EvaluateMauve.result(
       samples, reference: ReferenceOptions.texts(for: samples, reference: data, count: samples.tokens.count),
       judge: judge, options: Mauve.Options())

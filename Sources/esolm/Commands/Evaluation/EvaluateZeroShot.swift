@@ -14,7 +14,8 @@ struct EvaluateZeroShot: ParsableCommand {
       The folder holds for each set NAME.jsonl (JSON lines with a field 'text', a document each) or NAME.txt (a document \
       on each line), with NAME one of \(ZeroShotSet.allCases.map(\.rawValue).joined(separator: ", ")); or a folder NAME \
       with the set's files as they come (see esolm datasets), which are then detokenised as the paper does. Sets without \
-      a file are listed as missing. Documents are packed, each with an end of text after it.
+      a file are listed as missing. Documents are packed, each with an end of text after it, \
+      or as the set's preset says.
       """)
 
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
@@ -116,9 +117,10 @@ struct EvaluateZeroShot: ParsableCommand {
     let preset = try DataSetPreset.named(set.rawValue)
     let corpus = CorpusConfiguration(
       source: try preset.source(preset.evaluated, in: absolutePath(path)),
-      tokenFolder: CorpusConfiguration.defaultTokenFolder)
+      appendsEndOfText: preset.appendsEndOfText, tokenFolder: CorpusConfiguration.defaultTokenFolder)
     return try TokenBlocks(
-      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer), length: length, tokenizer: run.tokenizer)
+      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer), packing: preset.packing, length: length,
+      tokenizer: run.tokenizer)
   }
 
   /// Throws, naming the files, unless a folder holds one of the sets.

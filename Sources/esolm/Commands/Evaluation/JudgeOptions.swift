@@ -55,10 +55,10 @@ struct LoadedJudge {
         throw FileError(
           "\(name) is a run of \(run.configuration.method.algorithm.rawValue), expected ar or esolm-b to judge")
       }
-      judge = LeftToRightJudge(
-        likelihood,
-        contextLength: run.configuration.method.length, endOfText: run.tokenizer.endOfText,
+      let leftToRight = LeftToRightJudge(
+        likelihood, contextLength: run.configuration.method.length, endOfText: run.tokenizer.endOfText,
         vocabularySize: run.tokenizer.vocabularySize)
+      judge = AutoregressiveJudge(leftToRight) ?? leftToRight
       tokenizer = run.tokenizer
     } else {
       judge = try GPT2(folder: name, device: device)
@@ -82,8 +82,9 @@ struct LoadedJudge {
 
   /// Features of texts in the judge's tokens, [texts, size] on the CPU. Texts without a token are left out.
   func features(of texts: [[Int32]], what: String) throws -> Tensor {
-    guard let judge = judge as? GPT2 else {
-      throw ValidationError("--judge is \(name), expected a folder of a GPT-2, whose features MAUVE compares")
+    guard let judge = judge as? any FeatureJudge else {
+      throw ValidationError(
+        "--judge is \(name), expected a folder of a GPT-2 or an ar run, whose features MAUVE compares")
     }
     let texts = texts.filter { !$0.isEmpty }.map { Array($0.prefix(judge.contextLength)) }
     guard !texts.isEmpty else { throw FileError("\(what): no text has a token of the judge") }
@@ -91,7 +92,7 @@ struct LoadedJudge {
     defer { line.clear() }
     var parts: [Tensor] = []
     for first in stride(from: 0, to: texts.count, by: batch) {
-      parts.append(judge.features(Array(texts[first..<min(first + batch, texts.count)])).to(.cpu))
+      parts.append(judge.features(of: Array(texts[first..<min(first + batch, texts.count)])).to(.cpu))
       line.show("features of \(what) \(Format.percent(Double(min(first + batch, texts.count)) / Double(texts.count)))")
     }
     return .concatenated(parts)
