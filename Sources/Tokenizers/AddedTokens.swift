@@ -35,7 +35,8 @@ public struct AddedToken: Hashable, Sendable {
   private var flags: [Bool] { [isSpecial, isWholeWord, stripsLeft, stripsRight, isNormalized] }
 }
 
-/// Finds added tokens in a text: the leftmost, of several there the longest.
+/// Finds added tokens in a text: the leftmost, of several there the longest. One that should be a whole word and is none
+/// stays text, and hides what lies inside it.
 struct AddedTokenFinder: Sendable {
   /// What a text is cut into.
   enum Part {
@@ -79,6 +80,10 @@ struct AddedTokenFinder: Sendable {
         place += 1
         continue
       }
+      guard !token.isWholeWord || isWord(place..<place + length, in: text) else {
+        place += length
+        continue
+      }
       var (left, right) = (place, place + length)
       if token.stripsLeft { while let before = spaceBefore(left, in: text, from: start) { left = before } }
       if token.stripsRight { while let after = spaceAfter(right, in: text) { right = after } }
@@ -92,14 +97,14 @@ struct AddedTokenFinder: Sendable {
   private func match(at place: Int, in text: UnsafeBufferPointer<UInt8>) -> (AddedToken, Int)? {
     let rest = text[place...]
     guard let found = patterns[Int(text[place])].first(where: { rest.starts(with: $0.bytes) }) else { return nil }
-    let end = place + found.bytes.count
-    if found.token.isWholeWord {
-      if let before = scalarBefore(place, in: text), isWordCharacter(before) { return nil }
-      if end < text.count, let after = UTF8Scalars.scalar(at: end, in: text).scalar, isWordCharacter(after) {
-        return nil
-      }
-    }
     return (found.token, found.bytes.count)
+  }
+
+  /// Whether no character of a word touches a range.
+  private func isWord(_ range: Range<Int>, in text: UnsafeBufferPointer<UInt8>) -> Bool {
+    if let before = scalarBefore(range.lowerBound, in: text), isWordCharacter(before) { return false }
+    guard range.upperBound < text.count else { return true }
+    return UTF8Scalars.scalar(at: range.upperBound, in: text).scalar.map(isWordCharacter) != true
   }
 
   private func isWordCharacter(_ scalar: Unicode.Scalar) -> Bool {

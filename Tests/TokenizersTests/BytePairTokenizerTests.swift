@@ -167,6 +167,25 @@ struct BytePairTokenizerTests {
     #expect([UInt8]("a b".utf8).withUnsafeBufferPointer { tokenizer.makeEncoder().lastBoundary(in: $0) } == nil)
   }
 
+  /// As Hugging Face's tokenizers have it.
+  @Test func someAddedTokensGoBeforeOthers() throws {
+    let alphabet = (0...255 as ClosedRange<UInt8>).map { [$0] }
+    let added = [
+      AddedToken(id: 256, content: "<|endoftext|>", isNormalized: true), AddedToken(id: 257, content: "__"),
+      AddedToken(id: 258, content: "a__b", isNormalized: true), AddedToken(id: 259, content: "+-", isWholeWord: true),
+      AddedToken(id: 260, content: "-c", isSpecial: false),
+    ]
+    let tokenizer = try BytePairTokenizer(
+      tokens: alphabet + added.map { Array($0.content.utf8) }, merges: [], addedTokens: added)
+    func bytes(_ text: String) -> [Int32] { text.utf8.map(Int32.init) }
+    // What is found in normalised text is looked for only where the others leave text.
+    #expect(try tokenizer.encode("a__b") == bytes("a") + [257] + bytes("b"))
+    #expect(try tokenizer.encode("a<|endoftext|>b") == bytes("a") + [256] + bytes("b"))
+    // One that is no whole word hides those that begin inside it.
+    #expect(try tokenizer.encode("a+-c") == bytes("a+-c"))
+    #expect(try tokenizer.encode("+- +-c -c") == [259] + bytes(" +-c ") + [260])
+  }
+
   @Test func optionsOfAFileAreKept() throws {
     var options = BytePairTokenizer.Options()
     options.addsPrefixSpace = true

@@ -66,4 +66,18 @@ struct WordPieceTokenizerTests {
     let restored = try TokenizerFile.tokenizer(from: TokenizerFile.data(for: tokenizer))
     #expect(restored as? WordPieceTokenizer == tokenizer)
   }
+
+  @Test func wordsAreMadeOfTheModelsTokensOnly() throws {
+    let words = ["[UNK]", "[SEP]", "a", "##b", "ab", "Ab"].map { Array($0.utf8) }
+    let tokenizer = try WordPieceTokenizer(
+      tokens: words,
+      addedTokens: [
+        AddedToken(id: 0, content: "[UNK]"), AddedToken(id: 1, content: "[SEP]"), AddedToken(id: 4, content: "ab"),
+        AddedToken(id: 5, content: "Ab"),
+      ], modelTokenCount: 4)
+    #expect(try tokenizer.encode("ab aB Ab") == [4, 2, 3, 5])
+    let restored = try TokenizerFile.tokenizer(from: TokenizerFile.data(for: tokenizer))
+    #expect(restored as? WordPieceTokenizer == tokenizer)
+    #expect(try restored.encode("ab aB Ab") == [4, 2, 3, 5])
+  }
 }

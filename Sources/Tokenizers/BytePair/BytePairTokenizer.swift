@@ -42,6 +42,8 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
   private let byteIDs: [Int32]
   private let table: MergeTable
   private let finder: AddedTokenFinder
+  /// The text is not normalised, but these tokens are looked for only where the others leave text.
+  private let normalizedFinder: AddedTokenFinder
   /// Whole words that need no merges; empty unless the options ask for it.
   private let wholeWords: [[UInt8]: Int32]
   private let specials: Set<Int32>
@@ -79,7 +81,11 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
     self.options = options
     self.addedTokens = addedTokens.sorted { $0.id < $1.id }
     wholeWords = options.ignoresMerges ? ids : [:]
-    finder = AddedTokenFinder(addedTokens.map { ($0, Array($0.content.utf8)) })
+    func finder(_ tokens: [AddedToken]) -> AddedTokenFinder {
+      AddedTokenFinder(tokens.map { ($0, Array($0.content.utf8)) })
+    }
+    self.finder = finder(addedTokens.filter { !$0.isNormalized })
+    normalizedFinder = finder(addedTokens.filter(\.isNormalized))
     specials = Set(addedTokens.filter(\.isSpecial).map(\.id))
 
     func id(_ names: [String]) -> Int32? {
@@ -126,7 +132,14 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
       tokenizer.finder.forEachPart(of: text) { part in
         switch part {
         case .token(let id): tokens.append(id)
-        case .text(let range): append(part: UnsafeBufferPointer(rebasing: text[range]), to: &tokens)
+        case .text(let range):
+          let text = UnsafeBufferPointer(rebasing: text[range])
+          tokenizer.normalizedFinder.forEachPart(of: text) { part in
+            switch part {
+            case .token(let id): tokens.append(id)
+            case .text(let range): append(part: UnsafeBufferPointer(rebasing: text[range]), to: &tokens)
+            }
+          }
         }
       }
     }
@@ -162,7 +175,8 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
 
     /// Before a single space or line end between two other characters, since a word begins there whatever is around.
     func lastBoundary(in text: UnsafeBufferPointer<UInt8>) -> Int? {
-      guard !tokenizer.finder.readsContext, tokenizer.options.splitsWords, !tokenizer.options.addsPrefixSpace,
+      guard !tokenizer.finder.readsContext, !tokenizer.normalizedFinder.readsContext, tokenizer.options.splitsWords,
+        !tokenizer.options.addsPrefixSpace,
         text.count > 2
       else { return nil }
       return (1..<text.count - 1).last { place in

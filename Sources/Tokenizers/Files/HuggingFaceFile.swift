@@ -69,7 +69,16 @@ enum HuggingFaceFile {
     let (vocabulary, added) = try tokens(json, model)
     return try WordPieceTokenizer(
       tokens: (0..<vocabulary.count).map { Array(vocabulary[$0]) }, unknown: model["unk_token"]?.text ?? "[UNK]",
-      addedTokens: added, options: options)
+      addedTokens: added, options: options, modelTokenCount: modelTokenCount(model))
+  }
+
+  /// How many tokens the model has, if they are the first ones.
+  private static func modelTokenCount(_ model: JSONValue) -> Int? {
+    guard case .object(let members)? = model["vocab"], members.allSatisfy({ ($1.integer ?? .max) < members.count })
+    else {
+      return nil
+    }
+    return members.count
   }
 
   /// The model's tokens and the added ones, as the file writes them.

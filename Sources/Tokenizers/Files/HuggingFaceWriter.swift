@@ -38,7 +38,7 @@ extension HuggingFaceFile {
         + #""model":{"type":"WordPiece","unk_token":\#(unknown),"#
         + #""continuing_subword_prefix":\#(string(options.continuation)),"#
         + #""max_input_chars_per_word":\#(options.longestWord),"vocab":"#)
-    text.append(vocabulary: (0..<tokenizer.vocabularySize).map { Array(tokenizer.vocabulary[$0]) })
+    text.append(vocabulary: (0..<tokenizer.modelTokenCount).map { Array(tokenizer.vocabulary[$0]) })
     text.append("}}")
     return Data(text.bytes)
   }

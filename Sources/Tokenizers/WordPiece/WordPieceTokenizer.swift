@@ -28,6 +28,8 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
   public let addedTokens: [AddedToken]
 
   let vocabulary: Vocabulary
+  /// The tokens that words are made of are the first ones; those behind them are found as they stand only.
+  let modelTokenCount: Int
 
   private let ids: [[UInt8]: Int32]
   private let specials: Set<Int32>
@@ -42,13 +44,17 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
   ///   - tokens: all tokens as bytes, by id.
   ///   - unknown: the token of words that cannot be written.
   ///   - addedTokens: those of `tokens` that are found in a text as they stand; `[SEP]` must be among them.
+  ///   - modelTokenCount: of how many of the first tokens words are made; nil for all.
   /// - Throws: `VocabularyError`, `WordPieceError`.
   public init(
-    tokens: [[UInt8]], unknown: String = "[UNK]", addedTokens: [AddedToken], options: Options = Options()
+    tokens: [[UInt8]], unknown: String = "[UNK]", addedTokens: [AddedToken], options: Options = Options(),
+    modelTokenCount: Int? = nil
   ) throws {
     vocabulary = try Vocabulary(tokens.enumerated().map { ($1, $0) })
     try vocabulary.check(addedTokens)
-    ids = vocabulary.ids
+    let modelTokenCount = modelTokenCount ?? tokens.count
+    self.modelTokenCount = modelTokenCount
+    ids = vocabulary.ids.filter { $0.value < modelTokenCount }
     guard let unknownID = ids[Array(unknown.utf8)] else { throw WordPieceError.missing(token: unknown) }
     self.unknown = unknownID
     self.options = options
@@ -189,7 +195,7 @@ extension BertNormalizer {
 extension WordPieceTokenizer: Equatable {
   public static func == (first: WordPieceTokenizer, second: WordPieceTokenizer) -> Bool {
     first.vocabulary == second.vocabulary && first.options == second.options && first.unknown == second.unknown
-      && first.addedTokens == second.addedTokens
+      && first.addedTokens == second.addedTokens && first.modelTokenCount == second.modelTokenCount
   }
 }
 
