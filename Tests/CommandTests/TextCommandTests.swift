@@ -87,6 +87,8 @@ struct TextCommandTests {
     let configuration = try String(contentsOf: "\(run)/config.json")
     #expect(configuration.contains("\"maskToken\" : 4,") && configuration.contains("\"vocabularySize\" : 1200"))
     try await Esolm.succeed(["sample", run, "--steps", "4"])
+    let evaluated = try await Esolm.succeed(["eval", run, "--orders", "2"]).output
+    #expect(evaluated.split(separator: "\n")[0].hasSuffix(" of them padding, α₀ = 0.5"))
   }
 
   @Test func dataSetsSayWhereTheirFilesAre() async throws {

@@ -14,8 +14,7 @@ struct EvaluateChoice: ParsableCommand {
       orders are averaged. The likeliest ending is chosen, once as it is and once over its number of characters.
       """)
 
-  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
-  var folder: String
+  @OptionGroup var options: LikelihoodOptions
 
   @Option(help: ArgumentHelp("The questions, a file of JSON lines.", valueName: "file"))
   var data: String
@@ -23,43 +22,25 @@ struct EvaluateChoice: ParsableCommand {
   @Option(help: ArgumentHelp("Orders of generation for each ending.", valueName: "K"))
   var orders = 8
 
-  @OptionGroup var algorithm: AlgorithmOptions
-
-  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
-  var alpha0: Double?
-
   @Option(help: ArgumentHelp("Use only the first questions.", valueName: "count"))
   var maxQuestions: Int?
 
   @Flag(help: "Leave out lines that are no question, and count them.")
   var skipBadLines = false
 
-  @Option(help: "Sequences of one network pass.")
-  var batch = 16
-
-  @Option(help: "The seed of orders.")
-  var seed: UInt64 = 0
-
   @Flag(help: "Print results as JSON, with every answer.")
   var json = false
 
-  @OptionGroup var weights: WeightOptions
-  @OptionGroup var device: DeviceOptions
-
   func validate() throws {
     try require("orders", orders, in: 1...(1 << 20))
-    try require("alpha0", alpha0, in: 0...1)
     try require("max-questions", maxQuestions, in: 1...Int.max)
-    try require("batch", batch, in: 1...(1 << 16))
   }
 
   func run() throws {
-    try device.apply()
-    let run = try RunFolder(opening: folder)
-    let likelihood = try run.likelihood(
-      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
+    let (run, likelihood) = try options.open()
     let result = try Self.result(
-      run, scoring: PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed), data: data,
+      run, scoring: PassageScoring(likelihood, orders: orders, batchSize: options.batch, seed: options.seed),
+      data: data,
       maxQuestions: maxQuestions, skipBadLines: skipBadLines)
     if json { return try printJSON(result) }
     var table = Table(["choice by", "accuracy", "± error"])

@@ -14,20 +14,11 @@ struct EvaluateEntropy: ParsableCommand {
 
   @OptionGroup var samples: SampleOptions
 
-  @Option(help: "Samples to write at a time.")
-  var batch = 8
-
   @Flag(help: "Print results as JSON.")
   var json = false
 
-  @OptionGroup var weights: WeightOptions
-  @OptionGroup var device: DeviceOptions
-
-  func validate() throws { try require("batch", batch, in: 1...(1 << 16)) }
-
   func run() throws {
-    try device.apply()
-    let samples = try samples.load(batch: batch, weights: weights, device: device.device)
+    let samples = try samples.load()
     let summary = SampleSummary(samples.tokens)
     if json { return try printJSON(summary) }
     var table = Table(["measure", "value"])

@@ -15,21 +15,12 @@ struct EvaluateGenerativePerplexity: ParsableCommand {
   @OptionGroup var samples: SampleOptions
   @OptionGroup var judge: JudgeOptions
 
-  @Option(help: "Samples to write at a time.")
-  var batch = 8
-
   @Flag(help: "Print results as JSON.")
   var json = false
 
-  @OptionGroup var weights: WeightOptions
-  @OptionGroup var device: DeviceOptions
-
-  func validate() throws { try require("batch", batch, in: 1...(1 << 16)) }
-
   func run() throws {
-    try device.apply()
-    let judge = try judge.load(device: device.device)
-    let samples = try samples.load(batch: batch, weights: weights, device: device.device)
+    let judge = try judge.load(device: samples.device.device)
+    let samples = try samples.load()
     let result = GenerativePerplexityResult(try judge.perplexity(of: samples.tokens(for: judge)), judge: judge.name)
     if json { return try printJSON(result) }
     var table = Table(["", "Gen. PPL", "nats/token", "± error", "tokens"])

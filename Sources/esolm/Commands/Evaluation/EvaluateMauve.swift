@@ -26,25 +26,17 @@ struct EvaluateMauve: ParsableCommand {
   @Option(help: "The seed of clustering.")
   var clusteringSeed: UInt32 = 25
 
-  @Option(help: "Samples to write at a time.")
-  var batch = 8
-
   @Flag(help: "Print results as JSON.")
   var json = false
 
-  @OptionGroup var weights: WeightOptions
-  @OptionGroup var device: DeviceOptions
-
   func validate() throws {
-    try require("batch", batch, in: 1...(1 << 16))
     try require("buckets", buckets, in: 2...(1 << 20))
     try require("scale", scale, in: 1e-6...1e6)
   }
 
   func run() throws {
-    try device.apply()
-    let judge = try judge.load(device: device.device)
-    let samples = try samples.load(batch: batch, weights: weights, device: device.device)
+    let judge = try judge.load(device: samples.device.device)
+    let samples = try samples.load()
     var options = Mauve.Options()
     options.buckets = buckets
     options.scale = scale

@@ -20,18 +20,12 @@ struct EvaluatePerplexity: ParsableCommand {
       lower. Perplexities are per token that the method predicts.
       """)
 
-  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
-  var folder: String
+  @OptionGroup var options: LikelihoodOptions
 
   @Option(
     help: ArgumentHelp(
       "A text file, or what the options below read. (default: what the run kept for validation)", valueName: "path"))
   var data: String?
-
-  @OptionGroup var algorithm: AlgorithmOptions
-
-  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
-  var alpha0: Double?
 
   @Flag(help: "Also compute exact perplexity, under 8 orders a sequence unless --orders says otherwise.")
   var exact = false
@@ -45,48 +39,37 @@ struct EvaluatePerplexity: ParsableCommand {
   @Option(help: ArgumentHelp("Use only the first sequences.", valueName: "count"))
   var maxSequences: Int?
 
-  @Option(help: "Sequences of one network pass.")
-  var batch = 16
-
-  @Option(help: "The seed of noise and orders.")
-  var seed: UInt64 = 0
-
   @Flag(help: "Print results as JSON.")
   var json = false
 
   @OptionGroup(title: "Data") var corpus: CorpusOptions
-  @OptionGroup var weights: WeightOptions
-  @OptionGroup var device: DeviceOptions
 
   func validate() throws {
-    try require("alpha0", alpha0, in: 0...1)
     try require("orders", orders, in: 1...(1 << 20))
     try require("draws", draws, in: 1...(1 << 20))
     try require("max-sequences", maxSequences, in: 1...)
-    try require("batch", batch, in: 1...(1 << 16))
   }
 
   func run() throws {
-    try device.apply()
-    let run = try RunFolder(opening: folder)
-    let likelihood = try run.likelihood(
-      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
+    let (run, likelihood) = try options.open()
     if exact || orders != nil { try run.requireExact(likelihood, for: exact ? "exact" : "orders") }
     let blocks = try Self.blocks(of: run, data: data, corpus, maxSequences: maxSequences)
     let results = Self.measure(
-      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed),
+      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed),
       orders: orders ?? (exact ? 8 : nil), draws: draws)
-    let characters = run.tokenizer.decode(blocks.tokens).unicodeScalars.count
-    let rows = results.map { Row($0, characters: characters, tokens: blocks.tokens.count) }
+    let tokens = blocks.indices.flatMap { blocks[$0].prefix(blocks.contentCount($0)) }
+    let characters = run.tokenizer.decode(tokens).unicodeScalars.count
+    let rows = results.map { Row($0, characters: characters, tokens: tokens.count) }
     if json {
       try printJSON(
         Report(
-          run: folder, algorithm: run.configuration.method.algorithm.rawValue, alpha0: likelihood.method.esotericAlpha0,
+          run: options.folder, algorithm: run.configuration.method.algorithm.rawValue,
+          alpha0: likelihood.method.esotericAlpha0,
           sequences: blocks.count, length: blocks.length,
-          tokens: blocks.tokens.count,
+          tokens: tokens.count,
           characters: characters, results: rows))
     } else {
-      try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks)
+      try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks, tokens: tokens.count)
     }
   }
 
@@ -125,7 +108,7 @@ struct EvaluatePerplexity: ParsableCommand {
   static func measure(_ evaluation: PerplexityEvaluation, orders: Int?, draws: Int) -> [Bound] {
     var line = ProgressLine()
     defer { line.clear() }
-    let tokens = Double(evaluation.blocks.tokens.count)
+    let tokens = Double(evaluation.blocks.count * evaluation.blocks.length)
     let start = ContinuousClock.now
     func progress(_ what: String) -> (Double) -> Void {
       { share in
@@ -183,7 +166,7 @@ struct EvaluatePerplexity: ParsableCommand {
     }
   }
 
-  private func printTable(_ rows: [Row], method: String, blocks: TokenBlocks) throws {
+  private func printTable(_ rows: [Row], method: String, blocks: TokenBlocks, tokens: Int) throws {
     var table = Table(["", "perplexity", "nats/token", "± error", "± Monte Carlo", "bits/token", "bits/character"])
     for row in rows {
       table.add([
@@ -193,6 +176,9 @@ struct EvaluatePerplexity: ParsableCommand {
         Format.number(row.bitsPerToken, digits: 4), Format.number(row.bitsPerCharacter, digits: 4),
       ])
     }
-    try printOutput("\(blocks.count) sequences of \(blocks.length) tokens, \(method)\n\(table.text)")
+    let padding = blocks.count * blocks.length - tokens
+    let size =
+      "\(blocks.count) sequences of \(blocks.length) tokens" + (padding == 0 ? "" : ", \(padding) of them padding")
+    try printOutput("\(size), \(method)\n\(table.text)")
   }
 }

@@ -17,8 +17,7 @@ struct EvaluateScore: ParsableCommand {
       Example: esolm eval score RUN --text "the dogs run." --span 4:8 --orders 16
       """)
 
-  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
-  var folder: String
+  @OptionGroup var options: LikelihoodOptions
 
   @Option(help: "The text.")
   var text: String
@@ -32,27 +31,11 @@ struct EvaluateScore: ParsableCommand {
   @Option(help: ArgumentHelp("Orders of generation.", valueName: "K"))
   var orders = 16
 
-  @OptionGroup var algorithm: AlgorithmOptions
-
-  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
-  var alpha0: Double?
-
-  @Option(help: "Sequences of one network pass.")
-  var batch = 16
-
-  @Option(help: "The seed of orders.")
-  var seed: UInt64 = 0
-
   @Flag(help: "Print results as JSON, with the log-probability of every order.")
   var json = false
 
-  @OptionGroup var weights: WeightOptions
-  @OptionGroup var device: DeviceOptions
-
   func validate() throws {
     try require("orders", orders, in: 1...(1 << 20))
-    try require("alpha0", alpha0, in: 0...1)
-    try require("batch", batch, in: 1...(1 << 16))
     _ = try spanned()
   }
 
@@ -65,17 +48,15 @@ struct EvaluateScore: ParsableCommand {
   }
 
   func run() throws {
-    try device.apply()
-    let run = try RunFolder(opening: folder)
+    let (run, likelihood) = try options.open()
     let passage = try spanned().passage(run.tokenizer)
-    let likelihood = try run.likelihood(
-      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
     var line = ProgressLine()
-    let score = try PassageScoring(likelihood, orders: orders, batchSize: batch, seed: seed).scores(of: [passage]) {
-      line.show("\(orders) orders \(Format.percent($0))")
-    }[0]
+    let score = try PassageScoring(likelihood, orders: orders, batchSize: options.batch, seed: options.seed).scores(
+      of: [passage]) {
+        line.show("\(orders) orders \(Format.percent($0))")
+      }[0]
     line.clear()
-    let result = Result(run: folder, alpha0: likelihood.method.esotericAlpha0, score)
+    let result = Result(run: options.folder, alpha0: likelihood.method.esotericAlpha0, score)
     if json { return try printJSON(result) }
     var table = Table(["orders", "log p (nats)", "nats/token", "lowest order", "highest order"])
     table.add([

@@ -18,16 +18,10 @@ struct EvaluateZeroShot: ParsableCommand {
       or as the set's preset says.
       """)
 
-  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
-  var folder: String
+  @OptionGroup var options: LikelihoodOptions
 
   @Option(help: ArgumentHelp("The folder with the sets' files.", valueName: "folder"))
   var dataDir: String
-
-  @OptionGroup var algorithm: AlgorithmOptions
-
-  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
-  var alpha0: Double?
 
   @Option(help: ArgumentHelp("Also compute exact perplexity with this many orders a sequence.", valueName: "K"))
   var orders: Int?
@@ -38,38 +32,26 @@ struct EvaluateZeroShot: ParsableCommand {
   @Option(help: ArgumentHelp("Use only the first sequences of each set.", valueName: "count"))
   var maxSequences: Int?
 
-  @Option(help: "Sequences of one network pass.")
-  var batch = 16
-
-  @Option(help: "The seed of noise and orders.")
-  var seed: UInt64 = 0
-
   @Flag(help: "Print results as JSON.")
   var json = false
 
-  @OptionGroup var weights: WeightOptions
-  @OptionGroup var device: DeviceOptions
-
   func validate() throws {
-    try require("alpha0", alpha0, in: 0...1)
     try require("orders", orders, in: 1...(1 << 20))
     try require("draws", draws, in: 1...(1 << 20))
     try require("max-sequences", maxSequences, in: 1...)
-    try require("batch", batch, in: 1...(1 << 16))
   }
 
   func run() throws {
-    try device.apply()
-    let run = try RunFolder(opening: folder)
-    let likelihood = try run.likelihood(
-      weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
+    let (run, likelihood) = try options.open()
     if orders != nil { try run.requireExact(likelihood, for: "orders") }
     let results = try Self.measure(
       run, dataDir: dataDir, maxSequences: maxSequences, orders: orders, draws: draws
     ) { blocks in
-      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed)
+      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed)
     }
-    if json { return try printJSON(Report(run: folder, alpha0: likelihood.method.esotericAlpha0, sets: results)) }
+    if json {
+      return try printJSON(Report(run: options.folder, alpha0: likelihood.method.esotericAlpha0, sets: results))
+    }
     var table = Table(["", "NELBO ppl", "± error"] + (orders.map { ["exact ppl, K = \($0)"] } ?? []) + ["sequences"])
     for result in results {
       func number(_ value: Double?) -> String { value.map { Format.number($0, digits: 3) } ?? "–" }

@@ -37,7 +37,14 @@ struct SampleOptions: ParsableArguments {
 
   @OptionGroup var picking: PickingOptions
 
+  @Option(help: "From a run: samples to write at a time.")
+  var batch = 8
+
+  @OptionGroup var weights: WeightOptions
+  @OptionGroup var device: DeviceOptions
+
   func validate() throws {
+    try require("batch", batch, in: 1...(1 << 16))
     try require("num-samples", numSamples, in: 1...(1 << 24))
     try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
     try require("alpha0", alpha0, in: 0...1)
@@ -45,7 +52,8 @@ struct SampleOptions: ParsableArguments {
   }
 
   /// Reads or writes the samples.
-  func load(batch: Int, weights: WeightOptions, device: Device) throws -> SampleSet {
+  func load() throws -> SampleSet {
+    try device.apply()
     guard Folder.exists(source) else {
       let given = [
         ("num-samples", numSamples != nil), ("steps", steps != nil), ("alpha0", alpha0 != nil),
@@ -58,7 +66,9 @@ struct SampleOptions: ParsableArguments {
     }
     let run = try RunFolder(opening: source)
     return try SampleSet(
-      writing: numSamples ?? 64, with: run, run.likelihood(weights, method: algorithm.method(of: run), device: device),
+      writing: numSamples ?? 64, with: run,
+      run.likelihood(
+        weights, method: algorithm.method(of: run), device: device.device),
       plan: PlanRequest(
         length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0, schedule: schedule),
       picker: picking.picker(), seed: seed, batch: batch)

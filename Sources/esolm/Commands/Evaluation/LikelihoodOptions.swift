@@ -1,0 +1,37 @@
+import ArgumentParser
+import Checkpoints
+import EsoLM
+
+/// Of which run a likelihood is measured, and how: what the measures of given text have in common.
+struct LikelihoodOptions: ParsableArguments {
+  @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
+  var folder: String
+
+  @OptionGroup var algorithm: AlgorithmOptions
+
+  @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
+  var alpha0: Double?
+
+  @Option(help: "Sequences of one network pass.")
+  var batch = 16
+
+  @Option(help: "The seed of noise and orders.")
+  var seed: UInt64 = 0
+
+  @OptionGroup var weights: WeightOptions
+  @OptionGroup var device: DeviceOptions
+
+  func validate() throws {
+    try require("alpha0", alpha0, in: 0...1)
+    try require("batch", batch, in: 1...(1 << 16))
+  }
+
+  /// Opens the run on the device that is asked for.
+  func open() throws -> (run: RunFolder, likelihood: Likelihood) {
+    try device.apply()
+    let run = try RunFolder(opening: folder)
+    return (
+      run, try run.likelihood(weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
+    )
+  }
+}
