@@ -3,7 +3,6 @@
 // libtorch computes float32 products on the CPU with MKL, which uses the widest instructions on some makers' processors
 // only, and is slow everywhere where few rows meet a large weight. oneDNN, which libtorch has for other purposes, is up
 // to twice as fast there for large products and up to five times for few rows; a call of it costs some microseconds more.
-// `make bench` shows both.
 #include "products.h"
 
 #include "boundary.h"

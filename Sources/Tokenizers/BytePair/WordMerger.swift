@@ -16,7 +16,7 @@ struct WordMerger {
       mergeShort(&result, from: start)
     } else {
       var word = LongWord(result[start...], table)
-      word.merge(table)
+      word.merge()
       result.removeSubrange(start...)
       word.append(to: &result)
     }
@@ -53,33 +53,40 @@ struct WordMerger {
 /// are then worked off in a row. So the time is linear in the word's length, but for the sorting of places that were
 /// found out of order.
 private struct LongWord {
-  /// The token at a place; −1 where it was merged into one on the left.
-  private var tokens: [Int32]
-  private var next: [Int32]
-  private var previous: [Int32]
+  /// What stands at a place: together, since a long word does not fit into the processor's caches.
+  private struct Link {
+    /// −1 where it was merged into the token on its left.
+    var token: Int32
+    var previous: Int32
+    var next: Int32
+  }
+
+  private let table: MergeTable
+  private var links: [Link]
   private var ranks = Heap<Int32>()
+  /// By rank, the places where pairs of that rank begin.
   private var places: [Int32: [Int32]] = [:]
 
   init(_ word: ArraySlice<Int32>, _ table: MergeTable) {
-    tokens = Array(word)
-    next = (1...Int32(tokens.count)).map { $0 }
-    previous = (-1..<Int32(tokens.count) - 1).map { $0 }
-    for place in 0..<Int32(tokens.count) { _ = note(place, table) }
+    self.table = table
+    links = word.enumerated().map { Link(token: $1, previous: Int32($0) - 1, next: Int32($0) + 1) }
+    for place in links.indices.dropLast() { _ = note(Int32(place)) }
   }
 
   func append(to result: inout [Int32]) {
-    result.append(contentsOf: tokens.lazy.filter { $0 >= 0 })
+    result.append(contentsOf: links.lazy.map(\.token).filter { $0 >= 0 })
   }
 
-  private func merge(at place: Int32, _ table: MergeTable) -> MergeTable.Merge? {
-    let (place, right) = (Int(place), Int(next[Int(place)]))
-    guard tokens[place] >= 0, right < tokens.count else { return nil }
-    return table[tokens[place], tokens[right]]
+  /// What merges the token at a place with the one after it.
+  private func merge(at place: Int32) -> MergeTable.Merge? {
+    let link = links[Int(place)]
+    guard link.token >= 0, Int(link.next) < links.count else { return nil }
+    return table[link.token, links[Int(link.next)].token]
   }
 
   /// Files the pair that begins at a place under its rank.
-  private mutating func note(_ place: Int32, _ table: MergeTable) -> Int32 {
-    guard let rank = merge(at: place, table)?.rank else { return .max }
+  private mutating func note(_ place: Int32) -> Int32 {
+    guard let rank = merge(at: place)?.rank else { return .max }
     if places[rank]?.append(place) == nil {
       places[rank] = [place]
       ranks.insert(rank)
@@ -87,14 +94,14 @@ private struct LongWord {
     return rank
   }
 
-  mutating func merge(_ table: MergeTable) {
+  mutating func merge() {
     while let rank = ranks.popMin() {
       guard var bucket = places.removeValue(forKey: rank) else { continue }
       if zip(bucket, bucket.dropFirst()).contains(where: >) { bucket.sort() }
       for (index, place) in bucket.enumerated() {
         // What was noted may since have changed.
-        guard let merge = merge(at: place, table), merge.rank == rank else { continue }
-        if note(afterMerging: place, into: merge.result, table) < rank, index + 1 < bucket.count {
+        guard let merge = merge(at: place), merge.rank == rank else { continue }
+        if note(afterMerging: place, into: merge.result) < rank, index + 1 < bucket.count {
           // A vocabulary may order its merges so that a new pair comes before the rest of this rank.
           places[rank, default: []] += bucket[(index + 1)...]
           ranks.insert(rank)
@@ -105,15 +112,15 @@ private struct LongWord {
   }
 
   /// Merges a pair and files the two new ones. Returns the lower of their ranks.
-  private mutating func note(afterMerging place: Int32, into token: Int32, _ table: MergeTable) -> Int32 {
-    let right = Int(next[Int(place)])
-    tokens[Int(place)] = token
-    tokens[right] = -1
-    let following = next[right]
-    next[Int(place)] = following
-    if Int(following) < tokens.count { previous[Int(following)] = place }
-    let before = previous[Int(place)]
-    let left = before >= 0 ? note(before, table) : .max
-    return min(left, note(place, table))
+  private mutating func note(afterMerging place: Int32, into token: Int32) -> Int32 {
+    let right = Int(links[Int(place)].next)
+    let following = links[right].next
+    links[right].token = -1
+    links[Int(place)].token = token
+    links[Int(place)].next = following
+    if Int(following) < links.count { links[Int(following)].previous = place }
+    let before = links[Int(place)].previous
+    let left = before >= 0 ? note(before) : .max
+    return min(left, note(place))
   }
 }
