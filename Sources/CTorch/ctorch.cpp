@@ -15,6 +15,9 @@
 #ifndef _WIN32
 #include <dlfcn.h>
 #endif
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 using namespace ctorch;
 
@@ -86,6 +89,12 @@ bool ct_device_available(CTDevice which) {
 
 int32_t ct_num_threads(void) { return at::get_num_threads(); }
 void ct_set_num_threads(int32_t count) { at::set_num_threads(count); }
+void ct_keep_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
+}
 void ct_parallel_for(int64_t count, void (*body)(int64_t, void *), void *context) {
   at::parallel_for(0, count, 1, [&](int64_t start, int64_t end) {
     for (int64_t index = start; index < end; index++) body(index, context);

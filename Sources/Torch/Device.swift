@@ -99,6 +99,11 @@ public enum Torch {
     return try body()
   }
 
+  /// Keeps the memory of tensors that are gone for the next ones, for the rest of the program: large ones come and go at
+  /// each step of a training, and the system clears every page that it hands out anew. Without effect where the C
+  /// library has no such setting.
+  public static func keepMemory() { ct_keep_memory() }
+
   /// The results of a function at 0 ..< `count`, computed on the threads that operations use.
   ///
   /// - Parameter body: called on several threads at a time.

@@ -29,6 +29,8 @@ int32_t ct_num_threads(void);
 void ct_set_num_threads(int32_t count);
 // Calls body(0 ..< count, context) on the threads that operations use.
 void ct_parallel_for(int64_t count, void (*body)(int64_t index, void *context), void *context);
+// Keeps memory that was freed for the next tensors, where the C library can, instead of giving it back each time.
+void ct_keep_memory(void);
 CTStatus ct_synchronize(CTDevice device);
 CTStatus ct_manual_seed(uint64_t seed);
 

@@ -5,6 +5,7 @@ import Corpora
 import EsoLM
 import Foundation
 import Tokenizers
+import Torch
 import Training
 
 /// The paper's comparison in small, from training to a page with plots.
@@ -91,6 +92,7 @@ struct Compare: ParsableCommand {
 
   func run() throws {
     try device.apply()
+    Torch.keepMemory()
     let comparison = try makeComparison()
     let interrupt = Interrupt()
     var view = TrainingView()

@@ -5,6 +5,7 @@ import EsoLM
 import Evaluation
 import Foundation
 import Tokenizers
+import Torch
 import Training
 
 /// Trains a small Eso-LM (B) and shows what it can do: how close it comes to the best possible perplexity, what the
@@ -44,6 +45,7 @@ struct Demo: ParsableCommand {
 
   func run() throws {
     try device.apply()
+    Torch.keepMemory()
     let trainer = try makeTrainer()
     try printOutput(
       "Training Eso-LM (B), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = \(alpha0), "

@@ -80,6 +80,7 @@ struct Train: ParsableCommand {
 
   func run() throws {
     try device.apply()
+    Torch.keepMemory()
     let trainer = try resume.map(resumed) ?? started()
     let interrupt = Interrupt()
     try TrainingView().run(trainer, interrupt: interrupt)
