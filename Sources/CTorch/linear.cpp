@@ -21,18 +21,27 @@ constexpr int64_t largeProduct = 1 << 20;
 // From so many numbers in a weight on, a packed one is faster for any number of rows.
 constexpr int64_t largeWeight = 1 << 17;
 
-using Operation = std::optional<c10::OperatorHandle>;
+using Linear = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, std::string_view,
+                          c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+using Pack = at::Tensor(const at::Tensor &, std::optional<c10::SymInt>);
 
-// nullopt where libtorch was built without oneDNN, as on Apple's processors.
-Operation operation(const char *name) {
-  return at::globalContext().hasMKLDNN() ? c10::Dispatcher::singleton().findSchema({name, ""}) : std::nullopt;
+// nullopt where libtorch was built without oneDNN, as on Apple's processors, or has the operation in another form: its
+// documentation does not promise this one.
+template <typename Signature> std::optional<c10::TypedOperatorHandle<Signature>> operation(const char *name) {
+  if (!at::globalContext().hasMKLDNN()) return std::nullopt;
+  try {
+    auto found = c10::Dispatcher::singleton().findSchema({name, ""});
+    return found ? std::optional(found->typed<Signature>()) : std::nullopt;
+  } catch (const c10::Error &) {
+    return std::nullopt;
+  }
 }
-const Operation &linearOperation() {
-  static const Operation found = operation("mkldnn::_linear_pointwise");
+const auto &linearOperation() {
+  static const auto found = operation<Linear>("mkldnn::_linear_pointwise");
   return found;
 }
-const Operation &packOperation() {
-  static const Operation found = operation("mkldnn::_reorder_linear_weight");
+const auto &packOperation() {
+  static const auto found = operation<Pack>("mkldnn::_reorder_linear_weight");
   return found;
 }
 
@@ -64,19 +73,14 @@ struct LinearLayer : torch::autograd::Function<LinearLayer> {
 
 at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
   if (!suits(x, weight)) return at::linear(x, weight, bias);
-  using Linear = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, std::string_view,
-                            c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
-  static const auto linear = linearOperation()->typed<Linear>();
-  return linear.call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, "none",
-                     c10::List<std::optional<at::Scalar>>(), "");
+  return linearOperation()->call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, "none",
+                                 c10::List<std::optional<at::Scalar>>(), "");
 }
 
 at::Tensor ctorch::packed(const at::Tensor &weight) {
   if (!isPlain(weight) || weight.numel() < largeWeight || !linearOperation() || !packOperation()) return weight;
-  using Pack = at::Tensor(const at::Tensor &, std::optional<c10::SymInt>);
-  static const auto pack = packOperation()->typed<Pack>();
   at::NoGradGuard guard;
-  return pack.call(weight.contiguous(), std::nullopt);
+  return packOperation()->call(weight.contiguous(), std::nullopt);
 }
 
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out) {
@@ -86,7 +90,8 @@ CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor
     if (at::autocast::is_autocast_enabled(x.device().type()) || !suits(rows, w)) return at::linear(x, w, b);
     auto recorded = [](const at::Tensor &t) { return t.defined() && t.requires_grad(); };
     bool isRecorded = at::GradMode::is_enabled() && (recorded(x) || recorded(w) || recorded(b));
-    at::Tensor y = isRecorded ? LinearLayer::apply(rows, w, b.defined() ? std::optional(b) : std::nullopt) : product(rows, w, b);
+    at::Tensor y = isRecorded ? LinearLayer::apply(rows, w, b.defined() ? std::optional(b) : std::nullopt)
+                              : product(rows, w, b);
     auto shape = x.sizes().vec();
     shape.back() = w.size(0);
     return y.reshape(shape);
