@@ -1,5 +1,6 @@
 // The C interface over libtorch's own operations; the other files hold those that libtorch lacks.
 #include "boundary.h"
+#include "parallel.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -9,8 +10,6 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
-
-#include <limits>
 
 #ifndef _WIN32
 #include <dlfcn.h>
@@ -96,9 +95,7 @@ void ct_keep_memory(void) {
 #endif
 }
 void ct_parallel_for(int64_t count, void (*body)(int64_t, void *), void *context) {
-  at::parallel_for(0, count, 1, [&](int64_t start, int64_t end) {
-    for (int64_t index = start; index < end; index++) body(index, context);
-  });
+  parallelFor(count, 1, [&](int64_t index, int64_t) { body(index, context); });
 }
 
 CTStatus ct_synchronize(CTDevice which) {
@@ -311,26 +308,6 @@ CTStatus ct_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTe
   return produce(out, [&] {
     const at::Tensor &x = unwrap(input);
     return at::layer_norm(x, {x.size(-1)}, unwrap(weight), optional(bias), epsilon);
-  });
-}
-
-namespace {
-// Attention of few rows: products of whole matrices, which is up to twice as fast there as what libtorch has for any number.
-at::Tensor attendFewRows(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
-                         const at::Tensor &mask) {
-  at::Tensor scores = at::matmul(query / std::sqrt(double(query.size(-1))), key.transpose(-1, -2));
-  if (mask.defined()) scores.masked_fill_(mask.logical_not(), -std::numeric_limits<float>::infinity());
-  return at::matmul(scores.softmax(-1), value);
-}
-} // namespace
-
-CTStatus ct_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const CTTensor *mask,
-                      bool causal, CTTensor **out) {
-  return produce(out, [&] {
-    const at::Tensor &q = unwrap(query), &k = unwrap(key), &v = unwrap(value);
-    at::Tensor allowed = optional(mask);
-    if (q.device().is_cpu() && q.size(-2) <= 16 && !causal) return attendFewRows(q, k, v, allowed);
-    return at::scaled_dot_product_attention(q, k, v, mask ? std::optional(allowed) : std::nullopt, /*dropout_p=*/0, causal);
   });
 }
 

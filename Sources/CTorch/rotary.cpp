@@ -4,8 +4,8 @@
 // positions[r]: with x = (x₁, x₂) the halves of a head, (x₁, x₂) becomes (x₁cos − x₂sin, x₂cos + x₁sin). The backward
 // pass turns by the opposite angle and puts the three gradients side by side again.
 #include "boundary.h"
+#include "parallel.h"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 using namespace ctorch;
@@ -31,8 +31,7 @@ inline void turnHead(const float *x, float *y, const float *cosine, const float 
 
 // Moves rows between the packed [rows, 3, heads, size] and the three split [rows, heads, size] forms.
 template <typename Row> void forRows(int64_t rows, int64_t width, Row row) {
-  int64_t grain = std::max<int64_t>(1, 16384 / width);
-  at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
+  parallelFor(rows, 16384 / width, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) row(r);
   });
 }

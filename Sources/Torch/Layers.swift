@@ -23,11 +23,13 @@ extension Tensor {
   /// - Parameters:
   ///   - key: [batch, heads, slots, size].
   ///   - value: [batch, heads, slots, size].
-  ///   - mask: bool, broadcast to [batch, heads, rows, slots]; true where a row may look.
-  ///   - causal: row i sees slots 0 ... i. Not together with `mask`.
-  public func attention(key: Tensor, value: Tensor, mask: Tensor? = nil, causal: Bool = false) -> Tensor {
-    withExtendedLifetime((value, mask)) {
-      produce(self, key) { ct_attention($0, $1, value.handle, mask?.handle, causal, $2) }
+  ///   - visible: for each row how many slots, the first ones, it looks at: from 1 to all.
+  /// - Returns: [batch, heads, rows, size].
+  public func attention(key: Tensor, value: Tensor, visible: [Int]) -> Tensor {
+    let slots = key.size(2)
+    precondition(visible.count == size(2) && visible.allSatisfy { (1...slots).contains($0) }, "a row sees 1 to all slots")
+    return withExtendedLifetime(value) {
+      produce(self, key) { ct_prefix_attention($0, $1, value.handle, visible.map(Int64.init), $2) }
     }
   }
 

@@ -91,8 +91,9 @@ CTStatus ct_fill(CTTensor *tensor, double value);
 // Layers
 CTStatus ct_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
                        CTTensor **out);
-CTStatus ct_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const CTTensor *mask,
-                      bool causal, CTTensor **out);
+// Row i of the query, [batch, heads, rows, size], looks at the first visible[i] slots of key and value.
+CTStatus ct_prefix_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const int64_t *visible,
+                             CTTensor **out);
 
 // Fused operations of our own, each with its own backward; their own files say what they compute.
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);

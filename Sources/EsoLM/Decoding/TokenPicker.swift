@@ -31,9 +31,10 @@ public struct TokenPicker: Codable, Sendable, Equatable {
   /// - Throws: ``LogitsError`` if a logit is no number, as damaged or diverged weights give.
   public func pick(from logits: Tensor, excluding excluded: Int?, uniforms: [Double]) throws -> [Int32] {
     let probabilities = self.probabilities(of: logits, excluding: excluded).to(.cpu)
-    guard !probabilities.maxAbs().item.isNaN else { throw LogitsError() }
     let size = logits.size(1)
-    return probabilities.withUnsafeElements(of: Float.self) { all in
+    return try probabilities.withUnsafeElements(of: Float.self) { all in
+      // One logit that is no number leaves its whole row without probabilities.
+      guard uniforms.indices.allSatisfy({ !all[$0 * size].isNaN }) else { throw LogitsError() }
       func draw(_ row: Int) -> Int32 {
         let chances = UnsafeBufferPointer(rebasing: all[row * size..<(row + 1) * size])
         return cutoff(chances).draw(from: chances, uniform: uniforms[row])

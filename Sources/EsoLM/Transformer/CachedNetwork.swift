@@ -96,66 +96,19 @@ public final class CachedNetwork: DecodingNetwork {
 
     var stream = network.embedding.embedding(Tensor(feed.tokens.joined().map(Int64.init)).to(device))
     let stored = cache.count
-    let views = feed.runs.flatMap { CachedView.views(of: $0, rows: 0..<fed, stored: stored, device: device) }
-    let lastViews = feed.runs.flatMap { CachedView.views(of: $0, rows: outputs, stored: stored, device: device) }
+    let visible = feed.runs.flatMap { run in run.slots.map { stored + run.segment(of: $0)!.upperBound } }
     let keeps = feed.keptCount > 0
     for (number, block) in network.blocks.enumerated() {
       let isLast = number == network.blocks.count - 1
       stream = block(stream, rotary: angles, kept: isLast ? outputRows : nil) { query, key, value in
         let (keys, values) = cache.extended(block: number, key: key, value: value, fed: fed, keeps: keeps)
-        let rows = query.reshaped([batch, isLast ? outputs.count : fed, query.size(1), query.size(2)])
-          .transposed(1, 2)
-        return CachedView.attention(isLast ? lastViews : views, query: rows, key: keys, value: values)
+        let rows = isLast ? outputs : 0..<fed
+        return query.reshaped([batch, rows.count, query.size(1), query.size(2)]).transposed(1, 2)
+          .attention(key: keys, value: values, visible: Array(visible[rows]))
           .transposed(1, 2)
       }
     }
     cache.count += feed.keptCount
     return network.logits(network.finalNorm(stream))
-  }
-}
-
-/// Rows of a feed that look at the first `keys` slots of what is stored and fed, or at part of them.
-private struct CachedView {
-  /// How many rows.
-  let rows: Int
-  /// How many keys.
-  let keys: Int
-  let mask: Tensor?
-  let isCausal: Bool
-
-  /// What the chosen rows of a run look at.
-  static func views(of run: SegmentRun, rows: Range<Int>, stored: Int, device: Device) -> [CachedView] {
-    let chosen = run.slots.clamped(to: rows)
-    guard !chosen.isEmpty else { return [] }
-    let segments = (run.segment(of: chosen.lowerBound)!, run.segment(of: chosen.upperBound - 1)!)
-    // A few segments are looked at one by one; one or two rows of their own are one segment each.
-    if run.size > 1 || chosen.count == 1 {
-      return stride(from: segments.0.lowerBound, to: segments.1.upperBound, by: run.size).map { start in
-        let segment = start..<min(start + run.size, run.slots.upperBound)
-        return CachedView(
-          rows: segment.clamped(to: chosen).count, keys: stored + segment.upperBound, mask: nil, isCausal: false)
-      }
-    }
-    // With nothing before them, rows in a line are plainly causal, which needs no mask.
-    if stored + chosen.lowerBound == 0 {
-      return [CachedView(rows: chosen.count, keys: chosen.count, mask: nil, isCausal: true)]
-    }
-    let slots = stored + chosen.upperBound
-    let mask = Tensor(
-      chosen.flatMap { row in (0..<slots).map { $0 <= stored + row } }, shape: [chosen.count, slots]
-    ).to(device)
-    return [CachedView(rows: chosen.count, keys: slots, mask: mask, isCausal: false)]
-  }
-
-  /// The attention of all views, whose rows follow each other: query [batch, heads, rows, size].
-  static func attention(_ views: [CachedView], query: Tensor, key: Tensor, value: Tensor) -> Tensor {
-    var start = 0
-    let parts = views.map { view in
-      defer { start += view.rows }
-      func first(_ x: Tensor) -> Tensor { view.keys == x.size(2) ? x : x.narrowed(dim: 2, to: 0..<view.keys) }
-      let rows = views.count == 1 ? query : query.narrowed(dim: 2, to: start..<start + view.rows)
-      return rows.attention(key: first(key), value: first(value), mask: view.mask, causal: view.isCausal)
-    }
-    return .concatenated(parts, dim: 2)
   }
 }

@@ -101,7 +101,7 @@ public struct GPT2 {
         all.narrowed(dim: 2, to: number * hidden..<(number + 1) * hidden)
           .reshaped([batch, length, heads, hidden / heads]).transposed(1, 2)
       }
-      let attended = part(0).attention(key: part(1), value: part(2), causal: true)
+      let attended = part(0).attention(key: part(1), value: part(2), visible: Array(1...length))
       let x = stream + attentionOut(attended.transposed(1, 2).reshaped([batch, length, hidden]))
       return x + mlpOut(mlpIn(mlpNorm(x)).gelu())
     }
