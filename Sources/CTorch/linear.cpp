@@ -52,6 +52,8 @@ bool suits(const at::Tensor &x, const at::Tensor &weight) {
          (weight.is_mkldnn() || x.size(0) * weight.numel() >= largeProduct);
 }
 
+at::Tensor activated(const at::Tensor &x, bool gelu) { return gelu ? at::gelu(x, "tanh") : x; }
+
 struct LinearLayer : torch::autograd::Function<LinearLayer> {
   static at::Tensor forward(AutogradContext *context, at::Tensor x, at::Tensor weight, std::optional<at::Tensor> bias) {
     context->save_for_backward({x, weight});
@@ -71,10 +73,10 @@ struct LinearLayer : torch::autograd::Function<LinearLayer> {
 };
 } // namespace
 
-at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
-  if (!suits(x, weight)) return at::linear(x, weight, bias);
-  return linearOperation()->call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, "none",
-                                 c10::List<std::optional<at::Scalar>>(), "");
+at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, bool gelu) {
+  if (!suits(x, weight)) return activated(at::linear(x, weight, bias), gelu);
+  return linearOperation()->call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, gelu ? "gelu" : "none",
+                                 c10::List<std::optional<at::Scalar>>(), gelu ? "tanh" : "");
 }
 
 at::Tensor ctorch::packed(const at::Tensor &weight) {
@@ -83,15 +85,17 @@ at::Tensor ctorch::packed(const at::Tensor &weight) {
   return packOperation()->call(weight.contiguous(), std::nullopt);
 }
 
-CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out) {
+CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out) {
   return produce(out, [&] {
     const at::Tensor &x = unwrap(input), &w = unwrap(weight);
     at::Tensor b = optional(bias), rows = x.dim() == 2 ? x : x.reshape({-1, x.size(-1)});
-    if (at::autocast::is_autocast_enabled(x.device().type()) || !suits(rows, w)) return at::linear(x, w, b);
+    if (at::autocast::is_autocast_enabled(x.device().type()) || !suits(rows, w))
+      return activated(at::linear(x, w, b), gelu);
     auto recorded = [](const at::Tensor &t) { return t.defined() && t.requires_grad(); };
     bool isRecorded = at::GradMode::is_enabled() && (recorded(x) || recorded(w) || recorded(b));
-    at::Tensor y = isRecorded ? LinearLayer::apply(rows, w, b.defined() ? std::optional(b) : std::nullopt)
-                              : product(rows, w, b);
+    at::Tensor y = isRecorded
+                       ? activated(LinearLayer::apply(rows, w, b.defined() ? std::optional(b) : std::nullopt), gelu)
+                       : product(rows, w, b, gelu);
     auto shape = x.sizes().vec();
     shape.back() = w.size(0);
     return y.reshape(shape);

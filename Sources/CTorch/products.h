@@ -5,9 +5,9 @@
 
 namespace ctorch {
 
-// x · weightᵀ + bias for matrices, without autograd: the faster of the two libraries that libtorch has for it. The weight
-// may be packed.
-at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias = {});
+// x · weightᵀ + bias for matrices, perhaps with gelu (its tanh form) on it, without autograd: the faster of the two
+// libraries that libtorch has for it. The weight may be packed.
+at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias = {}, bool gelu = false);
 
 // The weight in the layout that `product` would bring it into each time, or the weight itself where that has no use.
 // Nothing else can read it.

@@ -3,8 +3,10 @@ import CTorch
 // The layers of the transformer, as functions of their weights.
 extension Tensor {
   /// `self · weightᵀ + bias`: [..., in] with weight [out, in] to [..., out].
-  public func linear(_ weight: Tensor, bias: Tensor? = nil) -> Tensor {
-    withExtendedLifetime(bias) { produce(self, weight) { ct_linear($0, $1, bias?.handle, $2) } }
+  ///
+  /// - Parameter gelu: whether ``gelu()`` is applied to it, at less cost than afterwards.
+  public func linear(_ weight: Tensor, bias: Tensor? = nil, gelu: Bool = false) -> Tensor {
+    withExtendedLifetime(bias) { produce(self, weight) { ct_linear($0, $1, bias?.handle, gelu, $2) } }
   }
 
   /// A copy of this weight, [out, in], that `linear` computes few rows with faster. It is good for nothing else.

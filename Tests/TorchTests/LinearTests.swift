@@ -25,6 +25,9 @@ struct LinearTests {
       #expect(distance(x.linear(weight, bias: bias), wide.linear(wideWeight, bias: bias.to(.float64))) < 1e-4)
       #expect(distance(x.linear(packed), wide.linear(wideWeight)) < 1e-4)
       #expect(distance(x.linear(packed, bias: bias), wide.linear(wideWeight, bias: bias.to(.float64))) < 1e-4)
+      let activated = wide.linear(wideWeight, bias: bias.to(.float64)).gelu()
+      #expect(distance(x.linear(weight, bias: bias, gelu: true), activated) < 1e-4)
+      #expect(distance(x.linear(packed, bias: bias, gelu: true), activated) < 1e-4)
       // Rows may have any shape, and be no contiguous memory.
       let pairs = Tensor.concatenated([x, x]).reshaped([2, size.rows, size.inputs]).transposed(0, 1)
       let both = pairs.linear(weight, bias: bias)
@@ -38,12 +41,14 @@ struct LinearTests {
   @Test(arguments: sizes) func gradientsAreThoseOfFloat64(size: (rows: Int, inputs: Int, outputs: Int)) {
     let (x, weight, bias) = layer(size)
     let slope = Tensor.random([size.rows, size.outputs], bound: 1, seed: 4)
-    for bias in [bias, nil] {
+    for (bias, gelu) in [(bias, false), (nil, false), (bias, true)] {
       let parameters = [x, weight] + (bias.map { [$0] } ?? [])
-      let found = gradients(of: { (x.linear(weight, bias: bias) * slope).sum() }, for: parameters)
+      let found = gradients(of: { (x.linear(weight, bias: bias, gelu: gelu) * slope).sum() }, for: parameters)
       let expected = gradients(
-        of: { (x.to(.float64).linear(weight.to(.float64), bias: bias?.to(.float64)) * slope.to(.float64)).sum() },
-        for: parameters)
+        of: {
+          let y = x.to(.float64).linear(weight.to(.float64), bias: bias?.to(.float64))
+          return ((gelu ? y.gelu() : y) * slope.to(.float64)).sum()
+        }, for: parameters)
       for (found, expected) in zip(found, expected) { #expect(distance(found, expected) < 1e-4) }
     }
   }

@@ -96,7 +96,7 @@ CTStatus ct_prefix_attention(const CTTensor *query, const CTTensor *key, const C
                              CTTensor **out);
 
 // Fused operations of our own, each with its own backward; their own files say what they compute.
-CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);
+CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out);
 CTStatus ct_pack(const CTTensor *weight, CTTensor **out); // for ct_linear alone
 CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
                          int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value);

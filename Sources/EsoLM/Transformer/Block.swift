@@ -65,7 +65,7 @@ struct Linear {
   /// The same, faster for few rows, at the price of a copy of the weight.
   func packed() -> Linear { Linear(packing: self) }
 
-  func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight, bias: bias) }
+  func callAsFunction(_ x: Tensor, gelu: Bool = false) -> Tensor { x.linear(weight, bias: bias, gelu: gelu) }
 }
 
 /// One transformer block: attention and MLP, each normalised before and added to the residual stream.
@@ -113,6 +113,6 @@ struct Block {
     let attended = attend(kept.map { query.selecting($0) } ?? query, key, value)
     var x = kept.map { stream.selecting($0) } ?? stream
     x = x + attentionOut(attended.reshaped(x.shape)).dropout(dropout)
-    return x + mlpOut(mlpIn(mlpNorm(x)).gelu()).dropout(dropout)
+    return x + mlpOut(mlpIn(mlpNorm(x), gelu: true)).dropout(dropout)
   }
 }
