@@ -33,7 +33,8 @@ demo: build ## train a small model and show what it can do (DATA=text.txt)
 	@$(PASSIVE) .build/release/esolm demo $(if $(DATA),--data $(DATA))
 
 bench: setup ## run the benchmarks
-	@cd Benchmarks && $(SWIFT) run $(FLAGS) benchmarks
+	@# SwiftPM does not notice files that are new in a package that another one depends on by its path.
+	@cd Benchmarks && $(SWIFT) run --disable-build-manifest-caching $(FLAGS) benchmarks
 
 format: ## format the Swift code in place
 	@swift format --in-place --recursive $(FORMATTED)

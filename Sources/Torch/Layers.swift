@@ -29,7 +29,8 @@ extension Tensor {
   /// - Returns: [batch, heads, rows, size].
   public func attention(key: Tensor, value: Tensor, visible: [Int]) -> Tensor {
     let slots = key.size(2)
-    precondition(visible.count == size(2) && visible.allSatisfy { (1...slots).contains($0) }, "a row sees 1 to all slots")
+    precondition(
+      visible.count == size(2) && visible.allSatisfy { (1...slots).contains($0) }, "a row sees from 1 to all slots")
     return withExtendedLifetime(value) {
       produce(self, key) { ct_prefix_attention($0, $1, value.handle, visible.map(Int64.init), $2) }
     }
