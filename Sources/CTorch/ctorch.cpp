@@ -104,18 +104,6 @@ CTStatus ct_synchronize(CTDevice which) {
   });
 }
 
-namespace {
-// The CPU's generator of the calling thread, so that trainings on different threads do not draw from each other.
-thread_local at::Generator generator = at::detail::createCPUGenerator();
-} // namespace
-
-CTStatus ct_manual_seed(uint64_t seed) {
-  return guarded([&] {
-    generator.set_current_seed(seed);
-    at::manual_seed(seed); // for the generators of other devices
-  });
-}
-
 bool ct_set_grad_enabled(bool enabled) {
   bool before = at::GradMode::is_enabled();
   at::GradMode::set_enabled(enabled);
@@ -220,15 +208,6 @@ CTStatus ct_silu(const CTTensor *a, CTTensor **out) {
 
 CTStatus ct_gelu_tanh(const CTTensor *a, CTTensor **out) {
   return produce(out, [&] { return at::gelu(unwrap(a), "tanh"); });
-}
-
-CTStatus ct_dropout(const CTTensor *a, double probability, CTTensor **out) {
-  return produce(out, [&] {
-    const at::Tensor &x = unwrap(a);
-    if (!x.is_cpu()) return at::dropout(x, probability, /*train=*/true);
-    at::Tensor kept = at::empty_like(x, x.options().requires_grad(false)).bernoulli_(1 - probability, generator);
-    return x * kept.div_(1 - probability);
-  });
 }
 
 // MARK: Reductions

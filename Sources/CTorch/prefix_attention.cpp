@@ -1,6 +1,7 @@
 // Attention of rows that each see the first so many keys: what a network with a KV cache computes.
 #include "boundary.h"
 #include "parallel.h"
+#include "widest.h"
 
 #include <ATen/core/grad_mode.h>
 #include <cmath>
@@ -9,12 +10,6 @@
 
 using namespace ctorch;
 
-// The fastest instructions of the processor at hand, where the compiler can leave the choice to the program's start.
-#if defined(__x86_64__) && defined(__linux__)
-#define WIDEST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDEST
-#endif
 #define INLINED __attribute__((always_inline)) inline
 #pragma clang diagnostic ignored "-Wpsabi" // no function that takes or gives vectors is ever called
 

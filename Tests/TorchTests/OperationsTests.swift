@@ -166,6 +166,36 @@ struct OperationsTests {
     #expect(matrix.dropout(0) === matrix)
   }
 
+  /// An element says nothing about its neighbours, near or far, nor about the same place in the next dropout. With
+  /// n pairs, the share of those dropped together is p² within 4 √(p²(1 − p²) / n), but once in 16,000.
+  @Test(arguments: [1, 2, 64, 1 << 14], [0.1, 0.5])
+  func dropoutIsIndependent(distance: Int, probability: Double) {
+    Torch.seed(2)
+    let ones = Tensor.full([200_000], 1)
+    func draw() -> [Bool] { ones.dropout(probability).array(of: Float.self).map { $0 == 0 } }
+    let (first, second) = (draw(), draw())
+    let both = probability * probability
+    func expectIndependence(_ pairs: some Collection<(Bool, Bool)>) {
+      let share = Double(pairs.count { $0 && $1 }) / Double(pairs.count)
+      #expect(abs(share - both) < 4 * (both * (1 - both) / Double(pairs.count)).squareRoot())
+    }
+    expectIndependence(Array(zip(first, first.dropFirst(distance))))
+    expectIndependence(Array(zip(first, second)))
+    expectIndependence(Array(zip(first.dropFirst(distance), second)))
+  }
+
+  @Test func dropoutDependsOnTheSeedAlone() {
+    let ones = Tensor.full([100_000], 1)
+    func draw(_ seed: UInt64) -> [Float] {
+      Torch.seed(seed)
+      return ones.dropout(0.3).array()
+    }
+    let drawn = draw(1)
+    #expect(draw(1) == drawn)
+    #expect(draw(2) != drawn)
+    #expect(Torch.withThreads(atMost: 1) { draw(1) } == drawn)
+  }
+
   /// Eigenvectors are turned by the matrix into multiples of themselves, and stand at right angles.
   @Test func eigenvectorsOfASymmetricMatrix() {
     let half = Tensor.random([5, 5], seed: 3).to(.float64)
