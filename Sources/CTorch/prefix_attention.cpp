@@ -150,8 +150,8 @@ at::Tensor attendFewRows(const at::Tensor &query, const at::Tensor &key, const a
     float *start = const_cast<float *>(x.const_data_ptr<float>());
     return Rows{start + number / heads * x.stride(0) + number % heads * x.stride(1), x.stride(2)};
   };
-  // From some ten thousand numbers on, a second thread is worth waking.
-  int64_t grain = std::max<int64_t>(1, 16384 / (slots * size));
+  // Fewer numbers are read before another thread is awake.
+  int64_t grain = std::max<int64_t>(1, (1 << 16) / (slots * size));
   parallelFor(batch * heads, grain, [&](int64_t begin, int64_t end) {
     thread_local std::vector<float> scores;
     scores.resize(4 * (slots + lanes));

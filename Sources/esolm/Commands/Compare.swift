@@ -21,6 +21,8 @@ struct Compare: ParsableCommand {
 
       Methods: esolm-b:ALPHA0, esolm-a:ALPHA0, ar, ar+adaln, mdlm, bd3lm:SIZE. Writes a run folder for each and \
       report.html beside them; the same command goes on with a comparison that was stopped.
+
+      Unless sizes are given, the network has width 128, 4 blocks, 4 heads, conditioning 128 and no dropout.
       """)
 
   @Option(help: ArgumentHelp("A text file to learn from instead of the toy language.", valueName: "file"))
@@ -34,16 +36,16 @@ struct Compare: ParsableCommand {
     "ar,ar+adaln,mdlm,bd3lm:16,bd3lm:8,bd3lm:4,esolm-a:0.5,esolm-b:1,esolm-b:0.5,esolm-b:0.25,esolm-b:0.125,esolm-b:0"
 
   @Option(help: "Training steps of each.")
-  var steps = 400
+  var steps = 800
 
   @Option(help: "Tokens of a sequence.")
   var length = 128
 
   @Option(help: "Sequences of a step.")
-  var batch = 32
+  var batch = 16
 
   @Option(help: ArgumentHelp("Learning rate after the warm-up.", valueName: "rate"))
-  var learningRate = 2e-3
+  var learningRate = 1e-3
 
   @Option(help: ArgumentHelp("Generation orders of a sequence's exact likelihood.", valueName: "K"))
   var orders = 8
@@ -148,13 +150,9 @@ struct Compare: ParsableCommand {
     training.validationInterval = max(1, steps / 4)
     training.validationSequences = 64
     training.saveInterval = max(1, steps / 4)
-    // As the demo's network, unless sizes are named.
-    var sizes = TransformerConfiguration(
-      vocabularySize: tokenizer.vocabularySize + 1, maskToken: tokenizer.vocabularySize, hiddenSize: 128,
-      numBlocks: 4, numHeads: 4, dropout: 0)
-    if model.isGiven { sizes = model.configuration(for: tokenizer) }
+    let network = model.configuration(for: tokenizer, unlessNamed: .quick(for: tokenizer))
     var comparison = MethodComparison(
-      contestants: try contestants, model: sizes,
+      contestants: try contestants, model: network,
       data: DataConfiguration(source: source, validationFraction: data == nil ? 0.01 : 0.1), training: training,
       length: length, tokenizer: tokenizer, folder: out)
     comparison.orders = orders

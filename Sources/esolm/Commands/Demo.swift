@@ -87,9 +87,7 @@ struct Demo: ParsableCommand {
     training.validationSequences = 128
     let configuration = RunConfiguration(
       method: MethodConfiguration(alpha0: alpha0, length: Self.length),
-      model: TransformerConfiguration(
-        vocabularySize: tokenizer.vocabularySize + 1, maskToken: tokenizer.vocabularySize, hiddenSize: 128,
-        numBlocks: 4, numHeads: 4, dropout: 0),
+      model: .quick(for: tokenizer),
       data: DataConfiguration(source: source, validationFraction: data == nil ? 0.01 : 0.1), training: training)
     return try Trainer(
       creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, device: device.device)

@@ -25,6 +25,8 @@ struct Train: ParsableCommand {
 
       Algorithms (--algo): esolm-b, Eso-LM with a cache in both phases; esolm-a, its variant whose clean tokens see \
       each other; ar, autoregressive; mdlm, masked diffusion; bd3lm, block diffusion.
+
+      Unless sizes are given, the network is tiny: width 256, 8 blocks, 8 heads, conditioning 128, dropout 0.1.
       """)
 
   @Option(
@@ -202,9 +204,9 @@ struct Train: ParsableCommand {
   }
 }
 
-/// The network's sizes.
+/// The network's sizes. What holds where none are given is the command's to say.
 struct ModelOptions: ParsableArguments {
-  @Option(name: .customLong("model"), help: "A named size: tiny, small (the paper's) or medium. (default: tiny)")
+  @Option(name: .customLong("model"), help: "A named size: tiny, small (the paper's) or medium.")
   var size: TransformerConfiguration.Size?
 
   @Option(help: ArgumentHelp("Width of the network.", valueName: "d"))
@@ -216,10 +218,10 @@ struct ModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Attention heads.", valueName: "count"))
   var heads: Int?
 
-  @Option(help: ArgumentHelp("Width of the conditioning. (default: 128)", valueName: "d"))
+  @Option(help: ArgumentHelp("Width of the conditioning.", valueName: "d"))
   var conditioningSize: Int?
 
-  @Option(help: "Chance of dropout. (default: 0.1)")
+  @Option(help: "Chance of dropout.")
   var dropout: Double?
 
   var isGiven: Bool { isSizeGiven || dropout != nil }
@@ -235,8 +237,12 @@ struct ModelOptions: ParsableArguments {
     return configuration
   }
 
-  func configuration(for tokenizer: some Tokenizer) -> TransformerConfiguration {
+  /// What is given, on top of a network's sizes.
+  func configuration(
+    for tokenizer: some Tokenizer, unlessNamed network: TransformerConfiguration? = nil
+  ) -> TransformerConfiguration {
     var configuration = TransformerConfiguration(size ?? .tiny, vocabularySize: tokenizer.modelVocabularySize)
+    if let network, size == nil { configuration = network }
     configuration.maskToken = tokenizer.modelMaskToken
     if let hiddenSize { configuration.hiddenSize = hiddenSize }
     if let blocks { configuration.numBlocks = blocks }
@@ -244,6 +250,15 @@ struct ModelOptions: ParsableArguments {
     if let conditioningSize { configuration.conditioningSize = conditioningSize }
     if let dropout { configuration.dropout = dropout }
     return configuration
+  }
+}
+
+extension TransformerConfiguration {
+  /// The network of the demo and of comparisons, small enough to learn something within minutes.
+  static func quick(for tokenizer: some Tokenizer) -> TransformerConfiguration {
+    TransformerConfiguration(
+      vocabularySize: tokenizer.modelVocabularySize, maskToken: tokenizer.modelMaskToken, hiddenSize: 128,
+      numBlocks: 4, numHeads: 4, dropout: 0)
   }
 }
 
