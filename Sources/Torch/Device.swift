@@ -104,7 +104,8 @@ public enum Torch {
   /// library has no such setting.
   public static func keepMemory() { ct_keep_memory() }
 
-  /// The results of a function at 0 ..< `count`, computed on the threads that operations use.
+  /// The results of a function at 0 ..< `count`, computed on the threads that operations use; on the calling one alone
+  /// where libtorch has another OpenMP than GCC's.
   ///
   /// - Parameter body: called on several threads at a time.
   public static func parallelMap<Result>(_ count: Int, _ body: (Int) -> Result) -> [Result] {

@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 import Torch
@@ -62,6 +63,27 @@ struct LinearTests {
     let other = gradients(of: { x.detached().linear(weight, bias: bias).sum() }, for: [weight, bias])
     #expect(distance(other[0], all[1]) < 1e-4)
     #expect(distance(other[1], all[2]) < 1e-4)
+  }
+
+  /// Each of two elements waits for the other, which one thread alone would do in vain.
+  @Test(.enabled(if: isLinux && Torch.threadCount > 1, "libtorch has GCC's OpenMP on Linux; one thread has no other"))
+  func elementsOfAParallelMapMeet() {
+    let arrivals = DispatchSemaphore(value: 0)
+    let departures = DispatchSemaphore(value: 0)
+    let met = Torch.parallelMap(2) { element in
+      let (mine, other) = element == 0 ? (arrivals, departures) : (departures, arrivals)
+      mine.signal()
+      return other.wait(timeout: .now() + 30) == .success
+    }
+    #expect(met == [true, true])
+  }
+
+  private static var isLinux: Bool {
+    #if os(Linux)
+      true
+    #else
+      false
+    #endif
   }
 
   @Test func resultsOfAParallelMapStandInOrder() {
