@@ -19,8 +19,11 @@ extension Tensor {
 
   /// Zeroes each element with the given chance and scales the others up, with the generator that
   /// `Torch.seed` starts.
+  ///
+  /// - Parameter probability: from 0 up to, not including, 1.
   public func dropout(_ probability: Double) -> Tensor {
-    probability == 0 ? self : produce(self) { ct_dropout($0, probability, $1) }
+    precondition((0..<1).contains(probability), "a chance of dropout is from 0 up to, not including, 1")
+    return probability == 0 ? self : produce(self) { ct_dropout($0, probability, $1) }
   }
 
   public func sum() -> Tensor { produce(self, ct_sum) }

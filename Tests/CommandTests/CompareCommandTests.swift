@@ -57,12 +57,16 @@ struct CompareCommandTests {
   }
 
   /// One option more does not change the others' defaults.
-  @Test(arguments: [([], 128, 0), (["--dropout", "0.25"], 128, 0.25), (["--hidden-size", "64"], 64, 0)])
-  func sizesHaveDefaultsOfTheirOwn(options: [String], hiddenSize: Int, dropout: Double) async throws {
+  @Test(
+    arguments: [
+      ([], 128, 4, 0), (["--dropout", "0.25"], 128, 4, 0.25), (["--hidden-size", "64"], 64, 4, 0),
+      (["--model", "tiny"], 256, 8, 0),
+    ])
+  func sizesHaveDefaultsOfTheirOwn(options: [String], hiddenSize: Int, blocks: Int, dropout: Double) async throws {
     let out = "\(try Scratch.folder())/compared"
     try await compare(options + ["--methods", "ar"], data: Scratch.file(Esolm.text.utf8), out: out)
     let file = URL(fileURLWithPath: "\(out)/ar/config.json")
     let model = try JSONDecoder().decode(Configuration.self, from: Data(contentsOf: file)).model
-    #expect(model.hiddenSize == hiddenSize && model.numBlocks == 4 && model.dropout == dropout)
+    #expect(model.hiddenSize == hiddenSize && model.numBlocks == blocks && model.dropout == dropout)
   }
 }

@@ -118,6 +118,16 @@ struct OperationsTests {
     }
   }
 
+  /// A score that is no number leaves its row without numbers, and no other one.
+  @Test func attentionOfFewRowsHidesNoDamage() {
+    let query = Tensor.random([1, 1, 3, 32], seed: 1)
+    var keys = Tensor.random([1, 1, 20, 32], seed: 2).array(of: Float.self)
+    keys[17 * 32 + 5] = .nan
+    let value = Tensor.random([1, 1, 20, 32], seed: 3)
+    let result = query.attention(key: Tensor(keys, shape: [1, 1, 20, 32]), value: value, visible: [17, 18, 20])
+    #expect(result.array(of: Float.self).map(\.isNaN) == (0..<96).map { $0 >= 32 })
+  }
+
   // MARK: Autograd
 
   @Test func gradientsAddUpUntilTheyAreCleared() throws {

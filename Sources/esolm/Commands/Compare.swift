@@ -150,7 +150,7 @@ struct Compare: ParsableCommand {
     training.validationInterval = max(1, steps / 4)
     training.validationSequences = 64
     training.saveInterval = max(1, steps / 4)
-    let network = model.configuration(for: tokenizer, unlessNamed: .quick(for: tokenizer))
+    let network = model.configuration(for: tokenizer, else: .quick(for: tokenizer))
     var comparison = MethodComparison(
       contestants: try contestants, model: network,
       data: DataConfiguration(source: source, validationFraction: data == nil ? 0.01 : 0.1), training: training,

@@ -237,13 +237,15 @@ struct ModelOptions: ParsableArguments {
     return configuration
   }
 
-  /// What is given, on top of a network's sizes.
+  /// What is given, on top of a network's sizes; a named size says nothing about dropout.
   func configuration(
-    for tokenizer: some Tokenizer, unlessNamed network: TransformerConfiguration? = nil
+    for tokenizer: some Tokenizer, else network: TransformerConfiguration? = nil
   ) -> TransformerConfiguration {
-    var configuration = TransformerConfiguration(size ?? .tiny, vocabularySize: tokenizer.modelVocabularySize)
-    if let network, size == nil { configuration = network }
+    let vocabularySize = tokenizer.modelVocabularySize
+    let network = network ?? TransformerConfiguration(.tiny, vocabularySize: vocabularySize)
+    var configuration = size.map { TransformerConfiguration($0, vocabularySize: vocabularySize) } ?? network
     configuration.maskToken = tokenizer.modelMaskToken
+    configuration.dropout = network.dropout
     if let hiddenSize { configuration.hiddenSize = hiddenSize }
     if let blocks { configuration.numBlocks = blocks }
     if let heads { configuration.numHeads = heads }
