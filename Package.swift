@@ -17,13 +17,13 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
   ],
   targets: [
     // What a target imports it must name here, or a change there does not rebuild it.
     .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
     .target(name: "CTorch", dependencies: ["CLibtorch"]),
-    .target(name: "Files", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "Files", dependencies: [.target(name: "CLibcrypto", condition: .when(platforms: [.linux]))]),
     .plugin(name: "GitRevision", capability: .buildTool()),
     .target(name: "Revision", plugins: ["GitRevision"]),
     .target(name: "Randomness"),

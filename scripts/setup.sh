@@ -8,7 +8,7 @@ usage() {
 Usage: scripts/setup.sh [--help]        (or: make setup)
 
 Finds libtorch and writes .libtorch/pkgconfig/libtorch.pc (for SwiftPM) and .libtorch/config.mk (for make).
-Installs pkg-config and zlib's headers with apt where they are missing. Safe to run again; what the environment says decides each time.
+Installs pkg-config and the headers of zlib and libcrypto with apt where they are missing. Safe to run again; what the environment says decides each time.
 
 libtorch is taken from the first of these:
   LIBTORCH=/path            a folder with include/ and lib/, version 2.11 to 2.15
@@ -186,8 +186,9 @@ case ${DEVICE:-} in
 esac
 
 need pkg-config pkg-config
-# macOS has zlib in its SDK.
+# macOS has zlib and CryptoKit in its SDK.
 pkg-config --exists zlib || [[ $(uname) == Darwin ]] || get zlib zlib1g-dev
+pkg-config --exists libcrypto || [[ $(uname) == Darwin ]] || get libcrypto libssl-dev
 
 folder= # of the download, where that is used
 if [[ -n ${LIBTORCH:-} ]]; then

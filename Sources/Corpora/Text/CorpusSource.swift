@@ -54,19 +54,13 @@ public struct CorpusSource: Codable, Hashable, Sendable {
       }
       guard Folder.exists(path) else { return [path] }
       let found = (FileManager.default.subpaths(atPath: path) ?? []).filter { name in
-        !name.split(separator: "/").contains { $0.hasPrefix(".") } && Self.isRegular("\(path)/\(name)")
+        !name.split(separator: "/").contains { $0.hasPrefix(".") } && Folder.isRegularFile("\(path)/\(name)")
       }
       guard !found.isEmpty else { throw FileError("\(path): the folder holds no files") }
       return found.sorted().map { "\(path)/\($0)" }
     }
     guard !files.isEmpty else { throw FileError("no file is named to read text from") }
     return files
-  }
-
-  /// Whether there is a file with contents, and no pipe or device, whose end may never come.
-  private static func isRegular(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
   /// Whether the text can be read more than once, as that of standard input and of pipes cannot.
@@ -92,7 +86,7 @@ public struct CorpusSource: Codable, Hashable, Sendable {
         throw FileError("cannot read \(path): it is no readable file")
       }
       // A pipe has no size, and reading from it would take away what it holds.
-      guard Self.isRegular(path) else { return nil }
+      guard Folder.isRegularFile(path) else { return nil }
       let size = (attributes[.size] as? NSNumber)?.intValue ?? 0
       let part = 1 << 16
       var hash = TokenHash()
