@@ -76,7 +76,8 @@ struct PickingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Keep the likeliest tokens whose probabilities reach this.", valueName: "p"))
   var topP = 0.9
 
-  @Option(help: ArgumentHelp("Keep this many of the likeliest tokens.", valueName: "k"))
+  @Option(
+    help: ArgumentHelp("Keep this many of the likeliest tokens, and those that tie with the last.", valueName: "k"))
   var topK: Int?
 
   @Option(help: ArgumentHelp("Divides the logits; 0 takes the likeliest token.", valueName: "t"))

@@ -13,8 +13,9 @@ struct TokenPickerTests {
       (probabilities[$1], $0) < (probabilities[$0], $1)
     }
     let limit = picker.temperature == 0 ? 1 : picker.topK ?? sorted.count
-    let best = sorted.prefix(limit)
-    let whole = limit < sorted.count ? best.reduce(0) { $0 + probabilities[$1] } : 1
+    let least = probabilities[sorted.prefix(limit).last!]
+    let best = picker.temperature == 0 ? sorted.prefix(1) : sorted.prefix { probabilities[$0] >= least }
+    let whole = best.count < sorted.count ? best.reduce(0) { $0 + probabilities[$1] } : 1
     var law = [Double](repeating: 0, count: probabilities.count)
     var mass = 0.0
     for token in best where picker.topP == 1 || mass < picker.topP * whole {
@@ -93,6 +94,20 @@ struct TokenPickerTests {
     let uniforms = [0, 0.44, 0.45, 0.77, 0.78, 1.nextDown]
     let logits = Tensor(uniforms.flatMap { _ in row }, shape: [uniforms.count, 4])
     #expect(try TokenPicker(topK: 3).pick(from: logits, excluding: nil, uniforms: uniforms) == [0, 0, 2, 2, 3, 3])
+  }
+
+  /// The k-th and those as likely as it stand or fall together: which of them has the lowest id must not matter.
+  @Test func topKKeepsAllThatTieWithTheLast() throws {
+    let logits = Tensor([0, 2, 1, 1, 3, 1, -1] as [Float], shape: [1, 7])
+    for (k, kept) in [(1, [4]), (2, [1, 4]), (3, [1, 2, 3, 4, 5]), (5, [1, 2, 3, 4, 5]), (6, [0, 1, 2, 3, 4, 5])] {
+      let law = try TokenPicker(topK: k).law(of: logits)[0]
+      #expect(law.indices.filter { law[$0] > 0 } == kept, "k = \(k)")
+    }
+    // The nucleus is of all that were kept: the two likeliest have 0.80 of it, and 0.84 of their and one more's.
+    let law = try TokenPicker(topP: 0.82, topK: 3).law(of: logits)[0]
+    #expect(law.indices.filter { law[$0] > 0 } == [1, 2, 4])
+    let equal = Tensor([Float](repeating: 1, count: 5000), shape: [1, 5000])
+    #expect(try TokenPicker(topK: 7).law(of: equal)[0] == [Double](repeating: 1.0 / 5000, count: 5000))
   }
 
   @Test func temperatureZeroTakesTheFirstOfTheLikeliest() throws {

@@ -1,5 +1,5 @@
 /// Where the kept tokens end when all are sorted by falling probability, equal ones by rising id: what top-k and the
-/// nucleus leave of a law, found without sorting the vocabulary.
+/// nucleus leave of a law, found without sorting the vocabulary. Top-k keeps all that are as likely as the last of its k.
 struct Cutoff {
   let probability: Float
   let index: Int
@@ -12,32 +12,44 @@ struct Cutoff {
     self.index = index
   }
 
+  /// Keeps the likeliest token alone, of several the first.
+  init(likeliestOf chances: UnsafeBufferPointer<Float>) {
+    var best = 0
+    for index in chances.indices where chances[index] > chances[best] { best = index }
+    self.init(probability: chances[best], index: best)
+  }
+
   func keeps(_ probability: Float, at index: Int) -> Bool {
     probability > self.probability || (probability == self.probability && index <= self.index)
   }
 
   // MARK: Finding it
 
-  /// The likeliest `count` tokens, and of these the fewest whose probabilities reach `topP` of theirs together.
+  /// The likeliest `count` tokens and those that tie with the last of them, and of all these the fewest whose
+  /// probabilities reach `topP` of theirs together.
   init(_ chances: UnsafeBufferPointer<Float>, count: Int, topP: Double) {
     // Below some thousand tokens a histogram takes longer than it saves.
     let histogram = chances.count > 4096 ? Histogram(chances) : nil
 
     /// The last token on the way from the likeliest down that takes `count` tokens or reaches `mass`.
-    func walk(count: Int, mass: Double) -> (key: UInt64, mass: Double) {
+    func walk(count: Int, mass: Double) -> UInt64 {
       let start = histogram?.crossing(count: count, mass: mass)
       var keys: [UInt64] = []
       for (index, chance) in chances.enumerated() where start == nil || Histogram.size(chance) == start!.size {
         keys.append(Self.key(chance, index))
       }
-      let rest = Self.select(&keys, count: count - (start?.count ?? 0), mass: mass - (start?.mass ?? 0))
-      return (rest.key, rest.mass + (start?.mass ?? 0))
+      return Self.select(&keys, count: count - (start?.count ?? 0), mass: mass - (start?.mass ?? 0))
     }
-    let top = count < chances.count ? walk(count: count, mass: .infinity) : nil
     // All probabilities together are 1, but for rounding.
-    let last = topP == 1 && top != nil ? top! : walk(count: count, mass: topP * (top?.mass ?? 1))
-    self.init(
-      probability: Float(bitPattern: UInt32(last.key >> 32)), index: Int(~UInt32(truncatingIfNeeded: last.key)))
+    var mass = 1.0
+    if count < chances.count {
+      let least = Self.probability(walk(count: count, mass: .infinity))
+      self.init(probability: least, index: chances.count - 1)
+      guard topP < 1 else { return }
+      mass = Self.mass(chances, chances.indices, from: least)
+    }
+    let last = walk(count: chances.count, mass: topP * mass)
+    self.init(probability: Self.probability(last), index: Int(~UInt32(truncatingIfNeeded: last)))
   }
 
   /// How many tokens have probabilities of about the same size, and what these add up to. The bits of a positive float
@@ -78,11 +90,13 @@ struct Cutoff {
     UInt64(chance.bitPattern) << 32 | UInt64(~UInt32(index))
   }
 
+  private static func probability(_ key: UInt64) -> Float { Float(bitPattern: UInt32(key >> 32)) }
+
   /// Walks down the sorted keys until `count` of them are taken or their probabilities reach `mass`, and returns the
-  /// last one taken and the mass so far. Quickselect: each round splits the keys that are still undecided at a pivot
+  /// last one taken. Quickselect: each round splits the keys that are still undecided at a pivot
   /// and goes on in the half where the walk ends.
-  private static func select(_ keys: inout [UInt64], count: Int, mass: Double) -> (key: UInt64, mass: Double) {
-    func chance(_ key: UInt64) -> Double { Double(Float(bitPattern: UInt32(key >> 32))) }
+  private static func select(_ keys: inout [UInt64], count: Int, mass: Double) -> UInt64 {
+    func chance(_ key: UInt64) -> Double { Double(probability(key)) }
     var (low, high) = (0, keys.count)
     var sum = 0.0
     while high - low > 48 {
@@ -111,7 +125,7 @@ struct Cutoff {
       place += 1
       if place >= count || sum >= mass { break }
     }
-    return (keys[place - 1], sum)
+    return keys[place - 1]
   }
 
   // MARK: Drawing

@@ -8,7 +8,7 @@ public struct TokenPicker: Codable, Sendable, Equatable {
   /// The nucleus (Holtzman et al. 2020): the fewest likeliest tokens whose probabilities reach topP, the one that
   /// crosses it included. 1 keeps all.
   public var topP: Double
-  /// Keeps only this many of the likeliest tokens; nil keeps all.
+  /// Keeps only this many of the likeliest tokens, and those that tie with the last of them; nil keeps all.
   public var topK: Int?
 
   /// - Throws: ``ConfigurationError`` for a temperature below 0, topP outside (0, 1] or topK below 1.
@@ -72,7 +72,8 @@ public struct TokenPicker: Codable, Sendable, Equatable {
 
   /// The last token that top-k and nucleus keep.
   private func cutoff(_ chances: UnsafeBufferPointer<Float>) -> Cutoff {
-    let limit = temperature == 0 ? 1 : min(topK ?? chances.count, chances.count)
+    guard temperature > 0 else { return Cutoff(likeliestOf: chances) }
+    let limit = min(topK ?? chances.count, chances.count)
     guard topP < 1 || limit < chances.count else { return .none }
     return Cutoff(chances, count: limit, topP: topP)
   }
