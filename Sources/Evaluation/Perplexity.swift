@@ -60,6 +60,9 @@ public struct PerplexityEvaluation {
   }
 
   /// The importance-weighted exact likelihood for 1, 2, 4, … and `orders` orders a sequence, from the same draws.
+  ///
+  /// Padding comes last in every order and carries no probability. What comes last is seen by nothing before it, so it
+  /// is left out.
   public func exact(orders: Int, progress: (Double) -> Void = { _ in }) -> [(orders: Int, estimate: Estimate)] {
     var perSequence = [[Double]](repeating: [], count: blocks.count)
     // Batches run on from one sequence to the next, so that few orders a sequence fill them too.
@@ -67,10 +70,7 @@ public struct PerplexityEvaluation {
     func finishBatch() {
       let rows = likelihood.logProbabilities(batch.map { ($0.tokens, $0.order) })
       for (member, row) in zip(batch, rows) {
-        // Padding does not count. A first token that is given has no number.
-        let positions = member.order.positions.suffix(row.count)
-        let content = blocks.contentCount(member.index)
-        perSequence[member.index].append(zip(positions, row).reduce(0) { $1.0 < content ? $0 + $1.1 : $0 })
+        perSequence[member.index].append(row.reduce(0, +))
       }
       progress(Double(batch.last!.index + 1) / Double(blocks.count))
       batch = []
@@ -78,8 +78,9 @@ public struct PerplexityEvaluation {
     let drawn = likelihood.method.hasOneOrder ? 1 : orders
     for (index, block) in blocks.enumerated() {
       var generator = CounterGenerator(seed: seed, stream: .likelihoodOrder, major: index)
+      let tokens = Array(block.prefix(blocks.contentCount(index)))
       for _ in 0..<drawn {
-        batch.append((index, Array(block), likelihood.drawOrder(length: blocks.length, using: &generator)))
+        batch.append((index, tokens, likelihood.drawOrder(length: tokens.count, using: &generator)))
         if batch.count == batchSize { finishBatch() }
       }
     }

@@ -88,6 +88,49 @@ struct PerplexityTests {
     }
   }
 
+  /// Padding comes last in every order, and nothing sees it: a padded text has the probability of the text itself. The
+  /// orders are those drawn for it.
+  @Test(arguments: [0.25, 0.5, 1])
+  func exactPerplexityOfPaddedTextIsThatOfTheTextItself(alpha0: Double) throws {
+    try withTemporaryFolder { folder in
+      let texts = ["abab", "ba", "abbabba", "b"]
+      try (texts + ["a"]).joined(separator: "\n").write(to: "\(folder)/text")
+      let tokenizer = CharacterTokenizer(text: "abc")
+      let corpus = try Corpus(
+        CorpusConfiguration(
+          source: CorpusSource(paths: ["\(folder)/text"], format: .text(documents: .line)),
+          validation: .lastDocuments(1), packing: .padded, tokenFolder: "\(folder)/tokens"),
+        length: Self.length, tokenizer: tokenizer)
+      let likelihood = Likelihood(opinionated(), alpha0: alpha0)
+      let (orders, padded) = (3, corpus.training)
+      #expect(padded.indices.map(padded.contentCount) == [6, 4, 9, 3])
+      var (nats, tokens) = (0.0, 0)
+      for (index, text) in texts.enumerated() {
+        let unpadded = [3] + (try tokenizer.encode(text)) + [3]
+        #expect(Array(padded[index].prefix(unpadded.count)) == unpadded)
+        var generator = CounterGenerator(seed: 7, stream: .likelihoodOrder, major: index)
+        let each = (0..<orders).map { _ in
+          let order = likelihood.drawOrder(length: unpadded.count, using: &generator)
+          return likelihood.logProbabilities([(unpadded, order)])[0].reduce(0, +)
+        }
+        nats -= Likelihood.importanceWeighted(each)
+        tokens += unpadded.count
+        // As it stands in the rule: padding last, without probability.
+        var again = CounterGenerator(seed: 7, stream: .likelihoodOrder, major: index)
+        let order = likelihood.drawOrder(length: unpadded.count, using: &again)
+        let whole = GenerationOrder(
+          positions: order.positions + Array(unpadded.count..<Self.length), cleanCount: 0)
+        let row = likelihood.logProbabilities([(Array(padded[index]), whole)])[0]
+        #expect(abs(row[..<unpadded.count].reduce(0, +) - each[0]) < 1e-5)
+      }
+      for batchSize in [1, 5, 16] {
+        let evaluation = PerplexityEvaluation(likelihood, blocks: padded, batchSize: batchSize, seed: 7)
+        let found = evaluation.exact(orders: orders).last!.estimate.nats
+        #expect(abs(found - nats / Double(tokens)) < 1e-5)
+      }
+    }
+  }
+
   @Test(arguments: [(1, [1]), (2, [1, 2]), (4, [1, 2, 4]), (6, [1, 2, 4, 6])])
   func exactPerplexityIsReportedForPowersOfTwoOfOrders(orders: Int, reported: [Int]) throws {
     #expect(evaluation(try fresh(), count: 1).exact(orders: orders).map(\.orders) == reported)

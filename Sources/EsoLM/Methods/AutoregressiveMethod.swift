@@ -27,7 +27,7 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
 
   private func batch(_ sequences: [PaddedTokens], weight: Double, maskToken: Int) -> ScoredBatch {
     var batch = ScoredBatch()
-    batch.append(sequences.map { member($0, weight: weight) }, pattern: .causal, maskToken: maskToken)
+    batch.append(runs: sequences.map { member($0, weight: weight) }, pattern: .causal, maskToken: maskToken)
     return batch
   }
 

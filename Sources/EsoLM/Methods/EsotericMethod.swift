@@ -45,7 +45,7 @@ public struct EsotericMethod: GenerationMethod, Equatable {
     guard variant == .b else { return nil }
     var batch = ScoredBatch()
     batch.append(
-      sequences.map { tokens, order in
+      runs: sequences.map { tokens, order in
         .init(tokens: tokens, order: GenerationOrder(positions: order.positions, cleanCount: 0), weight: 1)
       }, pattern: .twoStream, maskToken: maskToken)
     return batch

@@ -16,7 +16,7 @@ public protocol GenerationMethod: Sendable {
   func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch
 
   /// The pass that gives `log p` of each token exactly, all at once, and its sum for the whole sequence under the given
-  /// order; nil if the method has no such pass.
+  /// order; nil if the method has no such pass. It is smallest where sequences of one length stand together.
   func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch?
 
   /// The pass that gives `log p` of each token after the clean ones of its order, given those and the ones before it;

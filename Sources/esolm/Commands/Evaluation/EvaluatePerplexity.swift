@@ -17,7 +17,7 @@ struct EvaluatePerplexity: ParsableCommand {
       With --exact the exact likelihoods under 1, 2, 4 … K generation orders a sequence are averaged, a bound that \
       tightens as K grows; beside it stands IMDCE, the bound of pure diffusion (α₀ = 1) with its integral in closed form. \
       The error is the standard error over sequences; the Monte-Carlo error is that part of it which more draws would \
-      lower. Perplexities are per token that the method predicts.
+      lower. Perplexities are per token that the method predicts; padding is none, and comes last in every order.
       """)
 
   @OptionGroup var options: LikelihoodOptions
