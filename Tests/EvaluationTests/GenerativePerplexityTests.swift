@@ -51,12 +51,45 @@ struct GenerativePerplexityTests {
     var perplexity = GenerativePerplexity()
     #expect(perplexity.perplexity == nil)
     let each = try perplexity.add([[1, 2, 3], [1, 5], [4]], judge: Powers(), batchSize: 2)
-    let expected: [Double?] = [pow(2, 3.5), pow(2, 6), nil]
-    #expect(each.map { $0 == nil } == [false, false, true])
-    for (found, expected) in zip(each, expected) { #expect(abs((found ?? 0) - (expected ?? 0)) < 1e-9) }
-    #expect(abs(perplexity.perplexity! - pow(2, 13 / 3)) < 1e-9)
+    // The two short ones end once: a bit more.
+    for (found, expected) in zip(each, [3.5, 3.5, 1]) { #expect(abs(log2(found!) - expected) < 1e-9) }
+    #expect(abs(log2(perplexity.perplexity!) - 3) < 1e-9)
+    // Alone it is the longest.
     try perplexity.add([[1, 2]], judge: Powers())
-    #expect(abs(perplexity.perplexity! - pow(2, 4)) < 1e-9)
+    #expect(perplexity.count == 6 && abs(log2(perplexity.perplexity!) - 3) < 1e-9)
+  }
+
+  /// The rule as it stands: everything is padded, every window judged, the first end of each counted.
+  @Test func paddingCountsAsIfAllOfItWereThere() throws {
+    for (predictsFirst, longest) in [(false, 9), (true, 9), (false, 4), (true, 4)] {
+      let judge = Powers(predictsFirst: predictsFirst)
+      var samples = (0..<longest).map { randomSequences(1, length: $0, tokens: 10, seed: UInt64($0))[0] }
+      samples.append(Array(repeating: 3, count: longest))
+      var (bits, count) = (0.0, 0)
+      for sample in samples {
+        let padded = sample + Array(repeating: 0, count: longest - sample.count)
+        for start in stride(from: 0, to: longest, by: 4) {
+          // A window of nothing but padding has no end of its own to count.
+          guard start <= sample.count else { continue }
+          let window = Array(padded[start..<min(start + 4, longest)])
+          for place in window.indices.dropFirst(predictsFirst ? 0 : 1)
+          where window[place] != 0 || !window[..<place].contains(0) {
+            bits += Double(window[place]) + 1
+            count += 1
+          }
+        }
+      }
+      let found = try judged(samples, judge)
+      #expect(found.count == count && abs(found.bits - bits) < 1e-9)
+    }
+  }
+
+  /// The toy language's stream of sentences has no end that could be likely.
+  @Test func textsOfTheToyLanguageAreNotPadded() throws {
+    let texts = try ["the dogs run.", "the dog runs. the dogs run."].map { try ToyLanguage.tokenizer.encode($0) }
+    var perplexity = GenerativePerplexity()
+    try perplexity.add(texts, judge: ToyLanguageJudge())
+    #expect(perplexity.count == texts.joined().count && perplexity.nllSum.isFinite)
   }
 
   @Test(arguments: [-1, 10])

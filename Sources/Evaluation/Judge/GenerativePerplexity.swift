@@ -3,8 +3,8 @@ import Foundation
 /// Gen. PPL: how likely a judge finds generated text, as a perplexity.
 ///
 /// Each sample is cut to windows of the judge's context, and each window is judged alone. A predicted token counts once
-/// if it is not the end-of-text token, or if it is the first of its window; so of a tail of padding at most one counts.
-/// The perplexity is that of all counted tokens of all samples together.
+/// if it is not the end-of-text token, or if it is the first of its window. Samples that are shorter than the longest of
+/// those judged together are padded with end-of-text tokens, of which thus at most one counts. The perplexity is that of all counted tokens of all samples together.
 public struct GenerativePerplexity: Sendable, Equatable {
   /// What was counted of one sample.
   private struct Sum: Equatable {
@@ -35,7 +35,7 @@ public struct GenerativePerplexity: Sendable, Equatable {
   /// Judges samples, adding to what is counted so far.
   ///
   /// - Parameters:
-  ///   - samples: tokens of the judge.
+  ///   - samples: tokens of the judge. They are padded to the longest of them.
   ///   - batchSize: windows of one call of the judge.
   ///   - progress: called with the share of windows that are done.
   /// - Returns: the perplexity of each sample by itself; nil for one without a counted token.
@@ -46,7 +46,10 @@ public struct GenerativePerplexity: Sendable, Equatable {
   ) throws -> [Double?] {
     try TokenOutOfRange.check(samples, vocabularySize: judge.vocabularySize)
     var windows: [(sample: Int, tokens: [Int32])] = []
+    let longest = samples.reduce(0) { max($0, $1.count) }
     for (sample, tokens) in samples.enumerated() {
+      // What comes after the first end of a padding is never counted, and seen by nothing that is.
+      let tokens = tokens.count < longest && judge.endsTexts ? tokens + [judge.endOfText] : tokens
       let size = max(1, min(judge.contextLength, tokens.count))
       for start in stride(from: 0, to: tokens.count, by: size) {
         windows.append((sample, Array(tokens[start..<min(start + size, tokens.count)])))

@@ -10,6 +10,9 @@ public protocol Judge {
   /// The id that stands between documents.
   var endOfText: Int32 { get }
 
+  /// Whether texts of its language end; where they never do, none is padded with ends.
+  var endsTexts: Bool { get }
+
   /// The number of token ids that it knows.
   var vocabularySize: Int { get }
 
@@ -20,6 +23,10 @@ public protocol Judge {
   ///
   /// - Parameter windows: tokens of this judge, each window at most `contextLength` of them; lengths may differ.
   func logProbabilities(of windows: [[Int32]]) throws -> [[Double]]
+}
+
+extension Judge {
+  public var endsTexts: Bool { true }
 }
 
 /// A judge whose network turns a text into features.

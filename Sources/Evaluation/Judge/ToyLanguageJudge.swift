@@ -8,6 +8,7 @@ import Corpora
 public struct ToyLanguageJudge: Judge {
   public let contextLength = Int.max
   public var endOfText: Int32 { ToyLanguage.tokenizer.endOfText }
+  public let endsTexts = false
   public var vocabularySize: Int { ToyLanguage.tokenizer.vocabularySize }
 
   public init() {}

@@ -7,8 +7,8 @@ struct EvaluateGenerativePerplexity: ParsableCommand {
     commandName: "gen-ppl",
     abstract: "Measure how likely a judge finds samples (Gen. PPL).",
     discussion: """
-      Samples are decoded, written anew in the judge's tokens, cut to the sample length and judged in windows of the \
-      judge's context. A predicted token counts once if it is no end of text, or the first one of its window. Low values \
+      Samples are decoded, written anew in the judge's tokens, cut to the sample length, padded with ends of \
+      text to the longest of them and judged in windows of the judge's context. A predicted token counts once if it is no end of text, or the first one of its window. Low values \
       are good only beside a high entropy: a judge likes repetition.
       """)
 
