@@ -13,19 +13,22 @@ public enum JSONLinesFile {
   ///
   /// - Parameters:
   ///   - skipBadLines: leave out lines that are no such value instead of stopping there.
+  ///   - userInfo: what `Value` asks the decoder for.
   ///   - check: throws, with a few words, if a value that was read cannot be used.
   /// - Throws: a `FileError` naming the file, the line and the field.
   public static func read<Value: Decodable>(
     _ type: Value.Type = Value.self, from path: String, skipBadLines: Bool = false,
-    check: (Value) throws -> Void = { _ in }
+    userInfo: [CodingUserInfoKey: any Sendable] = [:], check: (Value) throws -> Void = { _ in }
   ) throws -> Contents<Value> {
     let data = try MappedFile.read(path)
+    let decoder = JSONDecoder()
+    decoder.userInfo = userInfo
     var values: [(line: Int, value: Value)] = []
     var badLines: [Int] = []
     for (index, bytes) in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
       guard bytes.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) else { continue }
       do {
-        let value = try JSONDecoder().decode(type, from: bytes)
+        let value = try decoder.decode(type, from: bytes)
         try check(value)
         values.append((index + 1, value))
       } catch {

@@ -6,12 +6,15 @@ import Tokenizers
 /// Questions with several endings of which one is right, in the format of HellaSwag (Zellers et al. 2019).
 public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
   public let context: String
+  /// What stands between context and ending.
+  public let separator: String
   public let endings: [String]
   /// The index of the right ending.
   public let label: Int
 
-  public init(context: String, endings: [String], label: Int) {
+  public init(context: String, separator: String = " ", endings: [String], label: Int) {
     self.context = context
+    self.separator = separator
     self.endings = endings
     self.label = label
   }
@@ -19,12 +22,24 @@ public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
   enum CodingKeys: String, CodingKey {
     case context = "ctx"
     case endings, label
+    case activity = "activity_label"
+    case first = "ctx_a"
+    case second = "ctx_b"
   }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    context = try container.decode(String.self, forKey: .context)
-    endings = try container.decode([String].self, forKey: .endings)
+    func text(_ key: CodingKeys) throws -> String { try container.decode(String.self, forKey: key) }
+    let endings = try container.decode([String].self, forKey: .endings)
+    let preprocessing = decoder.userInfo[Preprocessing.key] as? Preprocessing
+    switch preprocessing ?? .none {
+    case .none:
+      (context, separator) = (try text(.context), " ")
+    case .hellaSwag:
+      (context, separator) = HellaSwag.query(
+        activity: try text(.activity), first: try text(.first), second: try text(.second))
+    }
+    self.endings = preprocessing == .hellaSwag ? endings.map(HellaSwag.preprocessed) : endings
     // Some copies of the data write the label as text.
     if let text = try? container.decode(String.self, forKey: .label), let number = Int(text) {
       label = number
@@ -33,13 +48,25 @@ public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
     }
   }
 
-  /// Reads a file of one JSON object a line: `{"ctx": "…", "endings": ["…", "…"], "label": 1}`.
+  /// What is done to the texts of a file.
+  public enum Preprocessing: String, Sendable, CaseIterable, Codable {
+    case none
+    /// HellaSwag's, as lm-evaluation-harness does it, whose figures are the published ones.
+    case hellaSwag = "hellaswag"
+
+    static let key = CodingUserInfoKey(rawValue: "preprocessing")!
+  }
+
+  /// Reads a file of one JSON object a line: `{"ctx": "…", "endings": ["…", "…"], "label": 1}`. HellaSwag's preprocessing
+  /// takes `activity_label`, `ctx_a` and `ctx_b` in place of `ctx`.
   ///
   /// - Throws: a `FileError` naming file, line and field.
   public static func read(
-    _ path: String, skipBadLines: Bool = false
+    _ path: String, preprocessing: Preprocessing = .none, skipBadLines: Bool = false
   ) throws -> JSONLinesFile.Contents<MultipleChoiceItem> {
-    let contents = try JSONLinesFile.read(MultipleChoiceItem.self, from: path, skipBadLines: skipBadLines) { item in
+    let contents = try JSONLinesFile.read(
+      MultipleChoiceItem.self, from: path, skipBadLines: skipBadLines, userInfo: [Preprocessing.key: preprocessing]
+    ) { item in
       guard item.endings.count >= 2 else {
         throw FileError("field 'endings' has \(item.endings.count) texts, expected at least 2")
       }
@@ -117,8 +144,8 @@ public struct MultipleChoice {
     let passages = try items.flatMap { place, item in
       let context = try encode(item.context, place)
       return try item.endings.map { ending in
-        // A space stands between the two; tokenizers that know words take it to the word after it.
-        let tokens = try encode(" " + ending, place)
+        // Tokenizers that know words take a space to the word after it.
+        let tokens = try encode(item.separator + ending, place)
         guard !tokens.isEmpty, tokens.count <= length else {
           throw FileError("\(place): an ending has \(tokens.count) tokens, expected 1 to \(length)")
         }

@@ -10,6 +10,8 @@ struct EvaluateChoice: ParsableCommand {
     abstract: "Answer multiple-choice questions by exact likelihood (HellaSwag's format).",
     discussion: """
       Each line of the file is a JSON object with 'ctx' (a text), 'endings' (texts) and 'label' (the right one's index). \
+      With --preprocess hellaswag texts are those of lm-evaluation-harness: the fields 'activity_label', 'ctx_a' and \
+      'ctx_b' make the context, [title] becomes a full stop, what else is in brackets goes. \
       The context's tokens are given; an ending's log-probability is exact for an order, and the probabilities of K \
       orders are averaged. The likeliest ending is chosen, once as it is and once over its number of characters.
       """)
@@ -18,6 +20,9 @@ struct EvaluateChoice: ParsableCommand {
 
   @Option(help: ArgumentHelp("The questions, a file of JSON lines.", valueName: "file"))
   var data: String
+
+  @Option(help: "What is done to the texts: none or hellaswag.")
+  var preprocess = MultipleChoiceItem.Preprocessing.none
 
   @Option(help: ArgumentHelp("Orders of generation for each ending.", valueName: "K"))
   var orders = 8
@@ -40,8 +45,7 @@ struct EvaluateChoice: ParsableCommand {
     let (run, likelihood) = try options.open()
     let result = try Self.result(
       run, scoring: PassageScoring(likelihood, orders: orders, batchSize: options.batch, seed: options.seed),
-      data: data,
-      maxQuestions: maxQuestions, skipBadLines: skipBadLines)
+      data: data, preprocessing: preprocess, maxQuestions: maxQuestions, skipBadLines: skipBadLines)
     if json { return try printJSON(result) }
     var table = Table(["choice by", "accuracy", "± error"])
     let accuracy = result.accuracy
@@ -52,13 +56,14 @@ struct EvaluateChoice: ParsableCommand {
     ])
     let skipped = result.skippedLines.isEmpty ? "" : ", \(result.skippedLines.count) bad lines skipped"
     try printOutput(
-      "\(accuracy.questions) questions\(skipped), K = \(result.orders), \(run.methodText(likelihood.method))\n\(table.text)"
+      "\(accuracy.questions) questions\(skipped), preprocessing \(preprocess.rawValue), K = \(result.orders), \(run.methodText(likelihood.method))\n\(table.text)"
     )
   }
 
   struct Result: Encodable {
     var run: String
     var data: String
+    var preprocessing: MultipleChoiceItem.Preprocessing
     var alpha0: Double?
     var orders: Int
     var skippedLines: [Int]
@@ -75,9 +80,10 @@ struct EvaluateChoice: ParsableCommand {
   }
 
   static func result(
-    _ run: RunFolder, scoring: PassageScoring, data: String, maxQuestions: Int?, skipBadLines: Bool
+    _ run: RunFolder, scoring: PassageScoring, data: String,
+    preprocessing: MultipleChoiceItem.Preprocessing = .none, maxQuestions: Int?, skipBadLines: Bool
   ) throws -> Result {
-    let contents = try MultipleChoiceItem.read(data, skipBadLines: skipBadLines)
+    let contents = try MultipleChoiceItem.read(data, preprocessing: preprocessing, skipBadLines: skipBadLines)
     let items = contents.values.prefix(maxQuestions ?? .max)
     let choice = MultipleChoice(scoring, tokenizer: run.tokenizer, length: run.configuration.method.length)
     var line = ProgressLine()
@@ -86,7 +92,8 @@ struct EvaluateChoice: ParsableCommand {
       line.show("\(items.count) questions \(Format.percent($0))")
     }
     return Result(
-      run: run.path, data: data, alpha0: scoring.likelihood.method.esotericAlpha0, orders: scoring.orders,
+      run: run.path, data: data, preprocessing: preprocessing, alpha0: scoring.likelihood.method.esotericAlpha0,
+      orders: scoring.orders,
       skippedLines: contents.badLines, accuracy: MultipleChoice.Accuracy(answers),
       answers: zip(items, answers).map { item, answer in
         Result.Answer(
@@ -95,3 +102,5 @@ struct EvaluateChoice: ParsableCommand {
       })
   }
 }
+
+extension MultipleChoiceItem.Preprocessing: ExpressibleByArgument {}
