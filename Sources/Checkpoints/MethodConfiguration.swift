@@ -33,6 +33,9 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   public var blockSize: Int?
   /// BD3-LM: the times that training draws from. nil is all, 0 to 1.
   public var noiseRange: NoiseRange?
+  /// BD3-LM: whether masks of a block are drawn again until their share of it lies in `noiseRange`, as in the published
+  /// training. nil is no.
+  public var resamplesMasks: Bool?
   /// BD3-LM: whether the first token of a sequence is always clean, given and not predicted. nil is no.
   public var keepsFirstToken: Bool?
   /// Tokens of a sequence.
@@ -40,8 +43,8 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
 
   public init(
     algorithm: Algorithm = .esolmB, alpha0: Double? = nil, weighting: HybridObjective.Weighting? = nil,
-    prepend: Prepend? = nil, blockSize: Int? = nil, noiseRange: NoiseRange? = nil, keepsFirstToken: Bool? = nil,
-    length: Int
+    prepend: Prepend? = nil, blockSize: Int? = nil, noiseRange: NoiseRange? = nil, resamplesMasks: Bool? = nil,
+    keepsFirstToken: Bool? = nil, length: Int
   ) {
     self.algorithm = algorithm
     self.alpha0 = alpha0
@@ -49,6 +52,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     self.prepend = prepend
     self.blockSize = blockSize
     self.noiseRange = noiseRange
+    self.resamplesMasks = resamplesMasks
     self.keepsFirstToken = keepsFirstToken
     self.length = length
   }
@@ -70,7 +74,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     case .blockDiffusion:
       return BlockDiffusionMethod(
         blockSize: blockSize ?? length, noiseRange: noiseRange?.initial ?? 0...1,
-        firstToken: keepsFirstToken == true ? endOfText : nil)
+        resamplesMasks: resamplesMasks ?? false, firstToken: keepsFirstToken == true ? endOfText : nil)
     }
   }
 
@@ -83,6 +87,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     try requireOwner("prepend", prepend?.rawValue, algorithm == .autoregressive, of: "AR")
     try requireOwner("blockSize", blockSize, algorithm == .blockDiffusion, of: "BD3-LM")
     try requireOwner("noiseRange", noiseRange?.description, algorithm == .blockDiffusion, of: "BD3-LM")
+    try requireOwner("resamplesMasks", resamplesMasks, algorithm == .blockDiffusion, of: "BD3-LM")
     try requireOwner("keepsFirstToken", keepsFirstToken, algorithm == .blockDiffusion, of: "BD3-LM")
     if algorithm.isEsoteric {
       try ConfigurationError.require(
@@ -97,6 +102,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
         blockSize.map { $0 >= 1 && length % $0 == 0 } ?? false, "blockSize", blockSize.map { "\($0)" } ?? "missing",
         expected: "a number that divides the length \(length)")
       try noiseRange?.validate()
+      if resamplesMasks == true, let blockSize, let noiseRange { try noiseRange.requireShares(ofBlock: blockSize) }
     }
   }
 
@@ -151,6 +157,19 @@ public enum NoiseRange: Codable, Sendable, Equatable, CustomStringConvertible {
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(description)
+  }
+
+  /// The ranges that training may be on.
+  private var ranges: [ClosedRange<Double>] {
+    if case .search = self { BlockDiffusionMethod.searchedRanges } else { [initial] }
+  }
+
+  /// Throws if a block can have no share of masks within the range, so that drawing again would never end.
+  func requireShares(ofBlock size: Int) throws {
+    try ConfigurationError.require(
+      ranges.allSatisfy { BlockDiffusionMethod.maskCounts(blockSize: size, within: $0) != nil }, "noiseRange",
+      description,
+      expected: "a range that holds a share of masks of a block of \(size), or --no-resample")
   }
 
   func validate() throws {

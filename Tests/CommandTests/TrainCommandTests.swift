@@ -63,6 +63,7 @@ struct TrainCommandTests {
       ["--algo", "esolm-a", "--alpha0", "0.25"], ["--algo", "mdlm", "--loss", "low_var"], ["--algo", "ar"],
       ["--algo", "ar", "--prepend", "none"], ["--algo", "ar", "--prepend", "bos", "--adaln"],
       ["--algo", "bd3lm", "--block-size", "8", "--noise-range", "0.3,0.8"],
+      ["--algo", "bd3lm", "--block-size", "8", "--noise-range", "0.3,0.8", "--no-resample"],
       ["--algo", "bd3lm", "--noise-range", "search", "--keep-first-token", "--validate-every", "2"],
     ])
   func everyOptionIsTaken(options: [String]) async throws {

@@ -9,27 +9,42 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   public let blockSize: Int
   /// The times that training draws from; narrower than 0 to 1 it lowers the variance of gradients ("clipped").
   public let noiseRange: ClosedRange<Double>
+  /// Whether training draws the masks of a block again, at the same time, until their share of it lies in `noiseRange`.
+  /// A lower end of 1e-3 or less leaves the share free downwards, as an upper end of 1 does upwards.
+  public let resamplesMasks: Bool
   /// The first token where it is always given, never predicted; nil where it is predicted like the others.
   public let firstToken: Int32?
 
-  public init(blockSize: Int, noiseRange: ClosedRange<Double> = 0...1, firstToken: Int32? = nil) {
+  /// - Precondition: where masks are drawn again, the range has a share that a block can have (`maskCounts`).
+  public init(
+    blockSize: Int, noiseRange: ClosedRange<Double> = 0...1, resamplesMasks: Bool = false, firstToken: Int32? = nil
+  ) {
     self.blockSize = blockSize
     self.noiseRange = noiseRange
+    self.resamplesMasks = resamplesMasks
     self.firstToken = firstToken
   }
 
   /// The sequence with a time for each block, some tokens masked.
   ///
-  /// - Parameter scale: multiplies the weight 1/t.
+  /// - Parameters:
+  ///   - scale: multiplies the weight 1/t.
+  ///   - range: where the share of masks of each block must lie, if masks are drawn again.
   public func member(
-    _ text: PaddedTokens, times: [Double], scale: Double, using generator: inout CounterGenerator
+    _ text: PaddedTokens, times: [Double], within range: ClosedRange<Double> = 0...1, scale: Double,
+    using generator: inout CounterGenerator
   ) -> ScoredBatch.Member {
-    let masked = text.tokens.indices.filter { position in
-      // Drawn also for a first token that stays, so that the others do not depend on it.
-      let isHidden = generator.uniform() < times[position / blockSize]
-      return isHidden && !(position == 0 && firstToken != nil)
-    }
-    return member(text, masked: masked, times: times, scale: scale)
+    let counts = resamplesMasks ? Self.maskCounts(blockSize: blockSize, within: range) : nil
+    // Drawn also for a first token that stays, so that the others do not depend on it.
+    let drawn =
+      if let counts, counts != 0...blockSize {
+        times.enumerated().flatMap { block, time in
+          Self.masks(of: blockSize, at: time, count: counts, using: &generator).map { block * blockSize + $0 }
+        }
+      } else {
+        text.tokens.indices.filter { generator.uniform() < times[$0 / blockSize] }
+      }
+    return member(text, masked: firstToken == nil ? drawn : drawn.filter { $0 > 0 }, times: times, scale: scale)
   }
 
   /// The same with given masks.
@@ -43,13 +58,14 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   }
 
   private func batch(
-    _ sequences: [PaddedTokens], times: [[Double]], scale: Double, maskToken: Int, generators: [CounterGenerator]
+    _ sequences: [PaddedTokens], times: [[Double]], within range: ClosedRange<Double>, scale: Double, maskToken: Int,
+    generators: [CounterGenerator]
   ) -> ScoredBatch {
     var batch = ScoredBatch()
     batch.append(
       sequences.indices.map { place in
         var generator = generators[place]
-        return member(sequences[place], times: times[place], scale: scale, using: &generator)
+        return member(sequences[place], times: times[place], within: range, scale: scale, using: &generator)
       }, pattern: .blockDiffusion(blockSize), maskToken: maskToken)
     return batch
   }
@@ -67,7 +83,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
     let times = NoiseSchedule.antitheticTimes(uniforms: all).map { noiseRange.scaled($0) }
     let blocks = sequences.first.map { $0.count / blockSize } ?? 0
     return batch(
-      sequences, times: sequences.indices.map { Array(times[$0 * blocks..<($0 + 1) * blocks]) },
+      sequences, times: sequences.indices.map { Array(times[$0 * blocks..<($0 + 1) * blocks]) }, within: noiseRange,
       scale: 1 / Double(sequences.reduce(0) { $0 + $1.contentCount }), maskToken: maskToken, generators: generators)
   }
 
@@ -81,7 +97,8 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
     var generators = sequences.indices.map(noise.generator)
     let times = noise.times(sequences.indices.map { uniforms(sequences[$0], &generators[$0]) })
       .map { $0.map { range.scaled($0) } }
-    return batch(sequences, times: times, scale: 1, maskToken: maskToken, generators: generators)
+    return batch(
+      sequences, times: times, within: range, scale: 1, maskToken: maskToken, generators: generators)
   }
 
   public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
@@ -120,26 +137,64 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
 
   /// The same method with another range of training times.
   public func training(on noiseRange: ClosedRange<Double>) -> BlockDiffusionMethod {
-    BlockDiffusionMethod(blockSize: blockSize, noiseRange: noiseRange, firstToken: firstToken)
+    BlockDiffusionMethod(
+      blockSize: blockSize, noiseRange: noiseRange, resamplesMasks: resamplesMasks, firstToken: firstToken)
   }
 
-  /// Of all times and of the ranges of half of them, those in which the loss varies least from sequence to sequence:
+  /// How many masks of a block are a share within a range; nil if there is none, or only that of no mask at all.
+  public static func maskCounts(blockSize: Int, within range: ClosedRange<Double>) -> ClosedRange<Int>? {
+    // In the release's precision, in which 3/10 is not below 0.3.
+    let least = range.lowerBound <= 1e-3 ? 0 : Float(range.lowerBound)
+    let counts = (0...blockSize).filter {
+      (least...Float(range.upperBound)).contains(Float($0) / Float(blockSize))
+    }
+    return counts.last ?? 0 > 0 ? counts[0]...counts.last! : nil
+  }
+
+  /// Masks each of `size` tokens with chance `time`, over and over until the number of masks is one of `counts`: so their
+  /// number is binomial given that, and equally many are equally likely anywhere. Drawn so, no time is lost on failures.
+  static func masks(
+    of size: Int, at time: Double, count counts: ClosedRange<Int>, using generator: inout CounterGenerator
+  ) -> [Int] {
+    // The chances of the counts over that of the likeliest, from there to both sides: none of them overflows.
+    let mode = min(max(Int((Double(size) * time).rounded()), counts.lowerBound), counts.upperBound)
+    var chances = [Double](repeating: 1, count: counts.count)
+    for count in (mode..<counts.upperBound) {
+      let odds = Double(size - count) / Double(count + 1) * time / (1 - time)
+      chances[count + 1 - counts.lowerBound] = chances[count - counts.lowerBound] * odds
+    }
+    for count in (counts.lowerBound..<mode).reversed() {
+      let odds = Double(count + 1) / Double(size - count) * (1 - time) / time
+      chances[count - counts.lowerBound] = chances[count + 1 - counts.lowerBound] * odds
+    }
+    var rest = generator.uniform() * chances.reduce(0, +)
+    var count = counts.lowerBound
+    while count < counts.upperBound, rest >= chances[count - counts.lowerBound] {
+      rest -= chances[count - counts.lowerBound]
+      count += 1
+    }
+    return Array(0..<size).shuffled(using: &generator).prefix(count).sorted()
+  }
+
+  /// All times, and ranges of half of them.
+  public static let searchedRanges = [0...1] + (0...5).map { Double($0) / 10...Double($0 + 5) / 10 }
+
+  /// Of the ranges that are searched, that in which the loss varies least from sequence to sequence:
   /// few masks give a loss of few tokens with a large weight, and all of them one of tokens that nothing tells about.
   ///
   /// The same noise is used for every range.
   public func quietestRange(
     under network: Network, sequences: [PaddedTokens], seed: UInt64
   ) -> ClosedRange<Double> {
-    let ranges = [0...1] + (0...5).map { Double($0) / 10...Double($0 + 5) / 10 }
     let noise = EvaluationNoise(seed: seed, count: sequences.count)
-    let variances = ranges.map { range in
+    let variances = Self.searchedRanges.map { range in
       let losses = boundBatch(
         sequences, maskToken: network.configuration.maskToken, noise: noise, times: range
       ).sequenceLosses(under: network)
       let mean = losses.reduce(0, +) / Double(losses.count)
       return losses.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
     }
-    return zip(ranges, variances).min { $0.1 < $1.1 }!.0
+    return zip(Self.searchedRanges, variances).min { $0.1 < $1.1 }!.0
   }
 }
 

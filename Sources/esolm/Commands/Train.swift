@@ -291,12 +291,20 @@ struct MethodOptions: ParsableArguments {
       valueName: "low,high | search"))
   var noiseRange: NoiseRange?
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: """
+      BD3-LM: draw the masks of a block again until their share of it lies in --noise-range, as in the published \
+      training. (default: --resample where --noise-range is given)
+      """)
+  var resample: Bool?
+
   @Flag(help: "BD3-LM: the first token of a sequence is given, never predicted.")
   var keepFirstToken = false
 
   var isGiven: Bool {
     algorithm != nil || alpha0 != nil || loss != nil || prepend != nil || isModulatedAR || blockSize != nil
-      || noiseRange != nil || keepFirstToken
+      || noiseRange != nil || resample != nil || keepFirstToken
   }
 
   func validate() throws {
@@ -315,7 +323,8 @@ struct MethodOptions: ParsableArguments {
       return MethodConfiguration(
         algorithm: chosen, alpha0: alpha0 ?? (chosen.isEsoteric ? 0.5 : nil), weighting: loss, prepend: prepend,
         blockSize: blockSize ?? (chosen == .blockDiffusion ? 4 : nil), noiseRange: noiseRange,
-        keepsFirstToken: keepFirstToken ? true : nil, length: length)
+        resamplesMasks: resample ?? noiseRange.map { _ in true }, keepsFirstToken: keepFirstToken ? true : nil,
+        length: length)
     }
     if let alpha0 {
       method.alpha0 = alpha0
@@ -325,7 +334,8 @@ struct MethodOptions: ParsableArguments {
     if let loss { method.weighting = loss }
     if let prepend { method.prepend = prepend }
     if let blockSize { method.blockSize = blockSize }
-    if let noiseRange { method.noiseRange = noiseRange }
+    if let noiseRange { (method.noiseRange, method.resamplesMasks) = (noiseRange, true) }
+    if let resample { method.resamplesMasks = resample }
     if keepFirstToken { method.keepsFirstToken = true }
     method.length = length
     return method
