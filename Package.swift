@@ -90,7 +90,8 @@ let package = Package(
         "TestSupport",
       ]),
     .testTarget(
-      name: "CommandTests", dependencies: ["esolm", "Checkpoints", "Parity", "CommandSupport", "TestSupport"]),
+      name: "CommandTests",
+      dependencies: ["esolm", "Checkpoints", "Files", "Parity", "Randomness", "CommandSupport", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -44,6 +44,9 @@ package struct CheckpointManifest: Codable, Equatable {
       throw FileError("\(path): formatVersion is \(manifest.formatVersion), expected \(currentFormat)")
     }
     guard manifest.step >= 0 else { throw FileError("\(path): step is \(manifest.step), expected at least 0") }
+    if let name = manifest.files.keys.first(where: { $0.contains("/") || [".", ".."].contains($0) }) {
+      throw FileError("\(path): files lists '\(name)', expected names of files in its folder")
+    }
     if let range = manifest.noiseRange {
       guard case .fixed(let low, let high) = range, low >= 0, low < high, high <= 1 else {
         throw FileError("\(path): noiseRange is '\(range)', expected two times from 0 to 1")

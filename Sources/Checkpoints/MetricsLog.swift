@@ -21,6 +21,18 @@ public struct MetricsLog {
     try AtomicFile.write(Data(kept.map { $0 + "\n" }.joined().utf8), to: path)
   }
 
+  /// A number of a line; `null` where it is none: infinite, or not a number.
+  public struct Number: Encodable, Sendable {
+    private let value: Double?
+
+    public init(_ value: Double) { self.value = value.isFinite ? value : nil }
+
+    public func encode(to encoder: any Encoder) throws {
+      var container = encoder.singleValueContainer()
+      if let value { try container.encode(value) } else { try container.encodeNil() }
+    }
+  }
+
   /// Appends one line; a file that is missing is made.
   public func append(_ entry: some Encodable) throws {
     let encoder = JSONEncoder()

@@ -13,6 +13,7 @@ import Torch
 ///     best                 → checkpoints/step-N, the one with the lowest validation loss, if the run keeps it
 ///     model.safetensors    → latest/model.safetensors, the weights
 ///     ema.safetensors      → latest/ema.safetensors, their moving average, which evaluation and sampling use
+///     lock                 locked by the process that trains the run, and says which one that is
 ///     checkpoints/step-N/  the two above, optimizer.safetensors, and checkpoint.json, which says what they are, which
 ///                          commit of this package wrote them, and the checksum of each
 ///
@@ -23,6 +24,8 @@ public struct RunFolder: Sendable {
   public let path: String
   public let configuration: RunConfiguration
   public let tokenizer: any Tokenizer
+  /// What a run that was opened for reading does without.
+  private let lock: RunLock?
 
   /// What the run trains.
   public var method: any GenerationMethod {
@@ -35,12 +38,18 @@ public struct RunFolder: Sendable {
 
   /// Opens a run that exists and checks that nothing of it is missing.
   public init(opening path: String) throws {
-    try self.init(opening: path, needing: Weights.allCases.map(\.fileName))
+    try self.init(opening: path, needing: Weights.allCases.map(\.fileName), lock: nil)
   }
 
-  /// Opens a run to go on with, of which the newest checkpoint may be damaged or missing.
+  /// Opens a run to go on with, of which the newest checkpoint may be damaged or missing. No other process can train it
+  /// while this value, or a copy, lives.
+  ///
+  /// - Throws: an error that says which process trains the run, if another does.
   public init(resuming path: String) throws {
-    try self.init(opening: path, needing: [])
+    try Self.require([Self.configurationName, TokenizerFile.name], in: path)
+    let lock = try RunLock.take(path)
+    CheckpointStore(run: path).removeLeftovers()
+    try self.init(opening: path, needing: [], lock: lock)
     if case .converted(let origin) = configuration.data.source {
       throw FileError(
         "\(path) was converted from \(origin), so there is nothing to go on with; "
@@ -48,12 +57,18 @@ public struct RunFolder: Sendable {
     }
   }
 
-  private init(opening path: String, needing weights: [String]) throws {
+  /// The run with the right to write it, for who opened it for reading.
+  public func locked() throws -> RunFolder { lock == nil ? try RunFolder(resuming: path) : self }
+
+  private static func require(_ names: [String], in path: String) throws {
     guard Folder.exists(path) else { throw FileError("\(path) is no run folder: there is no such folder") }
-    let needed = [Self.configurationName, TokenizerFile.name] + weights
-    for name in needed where !FileManager.default.fileExists(atPath: "\(path)/\(name)") {
+    for name in names where !FileManager.default.fileExists(atPath: "\(path)/\(name)") {
       throw FileError("\(path) is no complete run folder: \(name) is missing")
     }
+  }
+
+  private init(opening path: String, needing weights: [String], lock: RunLock?) throws {
+    try Self.require([Self.configurationName, TokenizerFile.name] + weights, in: path)
     let configurationPath = "\(path)/\(Self.configurationName)"
     let configuration: RunConfiguration = try JSONFile.read(from: configurationPath)
     do {
@@ -78,6 +93,7 @@ public struct RunFolder: Sendable {
     self.path = path
     self.configuration = configuration
     self.tokenizer = tokenizer
+    self.lock = lock
   }
 
   /// Starts a run in a folder that holds none yet, with `state` as its first checkpoint. If that fails, nothing is left.
@@ -90,27 +106,51 @@ public struct RunFolder: Sendable {
     self.configuration = configuration
     self.tokenizer = tokenizer
     do {
+      lock = try RunLock.take(path)
+    } catch {
+      Folder.removeEmpty(made)
+      throw error
+    }
+    let attempt = Unfinished.begin {
+      Self.clear(path)
+      Folder.removeEmpty(made)
+    }
+    defer { Unfinished.end(attempt) }
+    do {
+      try Self.requireFree(path)
+      CheckpointStore(run: path).removeLeftovers()
       try AtomicFile.write(try TokenizerFile.data(for: tokenizer), to: "\(path)/\(TokenizerFile.name)")
       try AtomicFile.write(Data(), to: "\(path)/\(MetricsLog.fileName)")
-      try JSONFile.write(configuration, to: "\(path)/\(Self.configurationName)")
       try save(state)
       for weights in Weights.allCases {
         try AtomicFile.link("\(path)/\(weights.fileName)", to: "latest/\(weights.fileName)")
       }
+      // Last, since it makes the folder a run.
+      try JSONFile.write(configuration, to: "\(path)/\(Self.configurationName)")
     } catch {
-      // The folder was empty, so all that it holds is of this attempt.
-      for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
-        try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
-      }
+      Self.clear(path)
       Folder.removeEmpty(made)
       throw error
     }
   }
 
-  /// Throws if a folder already holds something that starting a run there could spoil.
+  /// What starting a run writes before it is one.
+  private static let namesOfAStart =
+    [RunLock.fileName, TokenizerFile.name, MetricsLog.fileName, CheckpointStore.folderName, CheckpointStore.latestName]
+    + Weights.allCases.map(\.fileName)
+
+  /// Deletes what a start that came to nothing wrote.
+  private static func clear(_ path: String) {
+    CheckpointStore(run: path).removeLeftovers()
+    for name in namesOfAStart.reversed() { try? FileManager.default.removeItem(atPath: "\(path)/\(name)") }
+  }
+
+  /// Throws if a folder already holds something that starting a run there could spoil, or another process trains it. What
+  /// a start left that was killed is no hindrance.
   public static func requireFree(_ path: String) throws {
-    let contents = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    guard contents.isEmpty else {
+    try RunLock.requireFree(path)
+    let contents = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !Temporary.isName($0) }
+    guard contents.isEmpty || contents.contains(RunLock.fileName) && Set(contents).isSubset(of: namesOfAStart) else {
       throw FileError("\(path) already holds files; name a new folder, or go on with a run by --resume \(path)")
     }
   }

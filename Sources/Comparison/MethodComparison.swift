@@ -103,8 +103,8 @@ public struct MethodComparison {
     let configuration = RunConfiguration(
       method: try contestant.configuration(length: length), model: sizes, data: data, training: settings)
     let trainer: Trainer
-    if Folder.exists(path) {
-      let run = try RunFolder(opening: path)
+    if (try? RunFolder.requireFree(path)) == nil {
+      let run = try RunFolder(resuming: path)
       guard run.configuration == configuration else {
         throw FileError("\(path) is a run with other settings; name a new folder for this comparison")
       }

@@ -18,18 +18,16 @@ public enum AtomicFile {
   ///
   /// If anything fails, the temporary file is removed and an earlier file at `path` stays as it was.
   public static func write(to path: String, _ body: (FileWriter) throws -> Void) throws {
-    let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw FileError.system("write", path) }
+    let temporary = try Temporary.file(for: path)
     do {
-      defer { close(descriptor) }
-      try body(FileWriter(descriptor: descriptor, path: path))
-      guard fsync(descriptor) == 0 else { throw FileError.system("write", path) }
-      guard rename(temporary, path) == 0 else { throw FileError.system("write", path) }
+      try body(FileWriter(descriptor: temporary.descriptor, path: path))
+      guard fsync(temporary.descriptor) == 0 else { throw FileError.system("write", path) }
+      guard rename(temporary.path, path) == 0 else { throw FileError.system("write", path) }
     } catch {
-      unlink(temporary)
+      temporary.discard()
       throw error
     }
+    temporary.finish()
     try synchronizeFolder(of: path)
   }
 
@@ -40,21 +38,23 @@ public enum AtomicFile {
 
   /// Makes a symbolic link, or turns an existing one to another place, in one step.
   public static func link(_ path: String, to destination: String) throws {
-    let temporary = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
-    unlink(temporary)
-    guard symlink(destination, temporary) == 0 else { throw FileError.system("write", path) }
-    guard rename(temporary, path) == 0 else {
+    for temporary in Temporary.names(for: path) {
+      guard symlink(destination, temporary) == 0 else {
+        if errno == EEXIST { continue }
+        throw FileError.system("write", path)
+      }
+      if rename(temporary, path) == 0 { break }
       let error = FileError.system("write", path)
-      unlink(temporary)
-      throw error
+      // Where another process took it for a leftover there is nothing to unlink, and it is made again.
+      if unlink(temporary) == 0 { throw error }
     }
     try synchronizeFolder(of: path)
   }
 
   /// Waits until the names in the folder that holds `path` are on the disk: a rename is only kept with its folder.
   static func synchronizeFolder(of path: String) throws {
-    let folder = (path as NSString).deletingLastPathComponent
-    let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_CLOEXEC)
+    let folder = Folder.split(path).folder
+    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError.system("open", folder) }
     fsync(descriptor)
     close(descriptor)

@@ -8,6 +8,8 @@ public struct FileWriter: Sendable {
   /// Standard output, unbuffered: what cannot be written is an error at once, not lost.
   public static let standardOutput = FileWriter(descriptor: STDOUT_FILENO, path: "the output")
 
+  public static let standardError = FileWriter(descriptor: STDERR_FILENO, path: "messages")
+
   /// Appends to a file, which is made if it is missing.
   public static func append(_ data: Data, to path: String) throws {
     let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)

@@ -2,6 +2,20 @@ import Foundation
 
 /// Folders: made, renamed and taken away again, with the system's reason where that fails.
 public enum Folder {
+  /// The folder that holds what a path names, "." for a name alone, and that name.
+  ///
+  /// Foundation's own way to them traps for a relative path of one letter.
+  public static func split(_ path: String) -> (folder: String, name: String) {
+    let slash = UInt8(ascii: "/")
+    let bytes = Array(path.utf8)
+    let end = bytes.lastIndex { $0 != slash }.map { $0 + 1 } ?? min(1, bytes.count)
+    guard let cut = bytes[..<end].lastIndex(of: slash) else {
+      return (".", String(decoding: bytes[..<end], as: UTF8.self))
+    }
+    let folder = bytes[..<cut].lastIndex { $0 != slash }.map { bytes[...$0] } ?? [slash]
+    return (String(decoding: folder, as: UTF8.self), String(decoding: bytes[(cut + 1)..<end], as: UTF8.self))
+  }
+
   /// Makes a folder, and those above it that are missing.
   ///
   /// - Returns: the folders that were made, the outermost first, for `removeEmpty(_:)`.
@@ -11,7 +25,7 @@ public enum Folder {
     var place = path
     while !place.isEmpty, !FileManager.default.fileExists(atPath: place) {
       missing.append(place)
-      place = (place as NSString).deletingLastPathComponent
+      place = split(place).folder
     }
     guard !missing.isEmpty || exists(path) else {
       throw FileError.system("make the folder", path, code: path.isEmpty ? ENOENT : EEXIST)

@@ -10,16 +10,20 @@ public enum FolderDraft {
   public static func write(to path: String, _ body: (_ draft: String) throws -> Void) throws {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     try requireFree(path)
-    let draft = "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp"
-    try? FileManager.default.removeItem(atPath: draft)
-    let made = try Folder.make(draft)
+    let made = try Folder.make(Folder.split(path).folder)
     do {
-      try body(draft)
-      try AtomicFile.synchronizeFolder(of: "\(draft)/.")
-      try Folder.rename(draft, to: path)
+      let draft = try Temporary.folder(for: path)
+      do {
+        try body(draft.path)
+        try AtomicFile.synchronizeFolder(of: "\(draft.path)/.")
+        try Folder.rename(draft.path, to: path)
+      } catch {
+        draft.discard()
+        throw error
+      }
+      draft.finish()
     } catch {
-      try? FileManager.default.removeItem(atPath: draft)
-      Folder.removeEmpty(Array(made.dropLast()))
+      Folder.removeEmpty(made)
       throw error
     }
   }

@@ -29,19 +29,29 @@ public struct Trainer {
   /// The NELBO of validation sequences under the moving average of the weights.
   public struct Validation: Codable, Sendable {
     public let step: Int
-    /// Nats per token.
+    /// Nats per token; no number where no token was predicted.
     public let nelbo: Double
     public var perplexity: Double { exp(nelbo) }
   }
 
   private struct Record: Encodable {
     var step: Int
-    var loss: Double?
-    var gradientNorm: Double?
-    var learningRate: Double?
-    var tokensPerSecond: Double?
-    var validationNELBO: Double?
-    var validationPerplexity: Double?
+    var loss: MetricsLog.Number
+    var gradientNorm: MetricsLog.Number
+    var learningRate: MetricsLog.Number
+    var tokensPerSecond: MetricsLog.Number
+    var validationNELBO: MetricsLog.Number?
+    var validationPerplexity: MetricsLog.Number?
+
+    init(_ update: Learner.Update, step: Int, tokensPerSecond: Double, _ validation: Validation?) {
+      self.step = step
+      loss = .init(update.loss)
+      gradientNorm = .init(update.gradientNorm)
+      learningRate = .init(update.learningRate)
+      self.tokensPerSecond = .init(tokensPerSecond)
+      validationNELBO = validation.map { .init($0.nelbo) }
+      validationPerplexity = validation.map { .init($0.perplexity) }
+    }
   }
 
   public let run: RunFolder
@@ -51,6 +61,7 @@ public struct Trainer {
 
   /// Goes on from the run's newest checkpoint that is complete and undamaged.
   public init(_ run: RunFolder, device: Device = .cpu) throws {
+    let run = try run.locked()
     try self.init(run, state: try run.restore(device: device).state)
   }
 
@@ -92,7 +103,7 @@ public struct Trainer {
 
   /// The same with data and state that are already at hand.
   public init(_ run: RunFolder, data: DataSet, state: TrainingState) throws {
-    self.run = run
+    self.run = try run.locked()
     self.data = data
     learner = Learner(state, configuration: run.configuration.training)
     metrics = MetricsLog(run)
@@ -128,21 +139,22 @@ public struct Trainer {
             step: done, steps: training.steps, update: update, tokensPerSecond: rate,
             secondsLeft: elapsed / Double(done - firstStep) * Double(training.steps - done))))
       let isLast = done == training.steps
-      if done % training.validationInterval == 0 || isLast {
+      let isValidated = done % training.validationInterval == 0 || isLast
+      if isValidated {
         let measured = validate()
         validation = measured
         chooseNoise()
-        try metrics.append(
-          Record(
-            step: done, loss: update.loss, gradientNorm: update.gradientNorm, learningRate: update.learningRate,
-            tokensPerSecond: rate, validationNELBO: measured.nelbo, validationPerplexity: measured.perplexity))
         report(.validated(measured))
         speed.restart()
-      } else if done % 10 == 0 {
-        try metrics.append(
-          Record(
-            step: done, loss: update.loss, gradientNorm: update.gradientNorm, learningRate: update.learningRate,
-            tokensPerSecond: rate))
+      }
+      if isValidated || done % 10 == 0 {
+        do {
+          try metrics.append(Record(update, step: done, tokensPerSecond: rate, isValidated ? validation : nil))
+        } catch {
+          // What cannot be noted is no reason to lose what was learnt.
+          try save(validation, report: report)
+          throw error
+        }
       }
       if done % training.saveInterval == 0 || isLast {
         try save(validation, report: report)
@@ -191,7 +203,9 @@ public struct Trainer {
   /// Saves, with what the last validation measured if that was at this step.
   private func save(_ validation: Validation?, report: (Event) -> Void) throws {
     var state = learner.state
-    if let validation, validation.step == state.step { state.validationNELBO = validation.nelbo }
+    if let validation, validation.step == state.step, validation.nelbo.isFinite {
+      state.validationNELBO = validation.nelbo
+    }
     try run.save(state)
     report(.saved(step: learner.step))
   }

@@ -17,8 +17,13 @@ struct EsoLMCommand: ParsableCommand {
 
   /// Errors are one line on standard error: exit code 2 for a wrong command line, 1 for everything else.
   static func main() {
-    // A closed pipe is an error of a write, not the end of the process.
+    // A closed pipe is an error of a write, not the end of the process. What was closed at the start stays closed to
+    // writing, or a file that is opened would get the number of standard output, and the output too.
     signal(SIGPIPE, SIG_IGN)
+    var descriptor: Int32
+    repeat { descriptor = open("/dev/null", O_RDONLY) } while (0...STDERR_FILENO).contains(descriptor)
+    close(descriptor)
+    Interrupt.shared.watch()
     Torch.onMemoryExhaustion { message in
       let reason = message.components(separatedBy: "DefaultCPUAllocator: ").last!
       printError("esolm: error: not enough memory for a network, batch or length of this size: \(reason)")
@@ -26,7 +31,9 @@ struct EsoLMCommand: ParsableCommand {
     }
     do {
       try parseAndRun()
+      Interrupt.shared.endUnlessInterrupted()
     } catch {
+      Interrupt.shared.endUnlessInterrupted()
       let code = exitCode(for: error)
       let isUsage = code == .validationFailure
       let message = code == .failure || isUsage ? Self.message(for: error) : ""
@@ -61,7 +68,7 @@ struct EsoLMCommand: ParsableCommand {
 }
 
 /// Prints a line on standard error.
-func printError(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+func printError(_ line: String) { Terminal.write(line + "\n") }
 
 /// Prints a line on standard output.
 func printOutput(_ line: String) throws { try FileWriter.standardOutput.write(Data((line + "\n").utf8)) }

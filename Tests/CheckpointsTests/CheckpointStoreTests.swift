@@ -1,6 +1,7 @@
 import Checkpoints
 import CommandSupport
 import EsoLM
+import Files
 import Foundation
 import Revision
 import TestSupport
@@ -78,6 +79,87 @@ struct CheckpointStoreTests {
     #expect(try run.restore().state.validationNELBO == 1.25)
   }
 
+  /// All but what a manifest lists is somebody's.
+  @Test func nothingElseIsEverDeleted() throws {
+    let run = try run(keepLast: 1)
+    let (checkpoints, files) = ("\(run.path)/checkpoints", FileManager.default)
+    try save(run, step: 2)
+    for copy in ["step-00000002-good", "step-2", "mine", "step-best"] {
+      try files.copyItem(atPath: folder(run, 2), toPath: "\(checkpoints)/\(copy)")
+    }
+    try "my notes".write(to: "\(folder(run, 2))/notes.txt")
+    try "mine".write(to: "\(checkpoints)/.step.tmp")
+    try files.moveItem(atPath: folder(run, 2), toPath: "\(run.path)/elsewhere")
+    try files.createSymbolicLink(atPath: folder(run, 2), withDestinationPath: "../elsewhere")
+    try files.createDirectory(atPath: folder(run, 4), withIntermediateDirectories: false)
+    try "not a checkpoint".write(to: "\(folder(run, 4))/file")
+    let before = try Scratch.snapshot(run.path).filter { !$0.key.contains("step-00000004") && $0.key != "latest" }
+    for step in [3, 4, 5] { try save(RunFolder(resuming: run.path), step: step) }
+    let after = try Scratch.snapshot(run.path)
+    for (name, contents) in before { #expect(after[name] == contents, "\(name)") }
+    #expect(after["checkpoints/step-00000004-other-1/file"] == Data("not a checkpoint".utf8))
+    #expect(!files.fileExists(atPath: folder(run, 3)) && !files.fileExists(atPath: folder(run, 4)))
+    // In a checkpoint too: its own files go, the note stays.
+    try "my notes".write(to: "\(folder(run, 5))/notes.txt")
+    try save(run, step: 6)
+    #expect(try contents(of: folder(run, 5)) == ["notes.txt"])
+  }
+
+  @Test func aManifestNamesNoFilesOutside() throws {
+    let run = try run()
+    try save(run, step: 2)
+    let path = "\(folder(run, 2))/checkpoint.json"
+    for name in ["../../config.json", "/etc/x", ".."] {
+      var manifest = try CheckpointManifest.read(folder(run, 2))
+      manifest.files[name] = manifest.files.values.first
+      let whole = try String(contentsOf: path)
+      try JSONEncoder().encode(manifest).write(to: URL(fileURLWithPath: path))
+      #expect(
+        message { try CheckpointManifest.read(folder(run, 2)) }
+          == "\(path): files lists '\(name)', expected names of files in its folder")
+      try whole.write(to: path)
+    }
+  }
+
+  // MARK: One process at a time
+
+  @Test func whoTrainsARunIsNamed() throws {
+    let run = try run().path
+    let other = try #require(try LockedFile("\(run)/lock"))
+    try other.write(Data())
+    #expect(
+      message { try RunFolder(resuming: run) }
+        == "\(run) is being trained by another process; wait until it ends, or stop it")
+    try other.write(Data(#"{"host":"there","process":12,"since":"2026-01-02T03:04:05Z"}"#.utf8))
+    let text =
+      "\(run) is being trained by process 12 on there since 2026-01-02T03:04:05Z; wait until it ends, or stop it"
+    #expect(message { try RunFolder(resuming: run) } == text)
+    #expect(message { try RunFolder(opening: run).locked() } == text)
+    #expect(message { try RunFolder.requireFree(run) } == text)
+    // Reading needs no lock.
+    #expect(try RunFolder(opening: run).restore().state.step == 0)
+    withExtendedLifetime(other) {}
+  }
+
+  /// A start that was killed before the folder was a run leaves what the next one does away with.
+  @Test func aStartThatWasKilledIsNoHindrance() throws {
+    func create(_ path: String) throws {
+      _ = try RunFolder(
+        creating: path, configuration: TinyRun.configuration, tokenizer: TinyRun.tokenizer,
+        state: TinyRun.state(step: 0))
+    }
+    let path = try run().path
+    try FileManager.default.removeItem(atPath: "\(path)/config.json")
+    try "half".write(to: "\(path)/.config.json.esolm-1-0.tmp")
+    try create(path)
+    #expect(try RunFolder(opening: path).restore().state.step == 0)
+    #expect(try contents(of: path).allSatisfy { !$0.hasSuffix(".tmp") })
+    // What it would not have written is somebody's.
+    try FileManager.default.removeItem(atPath: "\(path)/config.json")
+    try "mine".write(to: "\(path)/notes.txt")
+    #expect(message { try create(path) }?.contains("already holds files") == true)
+  }
+
   // MARK: Going on
 
   private enum Damage: CaseIterable {
@@ -105,9 +187,15 @@ struct CheckpointStoreTests {
       #expect(restored.state.step == 4)
       #expect(TinyRun.bits(restored.state) == TinyRun.bits(try TinyRun.state(step: 4, seed: 4)))
       #expect(restored.skipped.count == 1 && restored.skipped[0].contains(folder(run, 6)), "\(restored.skipped)")
-      // The damaged one is gone once training was saved again, and no good one was given up for it.
+      // The damaged one is gone once training was saved again, if its manifest says that it is one, and no good one was
+      // given up for it.
       try save(run, step: 5)
-      #expect(try steps(run) == [2, 4, 5])
+      let isKnown = ![.noManifest, .empty].contains(damage)
+      #expect(try steps(run) == (isKnown ? [2, 4, 5] : [2, 4, 5, 6]))
+      #expect(try run.restore().skipped.count == (isKnown ? 0 : 1))
+      // What is no checkpoint is in nobody's way.
+      try save(run, step: 6)
+      #expect(try steps(run).suffix(3) == [4, 5, 6])
       #expect(try run.restore().skipped == [])
     }
   }

@@ -54,6 +54,8 @@ public final class Command: @unchecked Sendable {
     try process.run()
   }
 
+  public var identifier: Int32 { process.processIdentifier }
+
   public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
   /// Waits until a condition holds; a process that ends before, or takes too long, is an error.

@@ -1,5 +1,6 @@
 import CommandSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs that are ended from outside, at a moment that nobody chose, go on as if nothing had been.
@@ -26,7 +27,9 @@ struct InterruptionTests {
     try await goOnAndCompare(data, run, steps: savedStep(run) + 95)
   }
 
-  @Test(arguments: [SIGINT, SIGTERM]) func aRunAskedToStopSavesAndEndsWithTheSameBytes(signal: Int32) async throws {
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGUSR1]) func aRunAskedToStopSavesAndEndsWithTheSameBytes(signal: Int32)
+    async throws
+  {
     let data = try Scratch.file(Esolm.text.utf8)
     let run = "\(try Scratch.folder())/run"
     let command = try await start(data, run)
@@ -40,6 +43,39 @@ struct InterruptionTests {
       result.error.hasSuffix("\nstopped at step \(step), saved; go on with: esolm train --resume \(run)\n"))
     #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints").count == 1)
     try await goOnAndCompare(data, run, steps: step + 55)
+  }
+
+  /// Before there is anything to save: it ends at once, and nothing is left of what it was making.
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGUSR1])
+  func whoIsAskedToStopWhileItTokenisesLeavesNothing(signal: Int32) async throws {
+    let data = try Scratch.file(String(repeating: Esolm.text, count: 12_000).utf8)
+    let folder = try Scratch.folder()
+    let commands = [
+      ["tokenize", data, "--tokenizer", "bytes", "--out", "\(folder)/tokens"],
+      ["train", "--data", data, "--out", "\(folder)/run", "--token-dir", folder, "--tokenizer", "bytes"] + Esolm.tiny,
+    ]
+    for arguments in commands {
+      let command = try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment)
+      try await command.wait { try !contents(of: folder).isEmpty }
+      command.send(signal)
+      #expect(try await command.end().status == 128 + signal)
+      #expect(try contents(of: folder) == [])
+    }
+  }
+
+  /// Who starts a process by nohup wants it to outlive the terminal.
+  @Test func aSignalThatWasIgnoredAtTheStartStaysIgnored() async throws {
+    let run = try await Scratch.copy(of: Esolm.trained())
+    let command = try await Command.start(
+      "/bin/sh",
+      ["-c", #"trap '' HUP; exec "$0" "$@""#, Esolm.executable(), "train", "--resume", run, "--steps", "100000000"],
+      environment: Esolm.environment)
+    try await command.wait { lastMeasuredStep(run) >= 70 }
+    command.send(SIGHUP)
+    let step = lastMeasuredStep(run)
+    try await command.wait { lastMeasuredStep(run) > step + 10 }
+    command.send(SIGUSR1)
+    #expect(try await command.end().status == 0)
   }
 
   // MARK: Helpers
@@ -59,8 +95,8 @@ struct InterruptionTests {
     #expect(savedStep(run) == steps)
     let (resumed, uninterrupted) = (try Scratch.snapshot(run), try Scratch.snapshot(other))
     #expect(resumed.keys.sorted() == uninterrupted.keys.sorted())
-    // Metrics hold speeds, which differ; everything else is the same to the last byte.
-    for (name, contents) in uninterrupted where name != "metrics.jsonl" {
+    // Metrics hold speeds, which differ, and the lock who trained; everything else is the same to the last byte.
+    for (name, contents) in uninterrupted where !["metrics.jsonl", "lock"].contains(name) {
       #expect(resumed[name] == contents, "\(name) differs")
     }
     #expect(try losses(run) == losses(other))

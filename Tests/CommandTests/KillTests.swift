@@ -1,6 +1,9 @@
 import Checkpoints
 import CommandSupport
+import Files
 import Foundation
+import Randomness
+import TestSupport
 import Testing
 
 /// Training that saves after every step, killed at moments that nobody chose, most of them within a save.
@@ -37,11 +40,41 @@ struct KillTests {
       // What was saved before the kill is there; a save that was complete but not yet shown may be too.
       #expect(shown >= seen && (shown...shown + 1).contains(restored.state.step))
       last = restored.state.step
-      let names = try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints")
-      if names.contains(where: { $0.hasSuffix(".tmp") }) { leftovers += 1 }
+      if try !unfinished(in: "\(run)/checkpoints").isEmpty { leftovers += 1 }
     }
     // Otherwise no kill fell into a save, and nothing was shown.
     #expect(leftovers > 0, "none of \(Self.kills) kills left a save half-done")
+    try await Esolm.succeed(["train", "--resume", run, "--steps", "\(last + 1)"])
+    #expect(try unfinished(in: run) + unfinished(in: "\(run)/checkpoints") == [])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints").count == 2)
+  }
+
+  /// Also of text that was becoming tokens: what is there is whole, and the next one does away with the rest.
+  @Test func whatAKilledTokenisationLeftGoesWithTheNext() async throws {
+    let data = try Scratch.file(String(repeating: Esolm.text, count: 12_000).utf8)
+    let tokens = "\(try Scratch.folder())/tokens"
+    let arguments = ["tokenize", data, "--tokenizer", "bytes", "--out", "\(tokens)/text"]
+    try FileManager.default.createDirectory(atPath: tokens, withIntermediateDirectories: false)
+    // Somebody else's, and one that a process is making.
+    try "mine".write(to: "\(tokens)/a.tmp")
+    let living = try #require(try LockedFile("\(tokens)/.other.esolm-1-0.tmp"))
+    var generator = CounterGenerator(seed: 4, stream: .toyLanguage)
+    for _ in 0..<5 {
+      let command = try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment)
+      try await command.wait { try unfinished(in: tokens).count > 1 }
+      try await Task.sleep(for: .microseconds(Int.random(in: 0..<20_000, using: &generator)))
+      command.send(SIGKILL)
+      _ = try await command.end()
+      // Each found what the one before it left.
+      #expect(try unfinished(in: tokens).count <= 2)
+    }
+    try await Esolm.succeed(arguments)
+    #expect(try contents(of: tokens) == [".other.esolm-1-0.tmp", "a.tmp", "text"])
+    withExtendedLifetime(living) {}
+  }
+
+  private func unfinished(in folder: String) throws -> [String] {
+    try contents(of: folder).filter { $0.hasPrefix(".") && $0.hasSuffix(".tmp") }
   }
 
   /// The step that `latest` shows.

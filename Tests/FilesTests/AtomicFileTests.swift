@@ -81,22 +81,6 @@ struct AtomicFileTests {
     }
   }
 
-  /// The temporary file's place is taken by a link to a device without room, so that the first byte fails.
-  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full")))
-  func aFullDiskLeavesTheEarlierFile() throws {
-    try withTemporaryFolder { folder in
-      let path = "\(folder)/a"
-      try "before".write(to: path)
-      try FileManager.default.createSymbolicLink(
-        atPath: "\(path).\(ProcessInfo.processInfo.processIdentifier).tmp", withDestinationPath: "/dev/full")
-      #expect(
-        message { try AtomicFile.write(Data("after".utf8), to: path) }
-          == "cannot write \(path): No space left on device")
-      #expect(try String(contentsOf: path) == "before")
-      #expect(try contents(of: folder) == ["a"])
-    }
-  }
-
   // MARK: Links
 
   @Test func aLinkCanBeTurnedToAnotherPlace() throws {

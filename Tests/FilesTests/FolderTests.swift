@@ -5,6 +5,17 @@ import Testing
 
 @Suite("Folders")
 struct FolderTests {
+  @Test(
+    arguments: [
+      ("a/b", "a", "b"), ("/a/b/", "/a", "b"), ("a", ".", "a"), ("ab/", ".", "ab"), ("/a", "/", "a"),
+      ("a//b", "a", "b"),
+      ("//a", "/", "a"), ("/", "/", ""), ("", ".", ""), (".", ".", "."), ("é/\u{301}", "é", "\u{301}"),
+    ] as [(String, String, String)])
+  func aPathIsAFolderAndAName(path: String, folder: String, name: String) {
+    let split = Folder.split(path)
+    #expect(split.folder == folder && split.name == name)
+  }
+
   @Test func whatIsMissingAboveIsMadeToo() throws {
     try withTemporaryFolder { folder in
       let made = try Folder.make("\(folder)/a/b/c")

@@ -32,6 +32,7 @@ extension TokenFile {
     progress: (TokenizationProgress) throws -> Void = { _ in }
   ) throws -> TokenFile {
     let wanted = try TokenFileMetadata(tokenizer: tokenizer, source: source, appendsEndOfText: appendsEndOfText)
+    Temporary.removeLeftovers(in: Folder.split(path).folder)
     // Whatever is wrong with a file that is there, a new one takes its place.
     if let file = try? TokenFile(opening: path), file.metadata.serves(wanted) { return file }
     try AtomicFile.write(to: path) { file in

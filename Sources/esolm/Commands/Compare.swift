@@ -96,19 +96,20 @@ struct Compare: ParsableCommand {
     try device.apply()
     Torch.keepMemory()
     let comparison = try makeComparison()
-    let interrupt = Interrupt()
     var view = TrainingView()
-    let results = try comparison.run(shouldStop: { interrupt.wasRequested }) { event in
-      switch event {
-      case .training(let title, let progress):
-        view.prefix = "\(title): "
-        view.show(progress)
-      case .measuring(let title):
-        view.prefix = "\(title): "
-        view.show("measuring")
-      case .sampling(let title, let calls):
-        view.prefix = "\(title): "
-        view.show("sampling, NFE \(calls)")
+    let results = try Interrupt.shared.noting {
+      try comparison.run(shouldStop: { Interrupt.shared.wasRequested }) { event in
+        switch event {
+        case .training(let title, let progress):
+          view.prefix = "\(title): "
+          view.show(progress)
+        case .measuring(let title):
+          view.prefix = "\(title): "
+          view.show("measuring")
+        case .sampling(let title, let calls):
+          view.prefix = "\(title): "
+          view.show("sampling, NFE \(calls)")
+        }
       }
     }
     view.clear()

@@ -50,9 +50,8 @@ struct Demo: ParsableCommand {
     try printOutput(
       "Training Eso-LM (B), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = \(alpha0), "
         + "on \(data ?? "the toy language") (\(steps) steps)\n")
-    let interrupt = Interrupt()
-    try TrainingView().run(trainer, interrupt: interrupt)
-    guard !interrupt.wasRequested else {
+    try TrainingView().run(trainer)
+    guard !Interrupt.shared.wasRequested else {
       printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
       return
     }

@@ -14,7 +14,8 @@ struct Train: ParsableCommand {
     abstract: "Train an Eso-LM, or a model that it is compared with, on a text file.",
     discussion: """
       Writes a run folder: configuration, tokenizer, weights and their moving average, optimiser state, metrics. \
-      Ctrl-C stops after the current step with everything saved; --resume goes on exactly as if it had not stopped.
+      Ctrl-C stops after the current step with everything saved, as do SIGTERM, SIGHUP and SIGUSR1 (Slurm's warning: \
+      sbatch --signal=USR1@120); --resume goes on exactly as if it had not stopped. One process at a time trains a run.
 
         esolm train --data shakespeare.txt --out runs/first --alpha0 0.5 --steps 2000
         esolm train --data shakespeare.txt --out runs/blocks --algo bd3lm --block-size 8
@@ -84,9 +85,8 @@ struct Train: ParsableCommand {
     try device.apply()
     Torch.keepMemory()
     let trainer = try resume.map(resumed) ?? started()
-    let interrupt = Interrupt()
-    try TrainingView().run(trainer, interrupt: interrupt)
-    if interrupt.wasRequested {
+    try TrainingView().run(trainer)
+    if Interrupt.shared.wasRequested {
       printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
     }
   }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// What standard error is connected to, and how to write there.
@@ -11,7 +12,8 @@ enum Terminal {
     return Int(size.ws_col)
   }
 
-  static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  /// Where messages cannot be written, work goes on without them.
+  static func write(_ text: String) { try? FileWriter.standardError.write(Data(text.utf8)) }
 }
 
 /// One line that is drawn over and over while something long goes on. Where there is no terminal, a line now and then.

@@ -6,9 +6,12 @@ struct TrainingView {
   /// What stands before every line.
   var prefix = ""
 
-  func run(_ trainer: Trainer, interrupt: Interrupt) throws {
+  /// Trains until a signal asks to stop, or to the end.
+  func run(_ trainer: Trainer) throws {
     var view = self
-    try trainer.train(shouldStop: { interrupt.wasRequested }) { view.show($0) }
+    try Interrupt.shared.noting {
+      try trainer.train(shouldStop: { Interrupt.shared.wasRequested }) { view.show($0) }
+    }
     view.clear()
   }
 

@@ -87,8 +87,8 @@ struct Tokenize: ParsableCommand {
   private func printTokens(_ source: CorpusSource, _ tokenizer: any Tokenizer) throws {
     // By way of a file, so that memory does not limit the text.
     let temporary = FileManager.default.temporaryDirectory.appendingPathComponent("esolm-\(UUID().uuidString)").path
-    defer { unlink(temporary) }
     let (file, _) = try make(source, tokenizer, at: temporary, endOfText: endOfText)
+    unlink(temporary)  // It is mapped, and goes with the process.
     let encoder = JSONEncoder()
     for index in 0..<file.documentCount {
       let tokens = file.tokens(file.document(index))

@@ -1,0 +1,78 @@
+import Checkpoints
+import CommandSupport
+import Foundation
+import TestSupport
+import Testing
+
+/// The same command given twice, as by a job that was queued again.
+@Suite("Two processes on one run")
+struct LockTests {
+  private struct Line: Decodable { var step: Int }
+
+  private static let everyStep = ["--save-every", "1", "--validate-every", "1", "--keep-last", "2"]
+
+  /// Starts two processes at once, and returns what both left behind.
+  private func twice(_ arguments: [String]) async throws -> [CommandOutput] {
+    let commands = [
+      try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment),
+      try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment),
+    ]
+    return [try await commands[0].end(), try await commands[1].end()]
+  }
+
+  /// One trained to the step, or both, one after the other; one that was refused says why; nothing was lost.
+  private func expectOrder(_ results: [CommandOutput], _ run: String, step: Int) throws {
+    #expect(results.contains { $0.status == 0 }, "\(results.map(\.error))")
+    for result in results where result.status != 0 {
+      #expect(result.status == 1)
+      let line = try #require(result.error.split(separator: "\n").last)
+      let inUse =
+        #/esolm: error: .*run is being trained by process \d+ on \S+ since \S+Z; wait until it ends, or stop it/#
+      #expect(line.wholeMatch(of: inUse) != nil || line.contains("run already holds files"), "\(line)")
+    }
+    let metrics = try String(contentsOf: "\(run)/metrics.jsonl").split(separator: "\n")
+    #expect(try metrics.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)).step } == Array(1...step))
+    #expect(
+      try contents(of: "\(run)/checkpoints") == [step - 1, step].map { "step-0000000\($0)" })
+    #expect(try contents(of: run).allSatisfy { !$0.hasSuffix(".tmp") })
+    #expect(try RunFolder(opening: run).restore().skipped == [])
+  }
+
+  @Test func whoTrainsIsLeftInPeace() async throws {
+    let run = try await Scratch.copy(of: Esolm.trained())
+    let first = try await Command.start(
+      Esolm.executable(), ["train", "--resume", run, "--steps", "100000000"], environment: Esolm.environment)
+    try await first.wait { (try? String(contentsOf: "\(run)/lock").contains("\(first.identifier)")) == true }
+    let second = try await Esolm.run(["train", "--resume", run, "--steps", "70"])
+    #expect(second.status == 1)
+    #expect(
+      second.error.hasPrefix("esolm: error: \(run) is being trained by process \(first.identifier) on "),
+      "\(second.error)")
+    let other = try await Esolm.run(
+      ["train", "--data", try Scratch.file(Esolm.text.utf8), "--out", run] + Esolm.tiny)
+    #expect(other.status == 1 && other.error == second.error)
+    // Whoever only reads may.
+    try await Esolm.succeed(["sample", run])
+    first.send(SIGKILL)
+    _ = try await first.end()
+    try await Esolm.succeed(["train", "--resume", run, "--steps", "70"])
+  }
+
+  @Test func oneOfTwoGoesOn() async throws {
+    let run = "\(try Scratch.folder())/run"
+    let data = try Scratch.file(Esolm.text.utf8)
+    try await Esolm.succeed(["train", "--data", data, "--out", run, "--steps", "1"] + Self.everyStep + Esolm.tiny)
+    for step in stride(from: 3, through: 9, by: 2) {
+      try expectOrder(try await twice(["train", "--resume", run, "--steps", "\(step)"]), run, step: step)
+    }
+  }
+
+  @Test func oneOfTwoBegins() async throws {
+    let data = try Scratch.file(Esolm.text.utf8)
+    for _ in 0..<4 {
+      let run = "\(try Scratch.folder())/run"
+      let arguments = ["train", "--data", data, "--out", run, "--steps", "3"] + Self.everyStep + Esolm.tiny
+      try expectOrder(try await twice(arguments), run, step: 3)
+    }
+  }
+}
