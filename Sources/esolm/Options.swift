@@ -108,7 +108,7 @@ struct OptionName: CustomStringConvertible {
   private static let others = [
     "weighting": "loss", "numBlocks": "blocks", "numHeads": "heads", "batchSize": "batch", "warmupSteps": "warmup",
     "gradientClip": "clip", "emaDecay": "ema", "validationInterval": "validate-every", "saveInterval": "save-every",
-    "keepsFirstToken": "keep-first-token",
+    "keepsFirstToken": "keep-first-token", "resamplesMasks": "resample",
   ]
 
   init(filling field: String) {

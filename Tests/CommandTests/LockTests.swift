@@ -5,23 +5,28 @@ import TestSupport
 import Testing
 
 /// The same command given twice, as by a job that was queued again.
-@Suite("Two processes on one run")
+// One at a time: a test that holds a process and waits for another must be the only one that does.
+@Suite("Two processes on one run", .serialized)
 struct LockTests {
   private struct Line: Decodable { var step: Int }
 
   private static let everyStep = ["--save-every", "1", "--validate-every", "1", "--keep-last", "2"]
 
-  /// Starts two processes at once, and returns what both left behind.
-  private func twice(_ arguments: [String]) async throws -> [CommandOutput] {
-    let commands = [
-      try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment),
-      try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment),
-    ]
-    return [try await commands[0].end(), try await commands[1].end()]
+  /// Starts two processes at once, and returns the status of both and what they said. A shell starts them, so that a
+  /// test does not wait for the place of its second process while it holds that of the first.
+  private func twice(_ arguments: [String]) async throws -> [(status: Int, error: String)] {
+    let folder = try Scratch.folder()
+    let script = #""$0" "$@" 2>"$MESSAGES/0" & "$0" "$@" 2>"$MESSAGES/1"; second=$?; wait $!; echo $? $second"#
+    let result = try await Command.run(
+      "/bin/sh", ["-c", script, Esolm.executable()] + arguments,
+      environment: Esolm.environment.merging(["MESSAGES": folder]) { $1 })
+    return try result.output.split(whereSeparator: \.isWhitespace).enumerated().map {
+      (status: Int($1) ?? -1, error: try String(contentsOf: "\(folder)/\($0)"))
+    }
   }
 
   /// One trained to the step, or both, one after the other; one that was refused says why; nothing was lost.
-  private func expectOrder(_ results: [CommandOutput], _ run: String, step: Int) throws {
+  private func expectOrder(_ results: [(status: Int, error: String)], _ run: String, step: Int) throws {
     #expect(results.contains { $0.status == 0 }, "\(results.map(\.error))")
     for result in results where result.status != 0 {
       #expect(result.status == 1)
