@@ -84,6 +84,8 @@ struct CheckpointStore {
       }
     }
     for (name, manifest) in all where !kept.contains(name) { remove(name, manifest) }
+    // Of one whose removal a kill cut short the empty folder may be left.
+    for (name, _) in names() { rmdir(path(name)) }
   }
 
   /// Deletes a checkpoint, the manifest last, so that what a kill leaves of it is still known as one.

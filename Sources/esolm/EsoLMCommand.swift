@@ -17,9 +17,10 @@ struct EsoLMCommand: ParsableCommand {
 
   /// Errors are one line on standard error: exit code 2 for a wrong command line, 1 for everything else.
   static func main() {
-    // A closed pipe is an error of a write, not the end of the process. What was closed at the start stays closed to
+    // A closed pipe or a file too large is an error of a write, not the end of the process. What was closed at the start stays closed to
     // writing, or a file that is opened would get the number of standard output, and the output too.
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
     var descriptor: Int32
     repeat { descriptor = open("/dev/null", O_RDONLY) } while (0...STDERR_FILENO).contains(descriptor)
     close(descriptor)

@@ -19,7 +19,7 @@ struct HelpTests {
       "--learning-rate", "--warmup", "--weight-decay", "--clip", "--ema", "--bf16", "--validation-fraction",
       "--validate-every", "--validation-sequences", "--save-every", "--keep-last", "--keep-best", "--init-from",
       "--device", "--threads", "--algo", "--prepend",
-      "--adaln", "--block-size", "--noise-range", "--keep-first-token",
+      "--adaln", "--block-size", "--noise-range", "--resample", "--no-resample", "--keep-first-token",
       "--validation-data",
     ] + corpus + reading,
     "tokenize": ["--tokenizer", "--out", "--end-of-text", "--no-end-of-text", "--json"] + reading,
@@ -57,7 +57,7 @@ struct HelpTests {
     ],
     "eval choice": [
       "--data", "--orders", "--alpha0", "--max-questions", "--skip-bad-lines", "--batch", "--seed", "--json",
-      "--raw-weights", "--best", "--device", "--threads", "--algo",
+      "--raw-weights", "--best", "--device", "--threads", "--algo", "--preprocess",
     ],
     "eval score": [
       "--text", "--span", "--given", "--orders", "--alpha0", "--batch", "--seed", "--json", "--raw-weights", "--best",

@@ -60,7 +60,8 @@ struct LockTests {
     try await Esolm.succeed(["sample", run])
     first.send(SIGKILL)
     _ = try await first.end()
-    try await Esolm.succeed(["train", "--resume", run, "--steps", "70"])
+    let step = try RunFolder(opening: run).restore().state.step
+    try await Esolm.succeed(["train", "--resume", run, "--steps", "\(step + 1)"])
   }
 
   @Test func oneOfTwoGoesOn() async throws {
