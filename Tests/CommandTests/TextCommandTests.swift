@@ -53,7 +53,8 @@ struct TextCommandTests {
       "tokenizer", "train", text, "--vocabulary-size", "280", "--out", "\(folder)/bpe",
     ])
     #expect(made.output == "\(folder)/bpe: 280 tokens\n")
-    #expect(try contents(of: "\(folder)/bpe") == ["merges.txt", "tokenizer.json", "vocab.json"])
+    #expect(
+      try contents(of: "\(folder)/bpe") == ["merges.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json"])
     let ids = try await Esolm.succeed(["tokenize", text, "--tokenizer", "\(folder)/bpe"])
     #expect(ids.output.split(separator: " ").count < Esolm.text.utf8.count / 2)
 
