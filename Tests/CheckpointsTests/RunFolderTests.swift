@@ -73,7 +73,8 @@ struct RunFolderTests {
         creating: path, configuration: TinyRun.configuration, tokenizer: Unstorable(), state: TinyRun.state(step: 0))
     }
     #expect(
-      unstorable == "tokenizer.json: cannot hold a Unstorable; expected one of the kinds \"bytes\", \"characters\"")
+      unstorable
+        == "tokenizer.json: cannot hold a Unstorable; expected one of the kinds \"bytes\", \"characters\", \"text8\"")
     #expect(!FileManager.default.fileExists(atPath: path))
   }
 
