@@ -280,7 +280,7 @@ struct RunFolderTests {
       message { try RunFolder(opening: path) }
         == "\(file) has 257 tokens, expected 5 as \(path)/config.json says")
     try Data("{".utf8).write(to: URL(fileURLWithPath: file))
-    #expect(message { try RunFolder(opening: path) } == "\(file): not a JSON object")
+    #expect(message { try RunFolder(opening: path) } == "\(file): no valid JSON at byte 1: expected a key in quotes")
   }
 
   // MARK: Helpers
