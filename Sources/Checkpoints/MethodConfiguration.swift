@@ -11,15 +11,26 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     case blockDiffusion = "bd3lm"
 
     public var isEsoteric: Bool { self == .esolmA || self == .esolmB }
+
+    /// Whether a sequence may start from a token that is given.
+    var startsFromToken: Bool { self == .autoregressive || self == .blockDiffusion }
   }
 
   /// What stands before a text for an autoregressive model to start from.
   public enum Prepend: String, Codable, CaseIterable, Sendable {
     /// Nothing: the first token is given, not predicted.
     case none
-    /// The token that ends documents, which stands between them, and so before each.
+    /// The start token.
     case bos
     case mask
+  }
+
+  /// Which of a tokenizer's tokens a sequence starts from, where it starts from one.
+  public enum StartToken: String, Codable, CaseIterable, Sendable {
+    /// The one that stands before texts, such as BERT's `[CLS]`.
+    case beginning
+    /// The one that stands after texts, such as BERT's `[SEP]`.
+    case end
   }
 
   public var algorithm: Algorithm
@@ -38,6 +49,9 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   public var resamplesMasks: Bool?
   /// BD3-LM: whether the first token of a sequence is always clean, given and not predicted. nil is no.
   public var keepsFirstToken: Bool?
+  /// AR and BD3-LM: the token that `bos`, and a first token that is given, mean. nil is `end`: runs from before this
+  /// could be said go on as they were trained.
+  public var startToken: StartToken?
   /// Tokens of a sequence.
   public var length: Int
 
@@ -55,26 +69,29 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     self.resamplesMasks = resamplesMasks
     self.keepsFirstToken = keepsFirstToken
     self.length = length
+    startToken = algorithm.startsFromToken ? .beginning : nil
   }
 
   /// The method itself.
   ///
   /// - Parameters:
   ///   - maskToken: the network's.
-  ///   - endOfText: the tokenizer's token between documents.
-  public func method(maskToken: Int, endOfText: Int32) -> any GenerationMethod {
+  ///   - beginningOfText: the tokenizer's token before a text.
+  ///   - endOfText: the tokenizer's token after a text.
+  public func method(maskToken: Int, beginningOfText: Int32, endOfText: Int32) -> any GenerationMethod {
+    let startToken = startToken == .beginning ? beginningOfText : endOfText
     switch algorithm {
     case .esolmA, .esolmB:
       return EsotericMethod(algorithm == .esolmA ? .a : .b, alpha0: alpha0 ?? 1, weighting: weighting ?? .elbo)
     case .autoregressive:
-      let token = prepend ?? .mask == .mask ? Int32(maskToken) : endOfText
+      let token = prepend ?? .mask == .mask ? Int32(maskToken) : startToken
       return AutoregressiveMethod(start: .init(token: token, isText: prepend == Prepend.none))
     case .maskedDiffusion:
       return MaskedDiffusionMethod(weighting: weighting ?? .elbo)
     case .blockDiffusion:
       return BlockDiffusionMethod(
         blockSize: blockSize ?? length, noiseRange: noiseRange?.initial ?? 0...1,
-        resamplesMasks: resamplesMasks ?? false, firstToken: keepsFirstToken == true ? endOfText : nil)
+        resamplesMasks: resamplesMasks ?? false, firstToken: keepsFirstToken == true ? startToken : nil)
     }
   }
 
@@ -89,6 +106,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     try requireOwner("noiseRange", noiseRange?.description, algorithm == .blockDiffusion, of: "BD3-LM")
     try requireOwner("resamplesMasks", resamplesMasks, algorithm == .blockDiffusion, of: "BD3-LM")
     try requireOwner("keepsFirstToken", keepsFirstToken, algorithm == .blockDiffusion, of: "BD3-LM")
+    try requireOwner("startToken", startToken?.rawValue, algorithm.startsFromToken, of: "AR and BD3-LM")
     if algorithm.isEsoteric {
       try ConfigurationError.require(
         alpha0.map { (0...1).contains($0) } ?? false, "alpha0", alpha0.map { "\($0)" } ?? "missing",

@@ -29,7 +29,14 @@ public struct RunFolder: Sendable {
 
   /// What the run trains.
   public var method: any GenerationMethod {
-    configuration.method.method(maskToken: configuration.model.maskToken, endOfText: tokenizer.endOfText)
+    method(of: configuration.method)
+  }
+
+  /// A method of the run's network and tokenizer.
+  public func method(of configuration: MethodConfiguration) -> any GenerationMethod {
+    configuration.method(
+      maskToken: self.configuration.model.maskToken, beginningOfText: tokenizer.beginningOfText,
+      endOfText: tokenizer.endOfText)
   }
 
   static let configurationName = "config.json"

@@ -92,7 +92,8 @@ public struct SamplingBenchmark {
     _ contestant: Contestant, length: Int, calls: Int, networks: Networks,
     progress: (_ share: Double) -> Void = { _ in }
   ) throws -> Measurement? {
-    let method = try contestant.configuration(length: length).method(maskToken: model.maskToken, endOfText: 0)
+    let method = try contestant.configuration(length: length)
+      .method(maskToken: model.maskToken, beginningOfText: 0, endOfText: 0)
     guard let plan = try contestant.plan(length: length, calls: calls, method: method, seed: seed) else { return nil }
     let network = try networks.network(isModulated: contestant.isModulated)
     let picker = try TokenPicker(topP: 0.9)

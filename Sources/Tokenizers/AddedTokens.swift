@@ -58,9 +58,15 @@ struct AddedTokenFinder: Sendable {
   let readsContext: Bool
 
   /// - Parameter contents: each token and the bytes to look for.
-  init(_ contents: [(token: AddedToken, bytes: [UInt8])]) {
+  /// - Throws: `VocabularyError` if two tokens have the same bytes.
+  init(_ contents: [(token: AddedToken, bytes: [UInt8])]) throws(VocabularyError) {
     var patterns = [[Pattern]](repeating: [], count: 256)
+    var known: [[UInt8]: AddedToken] = [:]
     for (token, bytes) in contents where !bytes.isEmpty {
+      if let other = known.updateValue(token, forKey: bytes) {
+        if other == token { continue }
+        throw .indistinct(other, token)
+      }
       patterns[Int(bytes[0])].append(Pattern(token: token, bytes: bytes))
     }
     self.patterns = patterns.map { $0.sorted { $0.bytes.count > $1.bytes.count } }

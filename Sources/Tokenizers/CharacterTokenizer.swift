@@ -30,9 +30,6 @@ public struct CharacterTokenizer: Tokenizer, Hashable {
     self.ids = ids
   }
 
-  /// The 27 characters of text8: the letters a to z and the space, which is the first.
-  public static let text8 = CharacterTokenizer(text: " abcdefghijklmnopqrstuvwxyz")
-
   public func encode(_ text: String) throws(UnknownCharacterError) -> [Int32] {
     var tokens: [Int32] = []
     tokens.reserveCapacity(text.utf8.count)
@@ -53,10 +50,7 @@ public struct CharacterTokenizer: Tokenizer, Hashable {
       try tokenizer.append(UTF8Scalars(text), to: &tokens)
     }
 
-    func lastBoundary(in text: UnsafeBufferPointer<UInt8>) -> Int? {
-      // Before the last byte that begins a character.
-      text.lastIndex { $0 & 0xC0 != 0x80 }.flatMap { $0 > 0 ? $0 : nil }
-    }
+    func lastBoundary(in text: UnsafeBufferPointer<UInt8>) -> Int? { UTF8Scalars.lastBoundary(in: text) }
   }
 
   private func append(

@@ -9,7 +9,7 @@ public protocol Tokenizer: Sendable {
   /// The id that stands after every document.
   var endOfText: Int32 { get }
 
-  /// The id that stands before a document or a block, where those are marked; `endOfText` for most.
+  /// The id that stands before a text, where something does; `endOfText` for most.
   var beginningOfText: Int32 { get }
 
   /// The mask token, if it is one of the tokenizer's ids; nil if the model is to append one.
@@ -17,6 +17,9 @@ public protocol Tokenizer: Sendable {
 
   /// The id that fills up sequences of different lengths; `endOfText` for most.
   var padding: Int32 { get }
+
+  /// What a user should know about what becomes of text, such as bytes that are left out; nil if there is nothing.
+  var note: String? { get }
 
   /// The ids of `text`, without `endOfText`.
   ///
@@ -32,6 +35,7 @@ public protocol Tokenizer: Sendable {
   ///   all of a text `decode(encode(text) + [endOfText])` is `text`. What is to be shown between documents is for the
   ///   caller to choose, who splits at `endOfText` first;
   /// - with `keepingSpecialTokens` those that have a text are written, such as `<|endoftext|>`;
+  /// - an id of the vocabulary that has no token adds nothing;
   /// - an id outside the vocabulary becomes U+FFFD, the replacement character, and so does what is not valid UTF-8.
   func decode(_ tokens: some Sequence<Int32>, keepingSpecialTokens: Bool) -> String
 }
@@ -54,6 +58,7 @@ extension Tokenizer {
   public var beginningOfText: Int32 { endOfText }
   public var maskToken: Int32? { nil }
   public var padding: Int32 { endOfText }
+  public var note: String? { nil }
 
   public func encode(_ text: String) throws -> [Int32] { try encode(utf8: text.utf8) }
 

@@ -2,12 +2,17 @@
 public enum TokenizerKind: String, CaseIterable, Sendable {
   case bytes
   case characters
+  case text8
 
-  /// A new tokenizer of this kind, with the vocabulary that `text` needs.
-  public func makeTokenizer(for text: String) -> any Tokenizer {
+  /// The one tokenizer of this kind; nil if it depends on the text.
+  public var tokenizer: (any Tokenizer)? {
     switch self {
     case .bytes: ByteTokenizer()
-    case .characters: CharacterTokenizer(text: text)
+    case .characters: nil
+    case .text8: Text8Tokenizer()
     }
   }
+
+  /// A new tokenizer of this kind, with the vocabulary that `text` needs.
+  public func makeTokenizer(for text: String) -> any Tokenizer { tokenizer ?? CharacterTokenizer(text: text) }
 }

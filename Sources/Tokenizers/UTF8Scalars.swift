@@ -13,6 +13,11 @@ public struct UTF8Scalars: Sequence, IteratorProtocol {
     return scalar ?? "\u{FFFD}"
   }
 
+  /// The last place, but the start, at which a scalar may begin; nil if there is none.
+  static func lastBoundary(in bytes: UnsafeBufferPointer<UInt8>) -> Int? {
+    bytes.lastIndex { $0 & 0xC0 != 0x80 }.flatMap { $0 > 0 ? $0 : nil }
+  }
+
   /// The scalar that begins at a place and the place after it. It is nil, and the place that after the broken bytes,
   /// where they are not UTF-8.
   @inline(__always)

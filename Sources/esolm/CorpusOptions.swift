@@ -7,14 +7,11 @@ import Tokenizers
 /// A tokenizer by name, or by its files.
 enum TokenizerChoice: ExpressibleByArgument, Equatable {
   case kind(TokenizerKind)
-  case text8
   case path(String)
 
   init?(argument: String) {
     if let kind = TokenizerKind(rawValue: argument) {
       self = .kind(kind)
-    } else if argument == "text8" {
-      self = .text8
     } else if !argument.isEmpty {
       self = .path(argument)
     } else {
@@ -23,20 +20,21 @@ enum TokenizerChoice: ExpressibleByArgument, Equatable {
   }
 
   static let help: ArgumentHelp = ArgumentHelp(
-    "bytes; characters, those of the text; text8, its 27 characters; or Hugging Face's files of a GPT-2 or BERT "
+    "bytes; characters, those of the text; text8, its 27 characters in lower case; or Hugging Face's files of a GPT-2 or BERT "
       + "tokenizer: tokenizer.json, vocab.json (merges.txt beside it), vocab.txt, or their folder.",
     valueName: "name|path")
 
-  /// The tokenizer; nil if it depends on the text.
+  /// The tokenizer; nil if it depends on the text. What the user should know about it is said.
   func tokenizer() throws -> (any Tokenizer)? {
     switch self {
-    case .kind(.bytes): ByteTokenizer()
-    case .kind(.characters): nil
-    case .text8: CharacterTokenizer.text8
-    case .path(let path): try TokenizerFile.tokenizer(at: path)
+    case .kind(let kind):
+      return kind.tokenizer
+    case .path(let path):
+      let tokenizer = try TokenizerFile.tokenizer(at: path)
+      if let note = tokenizer.note { printError("\(path): \(note)") }
+      return tokenizer
     }
   }
-
 }
 
 extension TokenizerChoice? {
@@ -209,7 +207,7 @@ struct CorpusOptions: ParsableArguments {
   func tokenizer(_ choice: TokenizerChoice?) throws -> (any Tokenizer)? {
     if let choice { return try choice.tokenizer() }
     guard let preset = try preset() else { return nil }
-    guard preset.vocabulary != .text8 else { return CharacterTokenizer.text8 }
+    guard preset.vocabulary != .text8 else { return Text8Tokenizer() }
     throw ValidationError(
       "--tokenizer is missing: name the files of \(preset.vocabulary.rawValue), which \(preset.name)'s published "
         + "figures are with, or another")

@@ -58,8 +58,7 @@ struct AlgorithmOptions: ParsableArguments {
     // How the loss was weighed does not matter any more.
     configuration.weighting = nil
     try asUsage { try configuration.validate() }
-    return configuration.method(
-      maskToken: run.configuration.model.maskToken, endOfText: run.tokenizer.endOfText)
+    return run.method(of: configuration)
   }
 }
 

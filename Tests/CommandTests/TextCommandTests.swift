@@ -53,7 +53,8 @@ struct TextCommandTests {
       "tokenizer", "train", text, "--vocabulary-size", "280", "--out", "\(folder)/bpe",
     ])
     #expect(made.output == "\(folder)/bpe: 280 tokens\n")
-    #expect(try contents(of: "\(folder)/bpe") == ["merges.txt", "tokenizer.json", "vocab.json"])
+    #expect(
+      try contents(of: "\(folder)/bpe") == ["merges.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json"])
     let ids = try await Esolm.succeed(["tokenize", text, "--tokenizer", "\(folder)/bpe"])
     #expect(ids.output.split(separator: " ").count < Esolm.text.utf8.count / 2)
 
@@ -141,9 +142,39 @@ struct TextCommandTests {
   }
 
   @Test func whatIsNoTokenIsNamed() async throws {
-    let file = try Scratch.file("1 2\n3 x\n".utf8)
+    let file = try Scratch.file("1 2\n\n3 x\n".utf8)
     let result = try await Esolm.run(["detokenize", file, "--tokenizer", "bytes"])
     #expect(result.status == 1)
-    #expect(result.error == "esolm: error: \(file): line 2: 'x' is no token, expected 0 to 256\n")
+    #expect(result.error == "esolm: error: \(file): line 3: 'x' is no token, expected 0 to 256\n")
+  }
+
+  /// A line without ids is an empty document.
+  @Test func emptyLinesStay() async throws {
+    let file = try Scratch.file("\n97 98\r\n\n\n99".utf8)
+    #expect(try await Esolm.succeed(["detokenize", file, "--tokenizer", "bytes"]).output == "\nab\n\n\nc\n")
+  }
+
+  @Test func whatAVocabularyLeavesOutIsSaid() async throws {
+    let folder = try Scratch.folder()
+    try #"{"<|endoftext|>": 0, "a": 1, "Ġ": 2}"#.write(to: "\(folder)/vocab.json")
+    try "".write(to: "\(folder)/merges.txt")
+    let text = try Scratch.file("a bad cat".utf8)
+    let ids = try await Esolm.succeed(["tokenize", text, "--tokenizer", folder])
+    #expect(ids.output == "1 2 1 2 1\n")
+    #expect(
+      ids.error.contains(
+        "\(folder): the vocabulary has no token for 241 of the 256 bytes, such as 0x0, which are left out of text\n"))
+  }
+
+  @Test func text8IsInLowerCase() async throws {
+    let text = try Scratch.file("Az 9".utf8)
+    #expect(try await Esolm.succeed(["tokenize", text, "--tokenizer", "text8"]).output == "8 33 34 7\n")
+    let run = "\(try Scratch.folder())/run"
+    try await Esolm.succeed(
+      ["train", "--data", try Scratch.file(Esolm.text.utf8), "--tokenizer", "text8", "--out", run, "--steps", "2"]
+        + Esolm.tiny)
+    let configuration = try String(contentsOf: "\(run)/config.json")
+    #expect(configuration.contains("\"maskToken\" : 4,") && configuration.contains("\"vocabularySize\" : 35"))
+    #expect(try await !Esolm.succeed(["sample", run, "--steps", "4"]).output.isEmpty)
   }
 }

@@ -33,9 +33,14 @@ struct TokenizerFileTests {
   private static let start = #"{"format":"esolm-tokenizer","version":1,"type":"characters","#
 
   @Test(arguments: [
-    ("", "run/tokenizer.json: not a JSON object"),
+    ("", "run/tokenizer.json: no valid JSON at byte 0: expected a value"),
     ("[1]", "run/tokenizer.json: not a JSON object"),
-    ("{\"format\":", "run/tokenizer.json: not a JSON object"),
+    ("{\"format\":", "run/tokenizer.json: no valid JSON at byte 10: expected a value"),
+    ("<html>", "run/tokenizer.json: it is an HTML page; expected a tokenizer's text"),
+    (
+      "version https://git-lfs.github.com/spec/v1\n",
+      "run/tokenizer.json: it is a Git LFS pointer, not the file itself; expected a tokenizer's text"
+    ),
     ("{}", #"run/tokenizer.json: field "format" is missing"#),
     (#"{"format":3}"#, #"run/tokenizer.json: field "format" should be a string"#),
     (
@@ -57,7 +62,7 @@ struct TokenizerFileTests {
     ),
     (
       #"{"format":"esolm-tokenizer","version":1,"type":"bpe\n"}"#,
-      #"run/tokenizer.json: field "type" is "bpe\n"; expected "bytes" or "characters""#
+      #"run/tokenizer.json: field "type" is "bpe\n"; expected "bytes" or "characters" or "text8""#
     ),
     (
       #"{"format":"esolm-tokenizer","version":1,"type":"characters"}"#,
@@ -108,7 +113,7 @@ struct TokenizerFileTests {
     let error = try #require(throws: TokenizerFileError.self) { try TokenizerFile.data(for: Unstorable()) }
     #expect(
       error.description
-        == #"tokenizer.json: cannot hold a Unstorable; expected one of the kinds "bytes", "characters""#)
+        == #"tokenizer.json: cannot hold a Unstorable; expected one of the kinds "bytes", "characters", "text8""#)
   }
 
   private struct Unstorable: Tokenizer {

@@ -51,7 +51,7 @@ public struct Conversion {
       return nil
     case .huggingFace:
       let tokenizer = tokenizer ?? ownTokenizer()
-      let files = try tokenizer.map { [(name: TokenizerFile.name, data: try TokenizerFile.data(for: $0))] } ?? []
+      let files = try tokenizer.map { try TokenizerFile.folderFiles(for: $0) } ?? []
       try HuggingFaceFolder.write(
         checkpoint.tensors(weights), network: network, settings: settings, step: checkpoint.step, files: files, to: path
       )

@@ -8,6 +8,8 @@ public struct ModelSettings: Sendable, Equatable {
   public var alpha0: Double?
   public var weighting: String?
   public var prepend: String?
+  /// Which token a text starts from, as `MethodConfiguration.StartToken` spells it.
+  public var startToken: String?
   public var length: Int?
   public var vocabularySize: Int?
   public var maskToken: Int?
@@ -33,6 +35,8 @@ public struct ModelSettings: Sendable, Equatable {
     alpha0 = number("algo.alpha_0", "alpha_0")
     weighting = text("algo.loss_type", "loss_type")
     prepend = text("algo.prepend_token", "prepend_token")
+    // Folders of this package that do not say it are older ones.
+    startToken = text("start_token") ?? text("algorithm").map { _ in MethodConfiguration.StartToken.end.rawValue }
     length = integer("model.length", "length", "model_length", "n_positions")
     vocabularySize = integer("vocab_size")
     maskToken = integer("mask_index", "mask_token_id")
@@ -50,6 +54,7 @@ public struct ModelSettings: Sendable, Equatable {
     alpha0 = method.alpha0
     weighting = method.weighting?.rawValue
     prepend = method.prepend?.rawValue
+    startToken = method.algorithm.startsFromToken ? (method.startToken ?? .end).rawValue : nil
     blockSize = method.blockSize
     length = method.length
     vocabularySize = network.vocabularySize
@@ -70,6 +75,7 @@ public struct ModelSettings: Sendable, Equatable {
       alpha0.map { ("alpha_0", .real($0)) },
       weighting.map { ("loss_type", .text($0)) },
       prepend.map { ("prepend_token", .text($0)) },
+      startToken.map { ("start_token", .text($0)) },
       integer("block_size", blockSize),
       integer("vocab_size", vocabularySize),
       integer("mask_index", maskToken),
@@ -115,6 +121,9 @@ public struct ModelSettings: Sendable, Equatable {
     if isWeighted { method.weighting = weighting.flatMap { HybridObjective.Weighting(rawValue: $0) } }
     if algorithm == .autoregressive { method.prepend = prepend.flatMap { MethodConfiguration.Prepend(rawValue: $0) } }
     if algorithm == .blockDiffusion { method.blockSize = blockSize }
+    if let token = startToken.flatMap(MethodConfiguration.StartToken.init), algorithm.startsFromToken {
+      method.startToken = token
+    }
     do {
       try method.validate()
     } catch let error as ConfigurationError {

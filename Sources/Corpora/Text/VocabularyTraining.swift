@@ -21,7 +21,7 @@ extension CharacterTokenizer {
     var occurs = [Bool](repeating: false, count: 0x11_0000)
     for source in sources {
       // Any tokenizer of characters knows where one ends.
-      let encoder = CharacterTokenizer.text8.makeEncoder()
+      let encoder = CharacterTokenizer(text: "").makeEncoder()
       _ = try DocumentReader(source: source).forEachText(cutBy: encoder, progress: progress) { text in
         for scalar in UTF8Scalars(text) { occurs[Int(scalar.value)] = true }
       }

@@ -1,6 +1,7 @@
 /// GPT-2's tokenizer: a text is cut into words, a word's bytes are merged pair by pair.
 ///
-/// Every text has ids, also one that is not UTF-8, and `decode` gives its bytes back. `encode` and `decode` are those
+/// Where each byte has a token, every text has ids, also one that is not UTF-8, and `decode` gives its bytes back;
+/// bytes without one are left out, which `note` tells. `encode` and `decode` are those
 /// of Hugging Face's `tokenizers` for a `BPE` model with `ByteLevel` pre-tokenizer and decoder, without tokens added
 /// around a text.
 public struct BytePairTokenizer: Tokenizer, Sendable {
@@ -23,6 +24,10 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
     public var splitsWords = true
     /// Whether a word that is a token needs no merges.
     public var ignoresMerges = false
+    /// What stands for a byte that has no token, such as `<unk>`; where nil, the byte is left out.
+    public var unknown: String?
+    /// Whether one of them stands for several such bytes in a row.
+    public var fusesUnknown = false
 
     public init() {}
   }
@@ -31,15 +36,20 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
   public let options: Options
   /// Tokens that are found in a text as they stand, in the order of their ids.
   public let addedTokens: [AddedToken]
-  public let endOfText: Int32
-  public let beginningOfText: Int32
-  public let padding: Int32
-  public let maskToken: Int32?
+  public var endOfText: Int32 { special.end }
+  public var beginningOfText: Int32 { special.beginning }
+  public var padding: Int32 { special.padding }
+  public var maskToken: Int32? { special.mask }
 
-  /// The tokens as the bytes that they stand for.
-  let vocabulary: Vocabulary
+  /// The tokens that text is made of, as the files write them: in `ByteAlphabet`, as a rule.
+  let model: Vocabulary
+  let special: SpecialTokens.IDs
 
+  /// All tokens as the bytes that they stand for.
+  private let pieces: Vocabulary
+  /// By byte, its token; −1 where it has none.
   private let byteIDs: [Int32]
+  private let unknown: Int32?
   private let table: MergeTable
   private let finder: AddedTokenFinder
   /// The text is not normalised, but these tokens are looked for only where the others leave text.
@@ -48,55 +58,78 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
   private let wholeWords: [[UInt8]: Int32]
   private let specials: Set<Int32>
 
-  public var vocabularySize: Int { vocabulary.count }
+  public var vocabularySize: Int { pieces.count }
 
   /// A tokenizer of tokens given by their bytes.
   ///
   /// - Parameters:
-  ///   - tokens: all tokens, by id.
+  ///   - tokens: all tokens, by id; an empty one is none.
   ///   - merges: pairs of ids, in the order of their ranks.
   ///   - addedTokens: those of `tokens` that are found as they stand.
-  ///   - endOfText: the text of the token after every document; it must be one of `addedTokens`. nil stands for the
-  ///     usual names.
-  /// - Throws: `BytePairError`, `VocabularyError`.
+  /// - Throws: `BytePairError`, `VocabularyError`, `SpecialTokenError`.
   public init(
     tokens: [[UInt8]], merges: [Merge], addedTokens: [AddedToken], options: Options = Options(),
-    endOfText: String? = nil
+    specialTokens: SpecialTokens = SpecialTokens()
   ) throws {
-    vocabulary = try Vocabulary(tokens.enumerated().map { ($1, $0) })
-    try vocabulary.check(addedTokens)
-    let ids = vocabulary.ids
-    byteIDs = try (0...255 as ClosedRange<UInt8>).map { byte in
-      guard let id = ids[[byte]] else { throw BytePairError.missingByte(byte) }
+    let contents = Dictionary(addedTokens.map { (Int($0.id), $0.content) }, uniquingKeysWith: { first, _ in first })
+    let names = tokens.enumerated().map { id, bytes in
+      (token: Array((contents[id] ?? ByteAlphabet.text(of: bytes)).utf8), id: id)
+    }
+    try self.init(
+      model: Vocabulary(names), merges: merges, addedTokens: addedTokens, options: options,
+      specialTokens: specialTokens)
+  }
+
+  /// The same of tokens as the files write them, of which added ones may stand outside the model.
+  init(
+    model: Vocabulary, merges: [Merge], addedTokens: [AddedToken], options: Options, specialTokens: SpecialTokens
+  ) throws {
+    self.model = model
+    let all = try model.adding(addedTokens)
+    let bytes = all.tokens.map { ByteAlphabet.bytes(of: $0) ?? $0 }
+    pieces = Vocabulary(bytes)
+    let ids = model.ids
+    byteIDs = ByteAlphabet.characters.map { ids[Array(UTF8.encode($0)!)] ?? -1 }
+    unknown = try options.unknown.map { name in
+      guard let id = ids[Array(name.utf8)] else { throw SpecialTokenError.notFound(name) }
       return id
     }
     table = MergeTable(
       try merges.enumerated().map { index, merge in
-        guard tokens.indices.contains(Int(merge.left)), tokens.indices.contains(Int(merge.right)),
-          let result = ids[tokens[Int(merge.left)] + tokens[Int(merge.right)]]
+        guard (0..<model.count).contains(Int(merge.left)), (0..<model.count).contains(Int(merge.right)),
+          let result = ids[Array(model[Int(merge.left)] + model[Int(merge.right)])]
         else { throw BytePairError.mergeWithoutToken(index: index) }
         return (merge.left, merge.right, result)
       })
     self.merges = merges
     self.options = options
     self.addedTokens = addedTokens.sorted { $0.id < $1.id }
-    wholeWords = options.ignoresMerges ? ids : [:]
-    func finder(_ tokens: [AddedToken]) -> AddedTokenFinder {
-      AddedTokenFinder(tokens.map { ($0, Array($0.content.utf8)) })
+    wholeWords =
+      options.ignoresMerges
+      ? Dictionary(ids.compactMap { name, id in ByteAlphabet.bytes(of: name).map { ($0, id) } }, uniquingKeysWith: max)
+      : [:]
+    func finder(_ tokens: [AddedToken]) throws -> AddedTokenFinder {
+      try AddedTokenFinder(tokens.map { ($0, Array($0.content.utf8)) })
     }
-    self.finder = finder(addedTokens.filter { !$0.isNormalized })
-    normalizedFinder = finder(addedTokens.filter(\.isNormalized))
+    self.finder = try finder(addedTokens.filter { !$0.isNormalized })
+    normalizedFinder = try finder(addedTokens.filter(\.isNormalized))
     specials = Set(addedTokens.filter(\.isSpecial).map(\.id))
+    special = try specialTokens.ids(among: addedTokens, usual: Self.usualNames)
+  }
 
-    func id(_ names: [String]) -> Int32? {
-      names.lazy.compactMap { name in addedTokens.first { $0.isSpecial && $0.content == name }?.id }.first
-    }
-    let ends = endOfText.map { [$0] } ?? ["<|endoftext|>", "</s>", "<eos>", "[EOS]", "<|end_of_text|>"]
-    guard let end = id(ends) else { throw BytePairError.missingEndOfText(expected: ends) }
-    self.endOfText = end
-    beginningOfText = id(["<s>", "<bos>", "[BOS]", "<|begin_of_text|>"]) ?? end
-    padding = id(["<pad>", "[PAD]", "<|pad|>"]) ?? end
-    maskToken = id(["<mask>", "[MASK]", "<|mask|>"])
+  static let usualNames = SpecialTokens.UsualNames(
+    beginning: ["<s>", "<bos>", "[BOS]", "<|begin_of_text|>"],
+    end: ["<|endoftext|>", "</s>", "<eos>", "[EOS]", "<|end_of_text|>"], padding: ["<pad>", "[PAD]", "<|pad|>"],
+    mask: ["<mask>", "[MASK]", "<|mask|>"])
+
+  /// Which bytes of text have no token.
+  public var note: String? {
+    // Those that no UTF-8 has do not matter.
+    let missing = byteIDs.indices.filter { byteIDs[$0] < 0 && ![0xC0, 0xC1].contains($0) && $0 < 0xF5 }
+    guard let first = missing.first else { return nil }
+    return "the vocabulary has no token for \(missing.count) of the 256 bytes, such as 0x"
+      + String(first, radix: 16, uppercase: true) + ", which are "
+      + (options.unknown.map { "read as \(quoted($0))" } ?? "left out of text")
   }
 
   public func makeEncoder() -> any TextEncoder { Encoder(self) }
@@ -110,12 +143,22 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
     var result: [UInt8] = []
     for token in tokens where keepingSpecialTokens || !specials.contains(token) {
       if (0..<vocabularySize).contains(Int(token)) {
-        result += vocabulary[Int(token)]
+        result += pieces[Int(token)]
       } else {
         result += [0xEF, 0xBF, 0xBD]  // U+FFFD
       }
     }
     return result
+  }
+
+  /// The tokens of bytes, of which some have none.
+  private func withoutGaps(_ tokens: ArraySlice<Int32>) -> [Int32] {
+    guard let unknown else { return tokens.filter { $0 >= 0 } }
+    return zip(tokens.indices, tokens).compactMap { place, token in
+      guard token < 0 else { return token }
+      let isFused = options.fusesUnknown && place > tokens.startIndex && tokens[place - 1] < 0
+      return isFused ? nil : unknown
+    }
   }
 
   private final class Encoder: TextEncoder {
@@ -169,6 +212,10 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
         }
         let start = tokens.count
         tokens.append(contentsOf: word.lazy.map { tokenizer.byteIDs[Int($0)] })
+        if tokens[start...].contains(-1) {
+          let known = tokenizer.withoutGaps(tokens[start...])
+          tokens.replaceSubrange(start..., with: known)
+        }
         merger.merge(&tokens, from: start)
       }
     }
@@ -194,25 +241,19 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
 
 extension BytePairTokenizer: Equatable {
   public static func == (first: BytePairTokenizer, second: BytePairTokenizer) -> Bool {
-    first.vocabulary == second.vocabulary && first.merges == second.merges && first.options == second.options
-      && first.addedTokens == second.addedTokens && first.endOfText == second.endOfText
+    first.model == second.model && first.merges == second.merges && first.options == second.options
+      && first.addedTokens == second.addedTokens && first.special == second.special
   }
 }
 
 /// A byte-level vocabulary that cannot be used.
 public enum BytePairError: Error, Hashable, CustomStringConvertible {
-  case missingByte(UInt8)
   case mergeWithoutToken(index: Int)
-  case missingEndOfText(expected: [String])
 
   public var description: String {
     switch self {
-    case .missingByte(let byte):
-      "no token stands for the byte 0x\(String(byte, radix: 16, uppercase: true)); expected one for each of the 256"
     case .mergeWithoutToken(let index):
       "merge \(index + 1): its two parts and what they make are not all in the vocabulary"
-    case .missingEndOfText(let expected):
-      "no special token ends a text; expected \(expected.map(quoted).joined(separator: " or "))"
     }
   }
 }

@@ -15,8 +15,8 @@ public struct BytePairTrainer {
 
   public init(specialTokens: [String] = ["<|endoftext|>"]) {
     self.specialTokens = specialTokens
-    finder = AddedTokenFinder(
-      specialTokens.map { (AddedToken(id: 0, content: $0), Array($0.utf8)) })
+    // Equal texts are the same token here, so that none can be mistaken for another.
+    finder = try! AddedTokenFinder(specialTokens.map { (AddedToken(id: 0, content: $0), Array($0.utf8)) })
   }
 
   /// Counts the words of a text.
@@ -76,7 +76,8 @@ public struct BytePairTrainer {
       if merges.count.isMultiple(of: 64) { progress(tokens.count) }
     }
     let added = specialTokens.enumerated().map { AddedToken(id: Int32($0), content: $1) }
-    return try BytePairTokenizer(tokens: tokens, merges: merges, addedTokens: added, endOfText: specialTokens.first)
+    return try BytePairTokenizer(
+      tokens: tokens, merges: merges, addedTokens: added, specialTokens: SpecialTokens(end: specialTokens.first))
   }
 
   /// More ids than any published vocabulary has.

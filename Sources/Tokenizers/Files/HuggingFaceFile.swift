@@ -8,18 +8,25 @@ import Foundation
 enum HuggingFaceFile {
   // MARK: Reading
 
-  /// - Throws: `Problem`, `VocabularyError` and the tokenizers' own errors.
-  static func tokenizer(from json: JSONValue) throws -> any Tokenizer {
+  /// - Parameter declaration: what stands beside the file.
+  /// - Throws: `Problem`, `TokenizerFileError`, and the tokenizers' own errors.
+  static func tokenizer(
+    from json: JSONValue, _ declaration: TokenizerDeclaration = TokenizerDeclaration(),
+    specialTokens: SpecialTokens? = nil
+  ) throws -> any Tokenizer {
     let model = try member("model", of: json, "")
     let type = try model["type"].map { try text($0, "model.type") } ?? (model["merges"] == nil ? "WordPiece" : "BPE")
+    let special = specialTokens ?? declaration.specialTokens
     switch type {
-    case "BPE": return try bytePairTokenizer(json, model)
-    case "WordPiece": return try wordPieceTokenizer(json, model)
+    case "BPE": return try bytePairTokenizer(json, model, declaration, special)
+    case "WordPiece": return try wordPieceTokenizer(json, model, declaration, special)
     default: throw Problem.unsupported(field: "model.type", found: type, expected: "\"BPE\" or \"WordPiece\"")
     }
   }
 
-  private static func bytePairTokenizer(_ json: JSONValue, _ model: JSONValue) throws -> BytePairTokenizer {
+  private static func bytePairTokenizer(
+    _ json: JSONValue, _ model: JSONValue, _ declaration: TokenizerDeclaration, _ special: SpecialTokens
+  ) throws -> BytePairTokenizer {
     for (field, neutral) in [("dropout", nil), ("continuing_subword_prefix", ""), ("end_of_word_suffix", "")] {
       guard let value = model[field] else { continue }
       if case .null = value { continue }
@@ -35,11 +42,21 @@ enum HuggingFaceFile {
     _ = try require("ByteLevel", json["decoder"], "decoder")
 
     var options = BytePairTokenizer.Options()
-    options.addsPrefixSpace = splitter["add_prefix_space"]?.bool ?? false
-    options.splitsWords = splitter["use_regex"]?.bool ?? true
-    options.ignoresMerges = model["ignore_merges"]?.bool ?? false
+    // A class's own rules take the place of the file's.
+    if declaration.className == TokenizerDeclaration.bytePairClass {
+      options.addsPrefixSpace = try declaration.bool("add_prefix_space") ?? false
+    } else {
+      options.addsPrefixSpace = splitter["add_prefix_space"]?.bool ?? false
+      if declaration.className == nil, let said = try declaration.bool("add_prefix_space") {
+        options.addsPrefixSpace = said
+      }
+      options.splitsWords = splitter["use_regex"]?.bool ?? true
+      options.ignoresMerges = model["ignore_merges"]?.bool ?? false
+      options.unknown = model["unk_token"]?.text
+      options.fusesUnknown = model["fuse_unk"]?.bool ?? false
+    }
 
-    let (vocabulary, added) = try tokens(json, model)
+    let (vocabulary, added) = try tokens(json, model, declaration)
     let ids = vocabulary.ids
     let merges = try list(member("merges", of: model, "model"), "model.merges").enumerated().map { index, value in
       let parts = try mergeParts(value, "model.merges[\(index)]")
@@ -49,69 +66,78 @@ enum HuggingFaceFile {
       return BytePairTokenizer.Merge(left: left, right: right)
     }
     return try BytePairTokenizer(
-      tokens: bytes(of: vocabulary, added), merges: merges, addedTokens: added, options: options)
+      model: vocabulary, merges: merges, addedTokens: added, options: options, specialTokens: special)
   }
 
-  private static func wordPieceTokenizer(_ json: JSONValue, _ model: JSONValue) throws -> WordPieceTokenizer {
+  private static func wordPieceTokenizer(
+    _ json: JSONValue, _ model: JSONValue, _ declaration: TokenizerDeclaration, _ special: SpecialTokens
+  ) throws -> WordPieceTokenizer {
     let normalizer = try require("BertNormalizer", json["normalizer"], "normalizer")
     _ = try require("BertPreTokenizer", json["pre_tokenizer"], "pre_tokenizer")
     var options = WordPieceTokenizer.Options()
-    options.cleansText = normalizer["clean_text"]?.bool ?? true
-    options.separatesChinese = normalizer["handle_chinese_chars"]?.bool ?? true
-    options.lowercases = normalizer["lowercase"]?.bool ?? true
-    options.stripsAccents = normalizer["strip_accents"]?.bool ?? options.lowercases
-    options.continuation = model["continuing_subword_prefix"]?.text ?? "##"
-    options.longestWord = model["max_input_chars_per_word"]?.integer ?? 100
+    var unknown = model["unk_token"]?.text ?? "[UNK]"
+    // A class's own rules take the place of the file's.
+    if declaration.className.map(TokenizerDeclaration.wordPieceClasses.contains) == true {
+      try options.apply(declaration)
+      unknown = declaration.content(of: "unk_token") ?? "[UNK]"
+    } else {
+      options.cleansText = normalizer["clean_text"]?.bool ?? true
+      options.separatesChinese = normalizer["handle_chinese_chars"]?.bool ?? true
+      options.lowercases = normalizer["lowercase"]?.bool ?? true
+      let stripsAccents = normalizer["strip_accents"]?.bool
+      options.stripsAccents = stripsAccents ?? options.lowercases
+      if declaration.className == nil { try options.apply(declaration, stripsAccents: stripsAccents) }
+      options.continuation = model["continuing_subword_prefix"]?.text ?? "##"
+      options.longestWord = model["max_input_chars_per_word"]?.integer ?? 100
+    }
     if json["decoder"] != nil {
       let decoder = try require("WordPiece", json["decoder"], "decoder")
       options.cleansUp = decoder["cleanup"]?.bool ?? true
     }
-    let (vocabulary, added) = try tokens(json, model)
+    let (vocabulary, added) = try tokens(json, model, declaration)
     return try WordPieceTokenizer(
-      tokens: (0..<vocabulary.count).map { Array(vocabulary[$0]) }, unknown: model["unk_token"]?.text ?? "[UNK]",
-      addedTokens: added, options: options, modelTokenCount: modelTokenCount(model))
+      model: vocabulary, unknown: unknown, addedTokens: added, options: options, specialTokens: special)
   }
 
-  /// How many tokens the model has, if they are the first ones.
-  private static func modelTokenCount(_ model: JSONValue) -> Int? {
-    guard case .object(let members)? = model["vocab"], members.allSatisfy({ ($1.integer ?? .max) < members.count })
-    else {
-      return nil
-    }
-    return members.count
-  }
-
-  /// The model's tokens and the added ones, as the file writes them.
-  private static func tokens(_ json: JSONValue, _ model: JSONValue) throws -> (Vocabulary, [AddedToken]) {
+  /// The model's tokens, and the added ones, as the file writes them.
+  private static func tokens(
+    _ json: JSONValue, _ model: JSONValue, _ declaration: TokenizerDeclaration
+  ) throws -> (Vocabulary, [AddedToken]) {
     guard case .object(let members) = try member("vocab", of: model, "model") else {
       throw Problem.wrongKind(field: "model.vocab", expected: "an object")
     }
-    var entries = try members.map { key, value -> (token: [UInt8], id: Int) in
-      guard let id = value.integer else {
-        throw Problem.wrongKind(
-          field: "model.vocab.\(String(decoding: key, as: UTF8.self))", expected: "a whole number")
+    let vocabulary = try Vocabulary(
+      members.map { key, value -> (token: [UInt8], id: Int) in
+        guard let id = value.integer else {
+          throw Problem.wrongKind(
+            field: "model.vocab.\(String(decoding: key, as: UTF8.self))", expected: "a whole number")
+        }
+        return (key, id)
+      })
+    var added = AddedTokenList(model: vocabulary)
+    let stated = try json["added_tokens"].map { try list($0, "added_tokens") } ?? []
+    for (index, value) in stated.enumerated() {
+      let field = "added_tokens[\(index)]"
+      guard let id = try member("id", of: value, field).integer.flatMap(Int32.init(exactly:)) else {
+        throw Problem.wrongKind(field: "\(field).id", expected: "a whole number")
       }
-      return (key, id)
+      try added.state(addedToken(value, field, id: id), field: "\(field).id")
     }
-    let known = Dictionary(entries.map { ($0.token, $0.id) }, uniquingKeysWith: { first, _ in first })
-    let added = try (json["added_tokens"].map { try list($0, "added_tokens") } ?? []).enumerated().map { index, value in
-      try addedToken(value, "added_tokens[\(index)]")
-    }
-    for token in added where known[Array(token.content.utf8)] != Int(token.id) {
-      entries.append((Array(token.content.utf8), Int(token.id)))
-    }
-    return (try Vocabulary(entries), added)
+    return (vocabulary, try declaration.tokens(added: added.tokens, to: vocabulary))
   }
 
-  private static func addedToken(_ value: JSONValue, _ field: String) throws -> AddedToken {
-    guard let id = try member("id", of: value, field).integer, let id = Int32(exactly: id) else {
-      throw Problem.wrongKind(field: "\(field).id", expected: "a whole number")
+  /// A token with its rules.
+  static func addedToken(_ value: JSONValue, _ field: String, id: Int32) throws(Problem) -> AddedToken {
+    func flag(_ name: String) throws(Problem) -> Bool? {
+      guard let flag = value[name] else { return nil }
+      guard let bool = flag.bool else { throw .wrongKind(field: "\(field).\(name)", expected: "true or false") }
+      return bool
     }
-    func flag(_ name: String) -> Bool { value[name]?.bool ?? false }
+    let isSpecial = try flag("special") ?? false
     return AddedToken(
-      id: id, content: try text(member("content", of: value, field), "\(field).content"), isSpecial: flag("special"),
-      isWholeWord: flag("single_word"), stripsLeft: flag("lstrip"), stripsRight: flag("rstrip"),
-      isNormalized: flag("normalized"))
+      id: id, content: try text(member("content", of: value, field), "\(field).content"), isSpecial: isSpecial,
+      isWholeWord: try flag("single_word") ?? false, stripsLeft: try flag("lstrip") ?? false,
+      stripsRight: try flag("rstrip") ?? false, isNormalized: try flag("normalized") ?? !isSpecial)
   }
 
   private static func mergeParts(_ value: JSONValue, _ field: String) throws -> ([UInt8], [UInt8]) {
@@ -128,30 +154,21 @@ enum HuggingFaceFile {
     throw Problem.wrongKind(field: field, expected: "two tokens")
   }
 
-  /// What the tokens of a file stand for. Added tokens stand for themselves, the others are written in the alphabet.
-  static func bytes(of vocabulary: Vocabulary, _ added: [AddedToken]) -> [[UInt8]] {
-    let asTheyStand = Set(added.map { Int($0.id) })
-    return (0..<vocabulary.count).map { id in
-      let text = Array(vocabulary[id])
-      return asTheyStand.contains(id) ? text : ByteAlphabet.bytes(of: text) ?? text
-    }
-  }
-
   // MARK: Fields
 
   typealias Problem = TokenizerFileError.Problem
 
-  private static func member(_ name: String, of value: JSONValue, _ place: String) throws(Problem) -> JSONValue {
+  static func member(_ name: String, of value: JSONValue, _ place: String) throws(Problem) -> JSONValue {
     guard let member = value[name] else { throw .missing(field: place.isEmpty ? name : "\(place).\(name)") }
     return member
   }
 
-  private static func text(_ value: JSONValue, _ field: String) throws(Problem) -> String {
+  static func text(_ value: JSONValue, _ field: String) throws(Problem) -> String {
     guard let text = value.text else { throw .wrongKind(field: field, expected: "a string") }
     return text
   }
 
-  private static func list(_ value: JSONValue, _ field: String) throws(Problem) -> [JSONValue] {
+  static func list(_ value: JSONValue, _ field: String) throws(Problem) -> [JSONValue] {
     guard let elements = value.elements else { throw .wrongKind(field: field, expected: "a list") }
     return elements
   }
@@ -176,3 +193,14 @@ enum HuggingFaceFile {
 }
 
 extension TokenizerFileError.Problem: Error {}
+
+extension WordPieceTokenizer.Options {
+  /// Takes over what stands beside a vocabulary.
+  ///
+  /// - Parameter stripsAccents: whether accents are taken off, where that is not said there; nil where lower case is.
+  mutating func apply(_ declaration: TokenizerDeclaration, stripsAccents other: Bool? = nil) throws {
+    lowercases = try declaration.bool("do_lower_case") ?? lowercases
+    separatesChinese = try declaration.bool("tokenize_chinese_chars") ?? separatesChinese
+    stripsAccents = try declaration.bool("strip_accents") ?? other ?? lowercases
+  }
+}

@@ -1,19 +1,64 @@
 import Files
 import Foundation
 
+/// A tokenizer that Hugging Face's files hold.
+protocol HuggingFaceTokenizer: Tokenizer {
+  var addedTokens: [AddedToken] { get }
+  var special: SpecialTokens.IDs { get }
+  static var usualNames: SpecialTokens.UsualNames { get }
+  /// Its `tokenizer.json`.
+  var huggingFaceFile: Data { get }
+  /// What its `tokenizer_config.json` says beside the special tokens.
+  var statements: String { get }
+}
+
+extension HuggingFaceTokenizer {
+  /// The names of its special tokens, where they are not those that a `tokenizer.json` is read with.
+  var unusualSpecialTokens: SpecialTokens? {
+    SpecialTokens(naming: special, among: addedTokens, usual: Self.usualNames)
+  }
+
+  /// Its `tokenizer_config.json`. The class is one without rules of its own, so that all versions of transformers follow
+  /// `tokenizer.json`.
+  var declaration: Data {
+    func role(_ name: String, _ id: Int32?) -> String {
+      guard let content = addedTokens.first(where: { $0.id == id })?.content else { return "" }
+      return #","\#(name)":\#(HuggingFaceFile.string(content))"#
+    }
+    let padding = special.padding == special.end ? nil : special.padding
+    return Data(
+      (#"{"tokenizer_class":"PreTrainedTokenizerFast","clean_up_tokenization_spaces":false"# + statements
+        + role("bos_token", special.beginning) + role("eos_token", special.end) + role("pad_token", padding)
+        + role("mask_token", special.mask) + "}\n").utf8)
+  }
+}
+
+extension BytePairTokenizer: HuggingFaceTokenizer {
+  var huggingFaceFile: Data { HuggingFaceFile.data(for: self) }
+  // transformers 4 lets this take the place of what the file says.
+  var statements: String { #","add_prefix_space":\#(options.addsPrefixSpace)"# }
+}
+
+extension WordPieceTokenizer: HuggingFaceTokenizer {
+  var huggingFaceFile: Data { HuggingFaceFile.data(for: self) }
+  var statements: String { "" }
+}
+
 // Writing `tokenizer.json`: compact, tokens in the order of their ids, so that equal tokenizers give equal bytes.
 extension HuggingFaceFile {
-  static func data(for tokenizer: BytePairTokenizer) -> Data {
+  fileprivate static func data(for tokenizer: BytePairTokenizer) -> Data {
     let options = tokenizer.options
-    let names = names(of: tokenizer)
+    let names = Array(tokenizer.model.tokens)
+    let unknown = options.unknown.map(string) ?? "null"
     func level(_ prefix: Bool) -> String {
       #"{"type":"ByteLevel","add_prefix_space":\#(prefix),"trim_offsets":true,"use_regex":\#(options.splitsWords)}"#
     }
     var text = Text(tokenizer.addedTokens)
     text.append(
       #""normalizer":null,"pre_tokenizer":\#(level(options.addsPrefixSpace)),"post_processor":null,"#
-        + #""decoder":\#(level(true)),"model":{"type":"BPE","dropout":null,"unk_token":null,"#
-        + #""continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"#
+        + #""decoder":\#(level(true)),"model":{"type":"BPE","dropout":null,"unk_token":\#(unknown),"#
+        + #""continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":\#(options.fusesUnknown),"#
+        + #""byte_fallback":false,"#
         + #""ignore_merges":\#(options.ignoresMerges),"vocab":"#)
     text.append(vocabulary: names)
     text.append(#","merges":["#)
@@ -26,9 +71,9 @@ extension HuggingFaceFile {
     return Data(text.bytes)
   }
 
-  static func data(for tokenizer: WordPieceTokenizer) -> Data {
+  fileprivate static func data(for tokenizer: WordPieceTokenizer) -> Data {
     let options = tokenizer.options
-    let unknown = string(String(decoding: tokenizer.vocabulary[Int(tokenizer.unknown)], as: UTF8.self))
+    let unknown = string(String(decoding: tokenizer.model[Int(tokenizer.unknown)], as: UTF8.self))
     var text = Text(tokenizer.addedTokens)
     text.append(
       #""normalizer":{"type":"BertNormalizer","clean_text":\#(options.cleansText),"#
@@ -38,14 +83,14 @@ extension HuggingFaceFile {
         + #""model":{"type":"WordPiece","unk_token":\#(unknown),"#
         + #""continuing_subword_prefix":\#(string(options.continuation)),"#
         + #""max_input_chars_per_word":\#(options.longestWord),"vocab":"#)
-    text.append(vocabulary: (0..<tokenizer.modelTokenCount).map { Array(tokenizer.vocabulary[$0]) })
+    text.append(vocabulary: Array(tokenizer.model.tokens))
     text.append("}}")
     return Data(text.bytes)
   }
 
   /// The older pair of files with the same contents: `vocab.json` and `merges.txt`.
   static func vocabularyFiles(for tokenizer: BytePairTokenizer) -> (vocabulary: Data, merges: Data) {
-    let names = names(of: tokenizer)
+    let names = Array(tokenizer.model.tokens)
     var text = Text()
     text.append(vocabulary: names)
     let lines = tokenizer.merges.map { names[Int($0.left)] + [UInt8(ascii: " ")] + names[Int($0.right)] }
@@ -53,16 +98,7 @@ extension HuggingFaceFile {
     return (Data(text.bytes), Data(merges + [UInt8(ascii: "\n")]))
   }
 
-  /// The tokens as the files write them.
-  private static func names(of tokenizer: BytePairTokenizer) -> [[UInt8]] {
-    let asTheyStand = Set(tokenizer.addedTokens.map(\.id))
-    return (0..<tokenizer.vocabularySize).map { id in
-      asTheyStand.contains(Int32(id))
-        ? Array(tokenizer.vocabulary[id]) : Array(ByteAlphabet.text(of: tokenizer.vocabulary[id]).utf8)
-    }
-  }
-
-  private static func string(_ text: String) -> String { String(decoding: JSONValue.quoted(text.utf8), as: UTF8.self) }
+  static func string(_ text: String) -> String { String(decoding: JSONValue.quoted(text.utf8), as: UTF8.self) }
 
   /// The file as far as it is written.
   private struct Text {
@@ -90,7 +126,10 @@ extension HuggingFaceFile {
 
     mutating func append(vocabulary names: [[UInt8]]) {
       append("{")
-      append(list: names.enumerated().lazy.map { id, name in JSONValue.quoted(name) + Array(":\(id)".utf8) })
+      append(
+        list: names.enumerated().lazy.filter { !$1.isEmpty }.map { id, name in
+          JSONValue.quoted(name) + Array(":\(id)".utf8)
+        })
       append("}")
     }
   }

@@ -2,13 +2,22 @@ import Files
 import Foundation
 
 /// The file `tokenizer.json`, which a run keeps beside its weights. For byte pairs and word pieces it is Hugging Face's
-/// file of that name; bytes and characters are stored in a format of this package:
+/// file of that name; what such a file cannot say is stored in a format of this package:
 ///
 ///     {"characters":["\n"," ","a"],"format":"esolm-tokenizer","type":"characters","version":1}
 ///
-/// `type` is a `TokenizerKind`; which further fields there are depends on it. This is the only place that knows how
-/// each kind is stored.
+/// | `type` | holds |
+/// |---|---|
+/// | `bytes`, `text8` | nothing more |
+/// | `characters` | `characters`, in the order of their ids |
+/// | `numbers` | `vocabularySize`, `maskToken` |
+/// | `named` | `tokenizer`, Hugging Face's, and `beginning`, `end`, `padding` and `mask`, tokens of unusual names |
+/// | `padded` | `tokenizer`, another of these, `vocabularySize` and `maskToken` of the model |
+///
+/// This is the only place that knows how each kind is stored.
 public enum TokenizerFile {
+  typealias Problem = TokenizerFileError.Problem
+
   /// The usual name of the file.
   public static let name = "tokenizer.json"
 
@@ -19,43 +28,54 @@ public enum TokenizerFile {
   /// A floating-point number, so that a file with version 1.5 is refused for its version and not for its syntax.
   private static let version = 1.0
 
-  private struct Header: Codable {
-    var format = TokenizerFile.format
-    var version = TokenizerFile.version
-    var type: String
-  }
+  private static let named = "named"
+  private static let padded = "padded"
 
-  private struct Characters: Codable {
-    var characters: [String]
-  }
-
-  private struct Numbers: Codable {
-    var vocabularySize: Int
-    var maskToken: Int32?
-
-    init(_ tokenizer: NumberTokenizer) {
-      vocabularySize = tokenizer.vocabularySize
-      maskToken = tokenizer.maskToken
-    }
-  }
+  // MARK: Writing
 
   /// The contents of a file that holds `tokenizer`. Equal tokenizers give equal bytes.
   ///
-  /// - Throws: `TokenizerFileError` if `tokenizer` is none of `TokenizerKind`'s.
+  /// - Throws: `TokenizerFileError` if `tokenizer` is of no kind that has a file.
   public static func data(for tokenizer: any Tokenizer) throws -> Data {
     switch tokenizer {
     case is ByteTokenizer:
-      try encode(TokenizerKind.bytes.rawValue)
+      return try encode(Header(type: TokenizerKind.bytes.rawValue))
+    case is Text8Tokenizer:
+      return try encode(Header(type: TokenizerKind.text8.rawValue))
     case let tokenizer as CharacterTokenizer:
-      try encode(TokenizerKind.characters.rawValue, Characters(characters: tokenizer.characters.map(String.init)))
-    case let tokenizer as BytePairTokenizer:
-      HuggingFaceFile.data(for: tokenizer)
-    case let tokenizer as WordPieceTokenizer:
-      HuggingFaceFile.data(for: tokenizer)
+      return try encode(
+        Header(type: TokenizerKind.characters.rawValue, characters: tokenizer.characters.map(String.init)))
     case let tokenizer as NumberTokenizer:
-      try encode(NumberTokenizer.fileType, Numbers(tokenizer))
+      return try encode(
+        Header(
+          type: NumberTokenizer.fileType, vocabularySize: tokenizer.vocabularySize, maskToken: tokenizer.maskToken))
+    case let tokenizer as any HuggingFaceTokenizer:
+      let file = tokenizer.huggingFaceFile
+      guard let names = tokenizer.unusualSpecialTokens else { return file }
+      return try encode(
+        Header(
+          type: named, beginning: names.beginning, end: names.end, padding: names.padding, mask: names.mask),
+        around: file)
+    case let tokenizer as PaddedTokenizer:
+      return try encode(
+        Header(type: padded, vocabularySize: tokenizer.vocabularySize, maskToken: tokenizer.maskToken),
+        around: data(for: tokenizer.base))
     default:
       throw TokenizerFileError(path: name, problem: .notStorable(type: "\(type(of: tokenizer))"))
+    }
+  }
+
+  /// The files of a Hugging Face folder for `tokenizer`: its `tokenizer.json` and what stands beside it, so that
+  /// transformers gives the same ids and knows the special tokens. Of a tokenizer that is not Hugging Face's, the one
+  /// file of this package.
+  public static func folderFiles(for tokenizer: any Tokenizer) throws -> [(name: String, data: Data)] {
+    switch tokenizer {
+    case let tokenizer as PaddedTokenizer:
+      return try folderFiles(for: tokenizer.base)
+    case let tokenizer as any HuggingFaceTokenizer:
+      return [(name, tokenizer.huggingFaceFile), (TokenizerDeclaration.fileName, tokenizer.declaration)]
+    default:
+      return [(name, try data(for: tokenizer))]
     }
   }
 
@@ -64,6 +84,30 @@ public enum TokenizerFile {
     HuggingFaceFile.vocabularyFiles(for: tokenizer)
   }
 
+  /// The fields of all kinds; those that are nil are not written.
+  private struct Header: Encodable {
+    var format = TokenizerFile.format
+    var version = TokenizerFile.version
+    var type: String
+    var characters: [String]?
+    var vocabularySize: Int?
+    var maskToken: Int32?
+    var beginning: String?
+    var end: String?
+    var padding: String?
+    var mask: String?
+  }
+
+  private static func encode(_ header: Header, around inner: Data? = nil) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let data = try encoder.encode(header)
+    guard let inner else { return data }
+    return data.dropLast() + Data(#","tokenizer":"#.utf8) + inner + Data("}".utf8)
+  }
+
+  // MARK: Reading
+
   /// The tokenizer that a file holds.
   ///
   /// - Parameters:
@@ -71,83 +115,144 @@ public enum TokenizerFile {
   ///   - path: where they come from, for the error's text.
   /// - Throws: `TokenizerFileError`, naming the field at fault.
   public static func tokenizer(from data: Data, path: String = name) throws(TokenizerFileError) -> any Tokenizer {
-    guard data.count <= maximumByteCount else {
-      throw TokenizerFileError(path: path, problem: .tooLarge(byteCount: data.count))
-    }
-    if let json = try? JSONValue(parsing: data), isHuggingFace(json) {
-      return try located(path) { try HuggingFaceFile.tokenizer(from: json) }
-    }
-    let header = try decode(Header.self, from: data, path: path)
-    guard header.format == format else {
-      throw TokenizerFileError(path: path, problem: .wrongFormat(found: header.format, expected: format))
-    }
-    guard header.version == version else {
-      throw TokenizerFileError(path: path, problem: .wrongVersion(found: header.version, expected: version))
-    }
-    if header.type == NumberTokenizer.fileType {
-      let stored = try decode(Numbers.self, from: data, path: path)
-      guard (1...Int(Int32.max)).contains(stored.vocabularySize) else {
-        throw TokenizerFileError(
-          path: path, problem: .wrongKind(field: "vocabularySize", expected: "a number from 1 to \(Int32.max)"))
-      }
-      guard stored.maskToken.map({ (0..<stored.vocabularySize).contains(Int($0)) }) ?? true else {
-        throw TokenizerFileError(path: path, problem: .wrongKind(field: "maskToken", expected: "one of the tokens"))
-      }
-      return NumberTokenizer(vocabularySize: stored.vocabularySize, maskToken: stored.maskToken)
-    }
-    switch TokenizerKind(rawValue: header.type) {
-    case .bytes: return ByteTokenizer()
-    case .characters: return try characterTokenizer(decode(Characters.self, from: data, path: path), path: path)
-    case nil: throw TokenizerFileError(path: path, problem: .unknownType(found: header.type))
-    }
+    let json = try json(in: data, path: path)
+    return try located(path) { try tokenizer(from: json) }
   }
 
   /// The tokenizer of a user's files: a `tokenizer.json` of either kind, `vocab.json` with `merges.txt` beside it,
-  /// `vocab.txt`, or a folder that holds one of these, which are looked for in this order.
+  /// `vocab.txt`, or a folder that holds one of these, which are looked for in this order. What stands beside them is
+  /// honoured.
   ///
   /// - Throws: `FileError` if a file cannot be read, `TokenizerFileError` if it holds no tokenizer.
   public static func tokenizer(at path: String) throws -> any Tokenizer {
-    var isFolder: ObjCBool = false
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+    if Folder.exists(path) {
       let names = [name, "vocab.json", "vocab.txt"]
       guard let found = names.first(where: { FileManager.default.fileExists(atPath: "\(path)/\($0)") }) else {
         throw FileError("\(path) holds no tokenizer: expected one of \(names.joined(separator: ", "))")
       }
       return try tokenizer(at: "\(path)/\(found)")
     }
+    let folder = (path as NSString).deletingLastPathComponent
     let data = try contents(path)
     if path.hasSuffix(".txt") {
-      return try located(path) { try VocabularyFiles.wordPieceTokenizer(data) }
+      let declaration = try TokenizerDeclaration(in: folder)
+      return try located(path) { try VocabularyFiles.wordPieceTokenizer(data, declaration) }
     }
-    let json: JSONValue
-    do {
-      json = try JSONValue(parsing: data)
-    } catch {
-      throw TokenizerFileError(path: path, problem: .invalid("\(error)"))
-    }
+    let json = try json(in: data, path: path)
     // A vocabulary's members are numbers, also of words such as "model" and "format".
     guard case .number = json["format"] ?? json["model"] ?? .number(0) else {
-      return try tokenizer(from: data, path: path)
+      // A file of this package says all there is to say.
+      let declaration = json["format"] == nil ? try TokenizerDeclaration(in: folder) : TokenizerDeclaration()
+      return try located(path) { try tokenizer(from: json, declaration) }
     }
-    let folder = (path as NSString).deletingLastPathComponent
+    let declaration = try TokenizerDeclaration(in: folder)
     let mergesPath = folder.isEmpty ? "merges.txt" : "\(folder)/merges.txt"
     let merges = try contents(mergesPath)
     return try located("\(path) with \(mergesPath)") {
-      try VocabularyFiles.bytePairTokenizer(vocabulary: json, merges: merges)
+      try VocabularyFiles.bytePairTokenizer(vocabulary: json, merges: merges, declaration)
     }
   }
 
-  private static func isHuggingFace(_ json: JSONValue) -> Bool {
-    guard json["format"] == nil, case .object = json["model"] else { return false }
-    return true
+  private static func tokenizer(
+    from json: JSONValue, _ declaration: TokenizerDeclaration = TokenizerDeclaration(), depth: Int = 0
+  ) throws -> any Tokenizer {
+    guard case .object = json else { throw Problem.notJSON }
+    if json["format"] == nil, case .object = json["model"] {
+      return try HuggingFaceFile.tokenizer(from: json, declaration)
+    }
+    func text(_ field: String) throws -> String {
+      try HuggingFaceFile.text(HuggingFaceFile.member(field, of: json, ""), field)
+    }
+    let found = try text("format")
+    guard found == format else { throw Problem.wrongFormat(found: found, expected: format) }
+    guard case .number(let number) = try HuggingFaceFile.member("version", of: json, "") else {
+      throw Problem.wrongKind(field: "version", expected: "a number")
+    }
+    guard number == version else { throw Problem.wrongVersion(found: number, expected: version) }
+    let type = try text("type")
+    switch type {
+    case TokenizerKind.characters.rawValue:
+      return try characterTokenizer(HuggingFaceFile.member("characters", of: json, ""))
+    case NumberTokenizer.fileType:
+      let size = try vocabularySize(json, atLeast: 1)
+      return NumberTokenizer(vocabularySize: size, maskToken: try maskToken(json, below: size))
+    case named:
+      func name(_ field: String) throws -> String? { try json[field].map { try HuggingFaceFile.text($0, field) } }
+      let special = SpecialTokens(
+        beginning: try name("beginning"), end: try name("end"), padding: try name("padding"), mask: try name("mask"))
+      return try HuggingFaceFile.tokenizer(
+        from: HuggingFaceFile.member("tokenizer", of: json, ""), specialTokens: special)
+    case padded:
+      guard depth == 0 else { throw Problem.invalid("field \"tokenizer\" is padded itself") }
+      let base = try tokenizer(from: HuggingFaceFile.member("tokenizer", of: json, ""), depth: 1)
+      let size = try vocabularySize(json, atLeast: base.vocabularySize)
+      return PaddedTokenizer(base, vocabularySize: size, maskToken: try maskToken(json, below: size))
+    default:
+      guard let tokenizer = TokenizerKind(rawValue: type)?.tokenizer else { throw Problem.unknownType(found: type) }
+      return tokenizer
+    }
   }
 
-  private static func contents(_ path: String) throws -> Data {
-    let data = try MappedFile.read(path)
+  private static func vocabularySize(_ json: JSONValue, atLeast least: Int) throws(Problem) -> Int {
+    let range = least...max(least, Int(Int32.max))
+    guard let size = try HuggingFaceFile.member("vocabularySize", of: json, "").integer, range.contains(size) else {
+      throw .wrongKind(field: "vocabularySize", expected: "a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return size
+  }
+
+  private static func maskToken(_ json: JSONValue, below size: Int) throws(Problem) -> Int32? {
+    guard let value = json["maskToken"], value.kind != "null" else { return nil }
+    guard let mask = value.integer, (0..<size).contains(mask) else {
+      throw .wrongKind(field: "maskToken", expected: "one of the tokens")
+    }
+    return Int32(mask)
+  }
+
+  private static func characterTokenizer(_ json: JSONValue) throws(Problem) -> CharacterTokenizer {
+    guard let entries = json.elements else {
+      throw .wrongKind(field: "characters", expected: "a list of strings")
+    }
+    var characters: [Unicode.Scalar] = []
+    var indices: [Unicode.Scalar: Int] = [:]
+    for (index, entry) in entries.enumerated() {
+      let entry = try HuggingFaceFile.text(entry, "characters[\(index)]")
+      guard let scalar = entry.unicodeScalars.first, entry.unicodeScalars.count == 1 else {
+        throw .notOneCharacter(index: index, found: entry)
+      }
+      if let first = indices.updateValue(index, forKey: scalar) {
+        throw .repeated(scalar, first: first, second: index)
+      }
+      characters.append(scalar)
+    }
+    return CharacterTokenizer(characters: characters)
+  }
+
+  // MARK: Files
+
+  /// The JSON of a file that is not larger than one of a tokenizer may be.
+  static func json(at path: String) throws -> JSONValue { try json(in: contents(path), path: path) }
+
+  private static func json(in data: Data, path: String) throws(TokenizerFileError) -> JSONValue {
+    let data = try checked(data, path: path)
+    do {
+      return try JSONValue(parsing: data)
+    } catch {
+      throw TokenizerFileError(path: path, problem: .syntax(error))
+    }
+  }
+
+  private static func contents(_ path: String) throws -> Data { try checked(MappedFile.read(path), path: path) }
+
+  /// A file's bytes without the mark of UTF-8 that some editors put before them.
+  private static func checked(_ data: Data, path: String) throws(TokenizerFileError) -> Data {
     guard data.count <= maximumByteCount else {
       throw TokenizerFileError(path: path, problem: .tooLarge(byteCount: data.count))
     }
-    return data
+    if let kind = FileKind(beginning: data) {
+      throw TokenizerFileError(path: path, problem: .invalid("it is \(kind.name); expected a tokenizer's text"))
+    }
+    return data.starts(with: [0xEF, 0xBB, 0xBF]) ? Data(data.dropFirst(3)) : data
   }
 
   /// Runs code whose errors do not know which file they are about.
@@ -155,54 +260,12 @@ public enum TokenizerFile {
   {
     do {
       return try body()
+    } catch let error as TokenizerFileError {
+      throw error
     } catch let problem as TokenizerFileError.Problem {
       throw TokenizerFileError(path: path, problem: problem)
     } catch {
       throw TokenizerFileError(path: path, problem: .invalid("\(error)"))
-    }
-  }
-
-  private static func characterTokenizer(
-    _ stored: Characters, path: String
-  ) throws(TokenizerFileError) -> CharacterTokenizer {
-    var characters: [Unicode.Scalar] = []
-    var indices: [Unicode.Scalar: Int] = [:]
-    for (index, entry) in stored.characters.enumerated() {
-      guard let scalar = entry.unicodeScalars.first, entry.unicodeScalars.count == 1 else {
-        throw TokenizerFileError(path: path, problem: .notOneCharacter(index: index, found: entry))
-      }
-      if let first = indices.updateValue(index, forKey: scalar) {
-        throw TokenizerFileError(path: path, problem: .repeated(scalar, first: first, second: index))
-      }
-      characters.append(scalar)
-    }
-    return CharacterTokenizer(characters: characters)
-  }
-
-  private static func encode(_ type: String, _ fields: (any Encodable)? = nil) throws -> Data {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return try encoder.encode(Contents(header: Header(type: type), fields: fields))
-  }
-
-  /// The header and the fields of one kind, side by side in one JSON object.
-  private struct Contents: Encodable {
-    let header: Header
-    let fields: (any Encodable)?
-
-    func encode(to encoder: any Encoder) throws {
-      try header.encode(to: encoder)
-      try fields?.encode(to: encoder)
-    }
-  }
-
-  private static func decode<Value: Decodable>(
-    _: Value.Type, from data: Data, path: String
-  ) throws(TokenizerFileError) -> Value {
-    do {
-      return try JSONDecoder().decode(Value.self, from: data)
-    } catch {
-      throw TokenizerFileError(path: path, problem: .init(error))
     }
   }
 }

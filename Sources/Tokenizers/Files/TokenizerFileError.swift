@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// A `tokenizer.json` that cannot be read or written. The description is one line: file, field, found, expected.
@@ -8,6 +9,7 @@ public struct TokenizerFileError: Error, Hashable, CustomStringConvertible {
   public enum Problem: Hashable, Sendable {
     case tooLarge(byteCount: Int)
     case notJSON
+    case syntax(JSONSyntaxError)
     case missing(field: String)
     case wrongKind(field: String, expected: String)
     case wrongFormat(found: String, expected: String)
@@ -32,6 +34,8 @@ extension TokenizerFileError.Problem {
       "\(byteCount) bytes; expected at most \(TokenizerFile.maximumByteCount)"
     case .notJSON:
       "not a JSON object"
+    case .syntax(let error):
+      "\(error)"
     case .missing(let field):
       "field \"\(field)\" is missing"
     case .wrongKind(let field, let expected):
@@ -54,30 +58,6 @@ extension TokenizerFileError.Problem {
     case .notStorable(let type):
       "cannot hold a \(type); expected one of the kinds "
         + TokenizerKind.allCases.map { quoted($0.rawValue) }.joined(separator: ", ")
-    }
-  }
-
-  init(_ error: any Error) {
-    switch error {
-    case DecodingError.keyNotFound(let key, let context):
-      self = .missing(field: Self.name(of: context.codingPath + [key]))
-    case DecodingError.typeMismatch(let type, let context),
-      DecodingError.valueNotFound(let type, let context):
-      self = context.codingPath.isEmpty ? .notJSON : .wrongKind(field: Self.name(of: context.codingPath), type)
-    default:
-      self = .notJSON
-    }
-  }
-
-  private static func wrongKind(field: String, _ type: any Any.Type) -> Self {
-    let expected =
-      type == Double.self || type == Int.self ? "a number" : type == String.self ? "a string" : "a list of strings"
-    return .wrongKind(field: field, expected: expected)
-  }
-
-  private static func name(of path: [any CodingKey]) -> String {
-    path.reduce("") { name, key in
-      key.intValue.map { "\(name)[\($0)]" } ?? key.stringValue
     }
   }
 }

@@ -10,7 +10,10 @@ enum VocabularyFiles {
   private static let wordPieceSpecials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"]
 
   /// GPT-2's `vocab.json`, whose contents are given, with the lines of `merges.txt`.
-  static func bytePairTokenizer(vocabulary json: JSONValue, merges: Data) throws -> BytePairTokenizer {
+  static func bytePairTokenizer(
+    vocabulary json: JSONValue, merges: Data, _ declaration: TokenizerDeclaration
+  ) throws -> BytePairTokenizer {
+    try declaration.requireClass(among: [TokenizerDeclaration.bytePairClass])
     guard case .object(let members) = json else { throw Problem.notJSON }
     let entries = try members.map { key, value -> (token: [UInt8], id: Int) in
       guard let id = value.integer else {
@@ -20,11 +23,15 @@ enum VocabularyFiles {
     }
     let vocabulary = try Vocabulary(entries)
     let ids = vocabulary.ids
-    let special = specials(ids, bytePairSpecials)
-    // Where there is GPT-2's own, the other names may be ordinary tokens.
-    let added = special.first?.content == bytePairSpecials[0] ? Array(special.prefix(1)) : special
+    // Where there is GPT-2's own, or tokens are named, the other names may be ordinary tokens.
+    let own = specials(ids, Array(bytePairSpecials.prefix(1)))
+    let usual = own.isEmpty && !declaration.namesRoles ? specials(ids, bytePairSpecials) : own
+    var options = BytePairTokenizer.Options()
+    options.addsPrefixSpace = try declaration.bool("add_prefix_space") ?? false
     return try BytePairTokenizer(
-      tokens: HuggingFaceFile.bytes(of: vocabulary, added), merges: try self.merges(merges, ids), addedTokens: added)
+      model: vocabulary, merges: try self.merges(merges, ids),
+      addedTokens: declaration.tokens(added: usual, to: vocabulary), options: options,
+      specialTokens: declaration.specialTokens)
   }
 
   private static func merges(_ data: Data, _ ids: [[UInt8]: Int32]) throws -> [BytePairTokenizer.Merge] {
@@ -42,7 +49,8 @@ enum VocabularyFiles {
   }
 
   /// BERT's `vocab.txt`: a token a line, numbered from 0.
-  static func wordPieceTokenizer(_ data: Data) throws -> WordPieceTokenizer {
+  static func wordPieceTokenizer(_ data: Data, _ declaration: TokenizerDeclaration) throws -> WordPieceTokenizer {
+    try declaration.requireClass(among: TokenizerDeclaration.wordPieceClasses)
     var tokens = lines(data)
     while tokens.last?.isEmpty == true { tokens.removeLast() }
     var places: [[UInt8]: Int] = [:]
@@ -54,8 +62,14 @@ enum VocabularyFiles {
             + "expected each token once")
       }
     }
+    var options = WordPieceTokenizer.Options()
+    try options.apply(declaration)
+    let vocabulary = Vocabulary(tokens)
+    let usual = specials(places.mapValues(Int32.init), wordPieceSpecials)
     return try WordPieceTokenizer(
-      tokens: tokens, addedTokens: specials(places.mapValues(Int32.init), wordPieceSpecials))
+      model: vocabulary, unknown: declaration.content(of: "unk_token") ?? "[UNK]",
+      addedTokens: declaration.tokens(added: usual, to: vocabulary), options: options,
+      specialTokens: declaration.specialTokens)
   }
 
   private static func specials(_ ids: [[UInt8]: Int32], _ names: [String]) -> [AddedToken] {

@@ -21,15 +21,17 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
 
   public let options: Options
   public let unknown: Int32
-  public let endOfText: Int32
-  public let beginningOfText: Int32
-  public let padding: Int32
-  public let maskToken: Int32?
   public let addedTokens: [AddedToken]
+  public var endOfText: Int32 { special.end }
+  public var beginningOfText: Int32 { special.beginning }
+  public var padding: Int32 { special.padding }
+  public var maskToken: Int32? { special.mask }
 
-  let vocabulary: Vocabulary
-  /// The tokens that words are made of are the first ones; those behind them are found as they stand only.
-  let modelTokenCount: Int
+  /// The tokens that words are made of; added ones may stand outside it.
+  let model: Vocabulary
+  let special: SpecialTokens.IDs
+
+  private let vocabulary: Vocabulary
 
   private let ids: [[UInt8]: Int32]
   private let specials: Set<Int32>
@@ -41,21 +43,27 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
   public var vocabularySize: Int { vocabulary.count }
 
   /// - Parameters:
-  ///   - tokens: all tokens as bytes, by id.
+  ///   - tokens: all tokens as bytes, by id; an empty one is none.
   ///   - unknown: the token of words that cannot be written.
-  ///   - addedTokens: those of `tokens` that are found in a text as they stand; `[SEP]` must be among them.
+  ///   - addedTokens: those of `tokens` that are found in a text as they stand.
   ///   - modelTokenCount: of how many of the first tokens words are made; nil for all.
-  /// - Throws: `VocabularyError`, `WordPieceError`.
+  /// - Throws: `VocabularyError`, `SpecialTokenError`.
   public init(
     tokens: [[UInt8]], unknown: String = "[UNK]", addedTokens: [AddedToken], options: Options = Options(),
-    modelTokenCount: Int? = nil
+    specialTokens: SpecialTokens = SpecialTokens(), modelTokenCount: Int? = nil
   ) throws {
-    vocabulary = try Vocabulary(tokens.enumerated().map { ($1, $0) })
-    try vocabulary.check(addedTokens)
-    let modelTokenCount = modelTokenCount ?? tokens.count
-    self.modelTokenCount = modelTokenCount
-    ids = vocabulary.ids.filter { $0.value < modelTokenCount }
-    guard let unknownID = ids[Array(unknown.utf8)] else { throw WordPieceError.missing(token: unknown) }
+    try self.init(
+      model: Vocabulary(tokens.prefix(modelTokenCount ?? tokens.count).enumerated().map { ($1, $0) }),
+      unknown: unknown, addedTokens: addedTokens, options: options, specialTokens: specialTokens)
+  }
+
+  init(
+    model: Vocabulary, unknown: String, addedTokens: [AddedToken], options: Options, specialTokens: SpecialTokens
+  ) throws {
+    self.model = model
+    vocabulary = try model.adding(addedTokens)
+    ids = model.ids
+    guard let unknownID = ids[Array(unknown.utf8)] else { throw SpecialTokenError.notFound(unknown) }
     self.unknown = unknownID
     self.options = options
     self.addedTokens = addedTokens.sorted { $0.id < $1.id }
@@ -64,19 +72,14 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
       cleansText: options.cleansText, separatesChinese: options.separatesChinese,
       stripsAccents: options.stripsAccents, lowercases: options.lowercases)
     self.normalizer = normalizer
-    finder = AddedTokenFinder(addedTokens.filter { !$0.isNormalized }.map { ($0, Array($0.content.utf8)) })
-    normalizedFinder = AddedTokenFinder(
+    finder = try AddedTokenFinder(addedTokens.filter { !$0.isNormalized }.map { ($0, Array($0.content.utf8)) })
+    normalizedFinder = try AddedTokenFinder(
       addedTokens.filter(\.isNormalized).map { ($0, normalizer.normalizedBytes(Array($0.content.utf8))) })
-
-    func id(_ names: [String]) -> Int32? {
-      names.lazy.compactMap { name in addedTokens.first { $0.isSpecial && $0.content == name }?.id }.first
-    }
-    guard let end = id(["[SEP]", "[EOS]"]) else { throw WordPieceError.missing(token: "[SEP]") }
-    endOfText = end
-    beginningOfText = id(["[CLS]", "[BOS]"]) ?? end
-    padding = id(["[PAD]"]) ?? end
-    maskToken = id(["[MASK]"])
+    special = try specialTokens.ids(among: addedTokens, usual: Self.usualNames)
   }
+
+  static let usualNames = SpecialTokens.UsualNames(
+    beginning: ["[CLS]", "[BOS]"], end: ["[SEP]", "[EOS]"], padding: ["[PAD]"], mask: ["[MASK]"])
 
   public func makeEncoder() -> any TextEncoder { Encoder(self) }
 
@@ -84,6 +87,8 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
     var text = ""
     var isFirst = true
     for token in tokens where keepingSpecialTokens || !specials.contains(token) {
+      // An id without a token adds nothing, not even a space.
+      if (0..<vocabularySize).contains(Int(token)), vocabulary[Int(token)].isEmpty { continue }
       var piece =
         (0..<vocabularySize).contains(Int(token))
         ? String(decoding: vocabulary[Int(token)], as: UTF8.self) : "\u{FFFD}"
@@ -194,18 +199,7 @@ extension BertNormalizer {
 
 extension WordPieceTokenizer: Equatable {
   public static func == (first: WordPieceTokenizer, second: WordPieceTokenizer) -> Bool {
-    first.vocabulary == second.vocabulary && first.options == second.options && first.unknown == second.unknown
-      && first.addedTokens == second.addedTokens && first.modelTokenCount == second.modelTokenCount
-  }
-}
-
-/// A WordPiece vocabulary that cannot be used.
-public enum WordPieceError: Error, Hashable, CustomStringConvertible {
-  case missing(token: String)
-
-  public var description: String {
-    switch self {
-    case .missing(let token): "the vocabulary has no special token \(quoted(token))"
-    }
+    first.model == second.model && first.options == second.options && first.unknown == second.unknown
+      && first.addedTokens == second.addedTokens && first.special == second.special
   }
 }

@@ -276,7 +276,7 @@ struct MethodOptions: ParsableArguments {
     help: "Eso-LM with --alpha0 1, MDLM: weights of masked tokens, elbo or low_var. (default: elbo)")
   var loss: HybridObjective.Weighting?
 
-  @Option(help: "AR: what a text starts from: mask, bos (the token between documents) or none. (default: mask)")
+  @Option(help: "AR: what a text starts from: mask, bos (the token before texts) or none. (default: mask)")
   var prepend: MethodConfiguration.Prepend?
 
   @Flag(name: .customLong("adaln"), help: "AR: modulate norms as the other algorithms do (AR + AdaLN).")

@@ -33,9 +33,12 @@ struct Detokenize: ParsableCommand {
       return
     }
     let name = file == "-" ? "standard input" : file
-    let text = try TextFile.read(file == "-" ? "/dev/stdin" : file)
-    for (index, line) in text.split(separator: "\n").enumerated() {
-      let tokens = try line.split(whereSeparator: \.isWhitespace).map { word -> Int32 in
+    var lines = try TextFile.read(file == "-" ? "/dev/stdin" : file).utf8
+      .split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    // The end of the last line begins none.
+    if lines.last?.isEmpty == true { lines.removeLast() }
+    for (index, line) in lines.enumerated() {
+      let tokens = try Substring(line).split(whereSeparator: \.isWhitespace).map { word -> Int32 in
         guard let token = Int32(word), (0..<tokenizer.vocabularySize).contains(Int(token)) else {
           throw FileError(
             "\(name): line \(index + 1): '\(word.prefix(40))' is no token, expected 0 to \(tokenizer.vocabularySize - 1)"

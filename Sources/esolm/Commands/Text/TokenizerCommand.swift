@@ -14,7 +14,8 @@ struct TrainTokenizer: ParsableCommand {
     commandName: "train",
     abstract: "Learn a byte-level BPE vocabulary, as GPT-2's, from text.",
     discussion: """
-      Writes tokenizer.json, vocab.json and merges.txt, Hugging Face's files, into a folder that --tokenizer takes.
+      Writes tokenizer.json, tokenizer_config.json, vocab.json and merges.txt, Hugging Face's files, into a folder that \
+      --tokenizer takes.
 
         esolm tokenizer train --vocabulary-size 8000 --out my-bpe novels/
       """)
@@ -66,7 +67,9 @@ struct TrainTokenizer: ParsableCommand {
     let files = TokenizerFile.vocabularyFiles(for: tokenizer)
     try AtomicFile.write(files.vocabulary, to: "\(out)/vocab.json")
     try AtomicFile.write(files.merges, to: "\(out)/merges.txt")
-    try AtomicFile.write(try TokenizerFile.data(for: tokenizer), to: "\(out)/\(TokenizerFile.name)")
+    for (name, data) in try TokenizerFile.folderFiles(for: tokenizer) {
+      try AtomicFile.write(data, to: "\(out)/\(name)")
+    }
     if json {
       try printJSON(Report(folder: out, vocabularySize: tokenizer.vocabularySize, skippedLines: skipped))
     } else {
