@@ -53,8 +53,8 @@ public enum AtomicFile {
 
   /// Waits until the names in the folder that holds `path` are on the disk: a rename is only kept with its folder.
   static func synchronizeFolder(of path: String) throws {
-    let folder = (path as NSString).deletingLastPathComponent
-    let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_CLOEXEC)
+    let folder = Folder.containing(path)
+    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError.system("open", folder) }
     fsync(descriptor)
     close(descriptor)

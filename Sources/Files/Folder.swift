@@ -11,7 +11,7 @@ public enum Folder {
     var place = path
     while !place.isEmpty, !FileManager.default.fileExists(atPath: place) {
       missing.append(place)
-      place = (place as NSString).deletingLastPathComponent
+      place = containing(place)
     }
     guard !missing.isEmpty || exists(path) else {
       throw FileError.system("make the folder", path, code: path.isEmpty ? ENOENT : EEXIST)
@@ -37,6 +37,21 @@ public enum Folder {
   public static func rename(_ path: String, to destination: String) throws {
     guard Foundation.rename(path, destination) == 0 else { throw FileError.system("write", destination) }
     try AtomicFile.synchronizeFolder(of: destination)
+  }
+
+  /// The folder that a path's last part lies in, "." for a path of one part. (Foundation's own function ends the process
+  /// for a path of one letter.)
+  public static func containing(_ path: String) -> String {
+    let slash = UInt8(ascii: "/")
+    func trimmed(_ part: Substring.UTF8View) -> Substring.UTF8View {
+      var part = part
+      while part.last == slash { part.removeLast() }
+      return part
+    }
+    let whole = trimmed(path[...].utf8)
+    guard let last = whole.lastIndex(of: slash) else { return whole.isEmpty && !path.isEmpty ? "/" : "." }
+    let folder = String(Substring(trimmed(whole[..<last])))
+    return folder.isEmpty ? "/" : folder
   }
 
   /// Whether there is a folder at `path`.

@@ -5,6 +5,12 @@ import Testing
 
 @Suite("Folders")
 struct FolderTests {
+  @Test(arguments: [
+    ("a", "."), ("ab", "."), ("", "."), ("a/b", "a"), ("/a", "/"), ("/", "/"), ("a/", "."), ("//a//b//", "//a"),
+    ("/a/é", "/a"), ("./x", "."), ("é/x", "é"),
+  ])
+  func aPathLiesInAFolder(path: String, folder: String) { #expect(Folder.containing(path) == folder) }
+
   @Test func whatIsMissingAboveIsMadeToo() throws {
     try withTemporaryFolder { folder in
       let made = try Folder.make("\(folder)/a/b/c")
