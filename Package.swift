@@ -40,7 +40,8 @@ let package = Package(
       dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
     .target(name: "Reports"),
     .target(
-      name: "Evaluation", dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Randomness", "Reports", "Files"]),
+      name: "Evaluation",
+      dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Checkpoints", "Randomness", "Reports", "Files"]),
     .target(
       name: "Comparison",
       dependencies: [
@@ -90,7 +91,10 @@ let package = Package(
         "TestSupport",
       ]),
     .testTarget(
-      name: "CommandTests", dependencies: ["esolm", "Checkpoints", "Parity", "CommandSupport", "TestSupport"]),
+      name: "CommandTests",
+      dependencies: [
+        "esolm", "Checkpoints", "EsoLM", "Parity", "Tokenizers", "Torch", "CommandSupport", "TestSupport",
+      ]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -7,6 +7,8 @@ import Revision
 package struct CheckpointManifest: Codable, Equatable {
   package static let fileName = "checkpoint.json"
   static let currentFormat = 1
+  /// What a training step can be: so many that sequences can be counted.
+  static let steps = 0...(1 << 40)
 
   package struct File: Codable, Equatable {
     package var bytes: Int
@@ -43,7 +45,9 @@ package struct CheckpointManifest: Codable, Equatable {
     guard manifest.formatVersion == currentFormat else {
       throw FileError("\(path): formatVersion is \(manifest.formatVersion), expected \(currentFormat)")
     }
-    guard manifest.step >= 0 else { throw FileError("\(path): step is \(manifest.step), expected at least 0") }
+    guard steps.contains(manifest.step) else {
+      throw FileError("\(path): step is \(manifest.step), expected 0 to \(steps.upperBound)")
+    }
     if let range = manifest.noiseRange {
       guard case .fixed(let low, let high) = range, low >= 0, low < high, high <= 1 else {
         throw FileError("\(path): noiseRange is '\(range)', expected two times from 0 to 1")

@@ -12,6 +12,9 @@ public enum TokenizerFile {
   /// The usual name of the file.
   public static let name = "tokenizer.json"
 
+  /// The names of files that a folder's tokenizer is looked for in, in this order.
+  public static let names = [name, "vocab.json", "vocab.txt"]
+
   /// The largest file that is read: about twice what all of Unicode's characters take, written as escapes.
   public static let maximumByteCount = 32 << 20
 
@@ -109,7 +112,6 @@ public enum TokenizerFile {
   public static func tokenizer(at path: String) throws -> any Tokenizer {
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-      let names = [name, "vocab.json", "vocab.txt"]
       guard let found = names.first(where: { FileManager.default.fileExists(atPath: "\(path)/\($0)") }) else {
         throw FileError("\(path) holds no tokenizer: expected one of \(names.joined(separator: ", "))")
       }
@@ -129,8 +131,7 @@ public enum TokenizerFile {
     guard case .number = json["format"] ?? json["model"] ?? .number(0) else {
       return try tokenizer(from: data, path: path)
     }
-    let folder = (path as NSString).deletingLastPathComponent
-    let mergesPath = folder.isEmpty ? "merges.txt" : "\(folder)/merges.txt"
+    let mergesPath = path.contains("/") ? "\(Folder.containing(path))/merges.txt" : "merges.txt"
     let merges = try contents(mergesPath)
     return try located("\(path) with \(mergesPath)") {
       try VocabularyFiles.bytePairTokenizer(vocabulary: json, merges: merges)

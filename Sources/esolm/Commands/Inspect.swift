@@ -28,7 +28,7 @@ struct Inspect: ParsableCommand {
       throw ValidationError("name a file or folder, or a repository with --from-hub, one of the two")
     }
     let summary = CheckpointSummary(try checkpoint.open(path), given: settings.settings)
-    if json { try printJSON(summary) } else { print(text(summary)) }
+    if json { try printJSON(summary) } else { try printOutput(text(summary)) }
   }
 
   private func text(_ summary: CheckpointSummary) -> String {
@@ -43,6 +43,10 @@ struct Inspect: ParsableCommand {
       let conditioning = network.conditioningSize.map { "conditioning \($0)" } ?? "no modulation"
       lines.append(
         "  loads as \(method.algorithm.rawValue)" + (method.alpha0.map { ", alpha0 \($0)" } ?? "")
+          + (method.prepend.map { ", prepend \($0.rawValue)" } ?? "")
+          + (method.blockSize.map { ", blocks of \($0)" } ?? "")
+          + (method.noiseRange.map { ", times \($0)" } ?? "")
+          + (method.keepsFirstToken == true ? ", first token given" : "")
           + ", length \(method.length): width \(network.hiddenSize), \(network.numBlocks) blocks, "
           + "\(network.numHeads) heads, \(conditioning), vocabulary \(network.vocabularySize), "
           + "mask \(network.maskToken)")
@@ -50,6 +54,7 @@ struct Inspect: ParsableCommand {
       lines.append("  does not load:")
       lines += summary.problems.map { "    \($0)" }
     }
+    if let note = summary.note { lines.append("  note: \(note)") }
     var table = Table(["tensor", "type", "shape"])
     for tensor in summary.tensors + summary.buffers {
       table.add([tensor.name, tensor.dtype, tensor.shape.map(String.init).joined(separator: " × ")])
