@@ -67,7 +67,9 @@ package struct CheckpointManifest: Codable, Equatable {
     }
     let size = try FileDigest.size(of: path)
     guard size == expected.bytes else {
-      throw FileError("\(path) is damaged: it has \(size) bytes, expected \(expected.bytes)")
+      let pointer = FileKind(ofFile: path) == .gitLFSPointer ? try MappedFile.read(path) : Data()
+      throw FileKind.mistake(path, beginning: pointer, expected: "the run's file")
+        ?? FileError("\(path) is damaged: it has \(size) bytes, expected \(expected.bytes)")
     }
     let checksum = try FileDigest.sha256(of: path)
     guard checksum == expected.sha256 else {

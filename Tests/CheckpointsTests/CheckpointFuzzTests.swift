@@ -17,6 +17,8 @@ struct CheckpointFuzzTests {
   private struct Original {
     var files: [(name: String, data: Data)]
     var opened = ""
+    /// What it does not say itself.
+    var given = ModelSettings()
   }
 
   @Test func everyInputIsRefusedOrConverted() throws {
@@ -38,16 +40,17 @@ struct CheckpointFuzzTests {
         try data.write(to: URL(fileURLWithPath: "\(folder)/\(file.name)"))
       }
       let path = original.opened.isEmpty ? folder : "\(folder)/\(original.opened)"
-      if try inspectAndConvert(path, size: size, &attacker) { converted += 1 }
+      if try inspectAndConvert(path, size: size, given: attacker.settings(original.given), &attacker) { converted += 1 }
     }
     #expect((0.1...0.9).contains(Double(converted) / Double(inputs)), "\(converted) of \(inputs) were converted")
   }
 
   /// What the two commands do, with whichever options.
-  private func inspectAndConvert(_ path: String, size: Int, _ attacker: inout Attacker) throws -> Bool {
-    let given = attacker.settings()
+  private func inspectAndConvert(
+    _ path: String, size: Int, given: ModelSettings, _ attacker: inout Attacker
+  ) throws -> Bool {
     let target = attacker.choose(Conversion.Target.allCases)
-    let output = "\((path as NSString).deletingLastPathComponent)/out-\((path as NSString).lastPathComponent)"
+    let output = "\(Folder.containing(path))/out"
     defer { try? FileManager.default.removeItem(atPath: output) }
     do {
       let checkpoint = try Checkpoint(opening: path)
@@ -79,8 +82,11 @@ struct CheckpointFuzzTests {
     func field(_ name: String) throws -> Data {
       try Data(contentsOf: URL(fileURLWithPath: "\(Fixtures.folder)/field_checkpoints/\(name)"))
     }
+    var given = ModelSettings()
+    (given.algorithm, given.length, given.numHeads) = (.maskedDiffusion, 8, 1)
     let files = try ["mdlm.ckpt", "bd3lm.ckpt", "ar.ckpt", "params.pt", "nested.pt"].map { name in
-      Original(files: [(name, try field(name))], opened: name)
+      Original(
+        files: [(name, try field(name))], opened: name, given: name.hasSuffix(".pt") ? given : ModelSettings())
     }
     let scratch = try Scratch.folder()
     let network = TransformerConfiguration(
@@ -136,8 +142,10 @@ private struct Attacker {
     Int.min, Int.min + 1, -1, 0, 1, 2, 3, 7, 8, 255, 1023, 1024, 1 << 24, 1 << 31, 1 << 62, Int.max - 1, Int.max,
   ]
 
-  mutating func settings() -> ModelSettings {
-    var settings = ModelSettings()
+  /// What is given, and at times something else.
+  mutating func settings(_ given: ModelSettings) -> ModelSettings {
+    guard choose(0..<4) == 0 else { return given }
+    var settings = given
     func maybe<Value>(_ field: WritableKeyPath<ModelSettings, Value?>, _ value: Value, _ chance: Int = 8) {
       if choose(0..<chance) == 0 { settings[keyPath: field] = value }
     }

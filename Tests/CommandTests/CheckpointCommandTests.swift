@@ -293,7 +293,7 @@ struct CheckpointCommandTests {
 
   /// What weights do not say themselves is asked for, and what is given is taken, unless they say it.
   @Test func weightsThatDoNotSayTheirMethodAreTold() async throws {
-    let (folder, data) = (try Scratch.folder(), try Scratch.file("a b c d e f g\n".utf8))
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(String(repeating: "a b c d e\n", count: 20).utf8))
     let weights = "\(Fixtures.folder)/field_checkpoints/nested.pt"
     func train(_ options: [String]) async throws -> CommandOutput {
       try await Esolm.run(

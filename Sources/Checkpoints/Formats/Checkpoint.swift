@@ -110,7 +110,8 @@ public struct Checkpoint {
     guard let buffer = buffers.first(where: { $0.name == name }), buffer.count == 1, buffer.dtype.isFloatingPoint else {
       return nil
     }
-    return try buffer.tensor().to(.float64).array(of: Double.self).first
+    // The number that was meant, not the nearest one that has 24 bits.
+    return try buffer.tensor().to(.float32).array(of: Float.self).first.flatMap { Double("\($0)") }
   }
 
   /// The network's ids, as the settings say, and where they are silent as the tensors are.

@@ -63,8 +63,9 @@ extension TorchFile {
   ///   - field: the name of the field, if it is given.
   ///   - mark: tells by its name a tensor that only the right dictionary holds.
   /// - Returns: the dictionary and the field that holds it, nil for the file's own.
-  func stateDictionary(field: String? = nil, mark: TensorFiles.Mark) throws -> (field: String?, entries: PickleEntries)
-  {
+  mutating func stateDictionary(
+    field: String? = nil, mark: TensorFiles.Mark
+  ) throws -> (field: String?, entries: PickleEntries) {
     guard let own = root.entries else {
       throw FileError("\(path) holds no dictionary, expected a Lightning checkpoint or a state dictionary")
     }
@@ -73,6 +74,7 @@ extension TorchFile {
     var fields: [(name: String, entries: PickleEntries)] = []
     for (key, value) in own {
       guard let name = key.name, let entries = value.entries, seen.insert(value.index).inserted else { continue }
+      try bounded { try $0.take(Self.fieldCost + 2 * name.utf8.count) }
       fields.append((name, entries))
     }
     if let field {
@@ -92,6 +94,9 @@ extension TorchFile {
     guard let found = marked.first ?? fields.first(where: { $0.name == "state_dict" }) else { return (nil, own) }
     return (found.name, found.entries)
   }
+
+  /// What is kept of a field, with room for growth.
+  private static let fieldCost = 256
 
   private static func list(_ names: [String]) -> String {
     names.prefix(8).map { "'\($0)'" }.joined(separator: ", ") + (names.count > 8 ? ", …" : "")

@@ -74,7 +74,8 @@ package struct TorchFile {
   /// What describing a tensor takes, with room for messages about it.
   private static let tensorCost = 640
 
-  private mutating func bounded<Result>(_ body: (inout MemoryBudget) throws -> Result) throws -> Result {
+  /// Takes from the budget, or refuses the file.
+  mutating func bounded<Result>(_ body: (inout MemoryBudget) throws -> Result) throws -> Result {
     do {
       return try body(&budget)
     } catch let error as MemoryBudget.Exceeded {

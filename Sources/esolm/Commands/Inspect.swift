@@ -52,18 +52,18 @@ struct Inspect: ParsableCommand {
           + "mask \(network.maskToken)")
     } else {
       lines.append("  does not load:")
-      lines += summary.problems.map { "    \($0)" }
+      lines += summary.problems.map { "    \($0.oneLine)" }
     }
     if let note = summary.note { lines.append("  note: \(note)") }
     var table = Table(["tensor", "type", "shape"])
     for tensor in summary.tensors + summary.buffers {
-      table.add([tensor.name, tensor.dtype, tensor.shape.map(String.init).joined(separator: " × ")])
+      table.add([tensor.name.oneLine, tensor.dtype, tensor.shape.map(String.init).joined(separator: " × ")])
     }
     lines += ["", table.text]
     let leaves = summary.hyperParameters.leaves.filter { !$0.path.isEmpty }
     if !leaves.isEmpty {
       lines += ["", "  hyper-parameters"]
-      lines += leaves.map { "    \($0.path): \($0.value.description.oneLine)" }
+      lines += leaves.map { "    \($0.path.oneLine): \($0.value.description.oneLine)" }
     }
     return lines.joined(separator: "\n")
   }
@@ -84,8 +84,8 @@ extension Checkpoint.Form {
 extension String {
   /// On one line and not too long: it comes from a file and may be anything.
   fileprivate var oneLine: String {
-    let shown = String(
-      unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : Character($0) })
-    return unicodeScalars.count > 200 ? shown + "…" : shown
+    let limit = 400
+    let shown = unicodeScalars.prefix(limit).map { $0.properties.generalCategory == .control ? " " : Character($0) }
+    return String(shown) + (unicodeScalars.dropFirst(limit).isEmpty ? "" : "…")
   }
 }
