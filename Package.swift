@@ -40,7 +40,8 @@ let package = Package(
       dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
     .target(name: "Reports"),
     .target(
-      name: "Evaluation", dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Randomness", "Reports", "Files"]),
+      name: "Evaluation",
+      dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Checkpoints", "Randomness", "Reports", "Files"]),
     .target(
       name: "Comparison",
       dependencies: [
@@ -91,7 +92,10 @@ let package = Package(
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["esolm", "Checkpoints", "Files", "Parity", "Randomness", "CommandSupport", "TestSupport"]),
+      dependencies: [
+        "esolm", "Checkpoints", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
+        "TestSupport",
+      ]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -7,6 +7,8 @@ import Revision
 package struct CheckpointManifest: Codable, Equatable {
   package static let fileName = "checkpoint.json"
   static let currentFormat = 1
+  /// What a training step can be: so many that sequences can be counted.
+  static let steps = 0...(1 << 40)
 
   package struct File: Codable, Equatable {
     package var bytes: Int
@@ -43,7 +45,9 @@ package struct CheckpointManifest: Codable, Equatable {
     guard manifest.formatVersion == currentFormat else {
       throw FileError("\(path): formatVersion is \(manifest.formatVersion), expected \(currentFormat)")
     }
-    guard manifest.step >= 0 else { throw FileError("\(path): step is \(manifest.step), expected at least 0") }
+    guard steps.contains(manifest.step) else {
+      throw FileError("\(path): step is \(manifest.step), expected 0 to \(steps.upperBound)")
+    }
     if let name = manifest.files.keys.first(where: { $0.contains("/") || [".", ".."].contains($0) }) {
       throw FileError("\(path): files lists '\(name)', expected names of files in its folder")
     }
@@ -66,7 +70,9 @@ package struct CheckpointManifest: Codable, Equatable {
     }
     let size = try FileDigest.size(of: path)
     guard size == expected.bytes else {
-      throw FileError("\(path) is damaged: it has \(size) bytes, expected \(expected.bytes)")
+      let pointer = FileKind(ofFile: path) == .gitLFSPointer ? try MappedFile.read(path) : Data()
+      throw FileKind.mistake(path, beginning: pointer, expected: "the run's file")
+        ?? FileError("\(path) is damaged: it has \(size) bytes, expected \(expected.bytes)")
     }
     let checksum = try FileDigest.sha256(of: path)
     guard checksum == expected.sha256 else {

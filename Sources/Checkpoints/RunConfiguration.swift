@@ -1,5 +1,6 @@
 import Corpora
 import EsoLM
+import Tokenizers
 
 /// Everything that determines a run, in one typed value: `config.json` of a run folder.
 public struct RunConfiguration: Codable, Sendable, Equatable {
@@ -10,6 +11,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var model: TransformerConfiguration
   public var data: DataConfiguration
   public var training: TrainingConfiguration
+  /// The tokenizer's ids, where the vocabulary was padded and has more than those and a mask token. nil is: all.
+  public var tokenCount: Int?
 
   public init(
     method: MethodConfiguration, model: TransformerConfiguration, data: DataConfiguration,
@@ -19,6 +22,14 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     self.model = model
     self.data = data
     self.training = training
+  }
+
+  /// The same configuration, saying of a tokenizer that is smaller than the vocabulary how large it is.
+  func matching(_ tokenizer: any Tokenizer) -> RunConfiguration {
+    var configuration = self
+    let isPadded = tokenizer.modelVocabularySize < model.vocabularySize
+    configuration.tokenCount = isPadded ? tokenizer.vocabularySize : nil
+    return configuration
   }
 
   /// Throws a ``ConfigurationError`` naming the first field that does not fit, also where two fields disagree.

@@ -77,21 +77,16 @@ public struct RunFolder: Sendable {
   private init(opening path: String, needing weights: [String], lock: RunLock?) throws {
     try Self.require([Self.configurationName, TokenizerFile.name] + weights, in: path)
     let configurationPath = "\(path)/\(Self.configurationName)"
-    let configuration: RunConfiguration = try JSONFile.read(from: configurationPath)
-    do {
-      try configuration.validate()
-    } catch let error as ConfigurationError {
-      throw FileError("\(configurationPath): \(error)")
-    }
+    let configuration = try Self.readConfiguration(configurationPath)
     let tokenizerPath = "\(path)/\(TokenizerFile.name)"
     let tokenizer = try TokenizerFile.tokenizer(from: try MappedFile.read(tokenizerPath), path: tokenizerPath)
-    guard tokenizer.modelVocabularySize == configuration.model.vocabularySize else {
-      let appended = tokenizer.modelVocabularySize - tokenizer.vocabularySize
+    let appended = tokenizer.modelVocabularySize - tokenizer.vocabularySize
+    let expected = configuration.tokenCount ?? configuration.model.vocabularySize - appended
+    guard tokenizer.vocabularySize == expected else {
       throw FileError(
-        "\(tokenizerPath) has \(tokenizer.vocabularySize) tokens, "
-          + "expected \(configuration.model.vocabularySize - appended) as \(configurationPath) says")
+        "\(tokenizerPath) has \(tokenizer.vocabularySize) tokens, expected \(expected) as \(configurationPath) says")
     }
-    guard configuration.model.maskToken == tokenizer.modelMaskToken else {
+    guard configuration.model.fits(tokenizer) else {
       let what = tokenizer.maskToken == nil ? "the first id that is no token" : "the mask token"
       throw FileError(
         "\(configurationPath): maskToken is \(configuration.model.maskToken), "
@@ -103,12 +98,24 @@ public struct RunFolder: Sendable {
     self.lock = lock
   }
 
+  /// The configuration in a file, which fits in itself.
+  static func readConfiguration(_ path: String) throws -> RunConfiguration {
+    let configuration: RunConfiguration = try JSONFile.read(from: path)
+    do {
+      try configuration.validate()
+    } catch let error as ConfigurationError {
+      throw FileError("\(path): \(error)")
+    }
+    return configuration
+  }
+
   /// Starts a run in a folder that holds none yet, with `state` as its first checkpoint. If that fails, nothing is left.
   public init(
     creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, state: TrainingState
   ) throws {
     try Self.requireFree(path)
     let made = try Folder.make(path)
+    let configuration = configuration.matching(tokenizer)
     self.path = path
     self.configuration = configuration
     self.tokenizer = tokenizer

@@ -61,6 +61,13 @@ public enum FileKind: Sendable, CaseIterable {
     self.init(beginning: bytes)
   }
 
+  /// An error that says what a file is where another was expected; nil if it has no signature.
+  public static func mistake(_ path: String, beginning bytes: some Collection<UInt8>, expected: String) -> FileError? {
+    guard let kind = FileKind(beginning: bytes) else { return nil }
+    let remedy = kind == .gitLFSPointer ? "; fetch the file by git lfs pull" : ""
+    return FileError("\(path) is \(kind.name), expected \(expected)\(remedy)")
+  }
+
   private func matches(_ bytes: [UInt8]) -> Bool {
     func starts(_ signature: [UInt8]) -> Bool { bytes.starts(with: signature) }
     func starts(_ signature: String) -> Bool { bytes.starts(with: signature.utf8) }

@@ -18,6 +18,8 @@ public enum JSONFile {
       // The decoder calls such numbers no JSON, and does not say where they stand.
       throw FileError(
         "\(path): a number does not fit its field (a fraction, a sign, or too large for a whole number)")
+    } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty {
+      throw FileKind.mistake(path, beginning: data, expected: "JSON") ?? FileError("\(path): it is no valid JSON")
     } catch let error as DecodingError {
       throw FileError("\(path): \(describe(error))")
     } catch {

@@ -1,27 +1,48 @@
-/// How much a reader may allocate for what a file describes: at most twice the file's size.
+/// How much a reader may allocate for what a file describes.
 ///
-/// A file is hostile input, and a few bytes can ask for much: an empty list is one byte of a pickle and dozens in memory.
-/// So a reader takes bytes from its budget before it allocates them, and gives up where the budget ends. What the budget
-/// bounds is the reader's own structures; the file itself is mapped, and tensors are made one at a time by who asks.
+/// A file is hostile input, and a few bytes can ask for much: an empty list is one byte of a pickle and dozens in memory,
+/// and one value can stand in a thousand places. So a reader takes bytes from its budget before it allocates them, and
+/// gives up where the budget ends. What the budget bounds is the reader's own structures; the file itself is mapped, and
+/// tensors are made one at a time by who asks.
+///
+/// Twice the file's size is no bound for honest files: of a list of numbers in a small checkpoint, each is two bytes of
+/// the pickle and some hundred in memory with all that is kept of it. So the part of a file that describes, the pickle or
+/// the header, justifies a multiple of its own size as well, up to an amount that any machine can spare.
 public struct MemoryBudget: Sendable {
   /// What any reader may use, however small the file: the smallest structures are larger than the bytes that ask for them.
   public static let minimum = 64 << 10
+  /// What a byte that describes may take.
+  public static let descriptionFactor = 128
+  /// The most that descriptions may take beyond twice the file's size.
+  public static let descriptionLimit = 256 << 20
 
-  public let limit: Int
+  public private(set) var limit: Int
   public private(set) var used = 0
   /// The most that was in use at one time.
   public private(set) var peak = 0
 
-  public init(fileSize: Int) {
+  /// - Parameters:
+  ///   - fileSize: the file's bytes.
+  ///   - description: those of them that describe the others.
+  public init(fileSize: Int, description: Int = 0) {
     let (twice, overflow) = fileSize.multipliedReportingOverflow(by: 2)
     limit = overflow ? .max : twice + min(Self.minimum, .max - twice)
+    justify(description: description)
+  }
+
+  /// Call once it is known how many of the file's bytes describe the others.
+  public mutating func justify(description bytes: Int) {
+    let more = min(bytes, Self.descriptionLimit / Self.descriptionFactor) * Self.descriptionFactor
+    limit += min(more, .max - limit)
   }
 
   /// A reader gave up because a file asks for more than its size can justify.
   public struct Exceeded: Error, Sendable, Equatable, CustomStringConvertible {
     public let limit: Int
 
-    public var description: String { "what it describes would take more than \(limit) bytes of memory" }
+    public var description: String {
+      "what it describes would take more than \(limit) bytes of memory, which its size does not justify"
+    }
   }
 
   /// Call before bytes are allocated.

@@ -8,7 +8,7 @@ extension Parity {
   /// A Lightning checkpoint: its tensors, its moving average, and what the network computes with each.
   static func lightningCheckpoint(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let checkpoint = try Checkpoint(opening: "\(parityCase.folder)/esolm.ckpt")
-    let network = try checkpoint.network(checkpoint.settings)
+    let network = try checkpoint.network(checkpoint.settings())
     guard network.maskToken == parityCase.maskToken else {
       throw FileError(
         "\(checkpoint.path): its mask token is \(network.maskToken), expected \(parityCase.maskToken)")

@@ -33,21 +33,26 @@ public struct SafetensorsFile {
   /// Reads a file's contents; `path` is only for messages.
   public init(_ data: Data, path: String) throws {
     func refuse(_ what: String) -> FileError { FileError("\(path) is no valid safetensors file: \(what)") }
+    /// What has no header may be something else.
+    func mistake(_ what: String) -> FileError {
+      guard FileKind(beginning: data) != .safetensors else { return refuse(what) }
+      return FileKind.mistake(path, beginning: data, expected: "a safetensors file") ?? refuse(what)
+    }
 
-    guard data.count >= 8 else { throw refuse("it has \(data.count) bytes, fewer than a header's length takes") }
+    guard data.count >= 8 else { throw mistake("it has \(data.count) bytes, fewer than a header's length takes") }
     let length = data.prefix(8).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * $1.offset) }
     guard length <= UInt64(min(Self.headerLimit, data.count - 8)) else {
-      throw refuse("its header claims \(length) bytes, the file has \(data.count - 8) after the header's length")
+      throw mistake("its header claims \(length) bytes, the file has \(data.count - 8) after the header's length")
     }
     start = 8 + Int(length)
-    var budget = MemoryBudget(fileSize: data.count)
+    var budget = MemoryBudget(fileSize: data.count, description: Int(length))
     let header: SafetensorsHeader
     do {
       header = try data.bytes(8..<start).withUnsafeBytes { try SafetensorsHeader($0, budget: &budget) }
     } catch let error as SafetensorsHeader.Failure {
       throw refuse("its header cannot be read (\(error.problem))")
     } catch let error as MemoryBudget.Exceeded {
-      throw refuse("\(error), twice its size")
+      throw refuse("\(error)")
     }
 
     let size = data.count - start

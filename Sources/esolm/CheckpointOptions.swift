@@ -6,12 +6,17 @@ import Foundation
 struct CheckpointOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Fetch this model repository and use it as the input. HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_TOKEN say where from, where to and as whom.",
+      "Fetch this model repository and use it as the input. HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_TOKEN say where from, where to and as whom. What was fetched before is used where the hub cannot be reached.",
       valueName: "owner/name"))
   var fromHub: String?
 
   @Option(help: ArgumentHelp("The repository's branch, tag or commit. (default: main)", valueName: "name"))
   var revision: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The field of a file of torch.save that holds the state dictionary, where several could.", valueName: "field"))
+  var stateDict: String?
 
   func validate() throws {
     if revision != nil, fromHub == nil { throw ValidationError("--revision goes with --from-hub only") }
@@ -19,17 +24,20 @@ struct CheckpointOptions: ParsableArguments {
 
   /// Opens what was named: the given path, or what the hub has.
   func open(_ path: String?) throws -> Checkpoint {
-    guard let fromHub else { return try Checkpoint(opening: path!) }
+    guard let fromHub else { return try Checkpoint(opening: path!, field: stateDict) }
     let repository = try asUsageOfHub { try HubRepository(fromHub, revision: revision ?? "main") }
     var line = ProgressLine()
-    let folder = try HubDownload(repository, settings: try HubSettings()).run { progress in
+    let fetched = try HubDownload(repository, settings: try HubSettings()).run { progress in
       let (received, size) = (Double(progress.received), Double(progress.size))
       line.show(
         "\(progress.file): \(Format.count(received)) of \(Format.count(size)) bytes, "
           + Format.percent(size > 0 ? received / size : 1))
     }
     line.clear()
-    return try Checkpoint(opening: folder)
+    if let reason = fetched.offline {
+      printError("esolm: note: \(reason); using what was fetched before, \(fetched.folder)")
+    }
+    return try Checkpoint(opening: fetched.folder, field: stateDict)
   }
 
   private func asUsageOfHub<Result>(_ body: () throws -> Result) throws -> Result {
@@ -57,9 +65,26 @@ struct SettingsOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The mask token's id, where it is not the last.", valueName: "id"))
   var maskToken: Int?
 
+  @Option(help: "AR: what a text starts from, where the file does not say: mask, bos or none.")
+  var prepend: MethodConfiguration.Prepend?
+
+  @Option(help: ArgumentHelp("BD3-LM: tokens of a block, where the file does not say.", valueName: "count"))
+  var blockSize: Int?
+
+  @Option(
+    help: ArgumentHelp("BD3-LM: the times it trained on, where the file does not say.", valueName: "low,high | search"))
+  var noiseRange: NoiseRange?
+
+  @Flag(help: "BD3-LM: the first token of a sequence was given, never predicted.")
+  var keepFirstToken = false
+
   var settings: ModelSettings {
     var settings = ModelSettings()
-    settings.algorithm = algo?.rawValue
+    settings.algorithm = algo
+    settings.prepend = prepend
+    settings.blockSize = blockSize
+    settings.noiseRange = noiseRange
+    settings.keepsFirstToken = keepFirstToken ? true : nil
     settings.alpha0 = alpha0
     settings.length = length
     settings.numHeads = heads

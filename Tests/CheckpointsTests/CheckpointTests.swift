@@ -36,7 +36,7 @@ struct CheckpointTests {
   /// The tensors and logits themselves are a parity case.
   @Test func theMovingAverageIsNotTheWeights() throws {
     let checkpoint = try Checkpoint(opening: lightning("esolm.ckpt"))
-    let network = try checkpoint.network(checkpoint.settings)
+    let network = try checkpoint.network(checkpoint.settings())
     let (model, average) = (try checkpoint.model(network, .model), try checkpoint.model(network, .average))
     #expect(zip(model.parameters, average.parameters).contains { distance($0, $1) > 0 })
   }
@@ -45,7 +45,7 @@ struct CheckpointTests {
     let before = try contents(of: FileManager.default.currentDirectoryPath)
     let temporary = try contents(of: NSTemporaryDirectory()).filter { $0.contains("pwned") }
     let hostile = try Checkpoint(opening: lightning("hostile.ckpt"))
-    let network = try hostile.network(hostile.settings)
+    let network = try hostile.network(hostile.settings())
     let model = try hostile.model(network, .model)
     let honest = try Checkpoint(opening: lightning("esolm.ckpt")).model(network, .model)
     for (left, right) in zip(model.parameters, honest.parameters) { #expect(distance(left, right) == 0) }
@@ -69,14 +69,23 @@ struct CheckpointTests {
         + "'blocks.1.attn_qkv.weight' has shape [48, 15], expected [48, 16]")
   }
 
-  @Test func aStateDictionaryAloneNeedsToBeToldItsAlpha0() throws {
+  @Test func aStateDictionaryAloneNeedsToBeToldItsMethod() throws {
     let path = lightning("state_dict.pt")
     let checkpoint = try Checkpoint(opening: path)
     #expect(checkpoint.form == .stateDictionary)
-    #expect(
-      message { try Conversion(checkpoint) } == "\(path) does not say its alpha0; name it with --alpha0")
     var given = ModelSettings()
-    given.alpha0 = 0.25
+    for (field, option) in [
+      ("algorithm", "--algo (esolm-b, esolm-a, ar, mdlm, bd3lm)"), ("length", "--length"), ("alpha0", "--alpha0"),
+    ] {
+      #expect(
+        message { try Conversion(checkpoint, given: given) }
+          == "\(path) does not say its \(field); name it with \(option)")
+      switch field {
+      case "algorithm": given.algorithm = .esolmB
+      case "length": given.length = 16
+      default: given.alpha0 = 0.25
+      }
+    }
     let conversion = try Conversion(checkpoint, given: given)
     // These are the weights that were evaluated: the moving average.
     let whole = try Checkpoint(opening: lightning("esolm.ckpt"))
@@ -99,7 +108,9 @@ struct CheckpointTests {
     return folder
   }
 
-  @Test(arguments: ["", "backbone.", "module.backbone.", "backbone._orig_mod."])
+  @Test(arguments: [
+    "", "backbone.", "module.backbone.", "backbone._orig_mod.", "model.", "_fsdp_wrapped_module.model.module.",
+  ])
   func namesMayHavePrefixes(prefix: String) throws {
     let folder = try folder(
       of: "mdlm", prefix: prefix, config: #"{"model_type": "mdlm", "n_heads": 4, "model_length": 24}"#)
@@ -115,7 +126,10 @@ struct CheckpointTests {
         #"{"algo": {"name": "ar", "prepend_token": "bos"}, "model": {"n_heads": 4, "cond_dim": 16, "length": 24}}"#,
         MethodConfiguration(algorithm: .autoregressive, prepend: .bos, length: 24)
       ),
-      ("ar", #"{"n_heads": 4}"#, MethodConfiguration(algorithm: .autoregressive, length: 1024)),
+      (
+        "ar", #"{"n_heads": 4, "length": 24}"#,
+        MethodConfiguration(algorithm: .autoregressive, prepend: MethodConfiguration.Prepend.none, length: 24)
+      ),
       (
         "mdlm", #"{"algo": {"name": "mdlm", "loss_type": "low_var"}, "n_heads": 4, "length": 24}"#,
         MethodConfiguration(algorithm: .maskedDiffusion, weighting: .lowVariance, length: 24)
@@ -149,7 +163,8 @@ struct CheckpointTests {
     let folder = try folder(of: "mdlm", prefix: "", config: #"{"model_type": "gpt2", "n_heads": 4}"#)
     #expect(
       message { try Conversion(try Checkpoint(opening: folder)) }
-        == "\(folder): its algorithm is 'gpt2', expected one of esolm-b, esolm-a, ar, mdlm, bd3lm; name it with --algo")
+        == "\(folder): its algorithm is 'gpt2', expected one of esolm-b, esolm-a, ar, mdlm, bd3lm; "
+        + "if it is one of these, name it with --algo")
   }
 
   @Test func headsThatAreNotSaidAreAskedFor() throws {
@@ -187,7 +202,8 @@ struct CheckpointTests {
   // MARK: Hugging Face folders
 
   @Test func weightsMayLieInSeveralFiles() throws {
-    let folder = try folder(of: "mdlm", prefix: "backbone.", config: #"{"model_type": "mdlm", "n_heads": 4}"#)
+    let folder = try folder(
+      of: "mdlm", prefix: "backbone.", config: #"{"model_type": "mdlm", "n_heads": 4, "length": 24}"#)
     let whole = try Checkpoint(opening: folder)
     let network = try Conversion(whole).network
     let tensors = try whole.weights.map { (name: "backbone.\($0.name)", tensor: try $0.tensor()) }
@@ -223,7 +239,7 @@ struct CheckpointTests {
   @Test func weightsMayBeOfTorch() throws {
     let folder = try Scratch.folder()
     try FileManager.default.copyItem(atPath: lightning("state_dict.pt"), toPath: "\(folder)/pytorch_model.bin")
-    try #"{"alpha_0": 0.25, "length": 16}"#.write(to: "\(folder)/config.json")
+    try #"{"algorithm": "esolm-b", "alpha_0": 0.25, "length": 16}"#.write(to: "\(folder)/config.json")
     let checkpoint = try Checkpoint(opening: folder)
     #expect(checkpoint.form == .huggingFace)
     #expect(try Conversion(checkpoint).network.numHeads == 2)

@@ -87,7 +87,7 @@ struct ConversionTests {
       (name: $0.name, tensor: try $0.tensor().to(.bfloat16))
     }
     try SafetensorsFile.write(tensors, to: "\(folder)/model.safetensors")
-    try #"{"n_heads": 2, "alpha_0": 0.5}"#.write(to: "\(folder)/config.json")
+    try #"{"algorithm": "esolm-b", "n_heads": 2, "alpha_0": 0.5, "length": 16}"#.write(to: "\(folder)/config.json")
     let file = try SafetensorsFile(contentsOf: try convert(folder, .safetensors))
     #expect(file.entries.values.allSatisfy { $0.dtype == .bfloat16 })
     let run = try Checkpoint(opening: try convert(folder, .run))
@@ -109,7 +109,7 @@ struct ConversionTests {
       #expect(message { try conversion.write(to: folder, as: target) } == "\(folder) already exists; name a new folder")
       // A tokenizer of another size is found before anything appears.
       #expect(
-        message { try conversion.write(to: "\(folder)/a/b", as: .run, tokenizer: ByteTokenizer()) }
+        message { try Conversion(conversion.checkpoint, tokenizer: ByteTokenizer()) }
           == "the tokenizer makes a vocabulary of 258 with the mask token 257, expected 33 and 32")
     }
     #expect(try contents(of: folder) == ["file.safetensors"])

@@ -35,7 +35,7 @@ struct HubDownloadTests {
   }
 
   private func fetch(_ hub: LocalHub, _ settings: HubSettings) throws -> String {
-    try HubDownload(try HubRepository("owner/name"), settings: settings).run()
+    try HubDownload(try HubRepository("owner/name"), settings: settings).run().folder
   }
 
   @Test func whatAModelNeedsIsFetchedAndNoCode() throws {
@@ -141,6 +141,36 @@ struct HubDownloadTests {
     #expect(try Conversion(checkpoint).network.numBlocks == 2)
   }
 
+  // MARK: Without the hub
+
+  @Test func whatWasFetchedBeforeServesWithoutTheHub() throws {
+    let hub = try hub()
+    var settings = try settings(hub)
+    let folder = try fetch(hub, settings)
+    func offline(_ revision: String = "main") throws -> HubDownload.Fetched {
+      try HubDownload(try HubRepository("owner/name", revision: revision), settings: settings).run()
+    }
+    settings.endpoint = URL(string: try LocalHub([]).address)!
+    let found = try offline()
+    #expect(found.folder == folder && found.offline?.hasPrefix("cannot reach \(settings.endpoint)") == true)
+    #expect(try offline(hub.commit).folder == folder)
+    settings.isOffline = true
+    #expect(try offline().offline == "HF_HUB_OFFLINE is set")
+    let cache = "\(settings.cache)/models--owner--name"
+    #expect(
+      message { try offline("other") }
+        == "HF_HUB_OFFLINE is set, and the cache \(cache) does not hold the revision other")
+    // A link without its file is a part that was never fetched.
+    try FileManager.default.removeItem(
+      atPath: URL(fileURLWithPath: "\(folder)/model.safetensors").resolvingSymlinksInPath().path)
+    #expect(message { try offline() } == "HF_HUB_OFFLINE is set, and the cache \(cache) holds only a part of it")
+    let index = #"{"weight_map": {"a": "model-1.safetensors"}}"#
+    try index.write(to: "\(folder)/model.safetensors.index.json")
+    #expect(message { try offline() } == "HF_HUB_OFFLINE is set, and the cache \(cache) lacks model-1.safetensors")
+    try "../../x".write(to: "\(cache)/refs/main")
+    #expect(message { try offline() }?.hasSuffix("does not hold the revision main") == true)
+  }
+
   // MARK: What cannot be
 
   @Test func whatIsNoModelIsRefused() throws {
@@ -163,6 +193,8 @@ struct HubDownloadTests {
     let text = message { try HubDownload(try HubRepository("a/b"), settings: settings).run() }
     #expect(
       text?.hasPrefix("cannot reach \(closed)/api/models/a/b/revision/main?blobs=true: ") == true, "\(text ?? "")")
+    #expect(
+      text?.hasSuffix(", and the cache \(settings.cache)/models--a--b does not hold the revision main") == true)
   }
 
   @Test(arguments: ["", "name", "a/b/c", "../x", "a/..", "a/.b", "a/b c", "a/b?x", "/b", "a/", "ä/b"])
@@ -178,7 +210,8 @@ struct HubDownloadTests {
 
   @Test func theUsualVariablesAreRead() throws {
     let usual = try HubSettings(environment: [:])
-    #expect(usual.endpoint.absoluteString == "https://huggingface.co" && usual.token == nil)
+    #expect(usual.endpoint.absoluteString == "https://huggingface.co" && usual.token == nil && !usual.isOffline)
+    #expect(try HubSettings(environment: ["HF_HUB_OFFLINE": "1"]).isOffline)
     #expect(usual.cache == "\(NSHomeDirectory())/.cache/huggingface/hub")
     #expect(try HubSettings(environment: ["XDG_CACHE_HOME": "/c"]).cache == "/c/huggingface/hub")
     #expect(try HubSettings(environment: ["XDG_CACHE_HOME": "/c", "HF_HOME": "/h"]).cache == "/h/hub")

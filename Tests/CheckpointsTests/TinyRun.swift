@@ -31,8 +31,10 @@ enum TinyRun {
   }
 
   /// A new run with a checkpoint of step 3.
-  static func make() throws -> RunFolder {
-    try RunFolder(
+  static func make(_ method: MethodConfiguration? = nil) throws -> RunFolder {
+    var configuration = configuration
+    if let method { configuration.method = method }
+    return try RunFolder(
       creating: "\(Scratch.folder())/run", configuration: configuration, tokenizer: tokenizer,
       state: state(step: 3))
   }

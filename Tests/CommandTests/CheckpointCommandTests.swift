@@ -1,7 +1,10 @@
 import CommandSupport
+import EsoLM
 import Foundation
 import TestSupport
 import Testing
+import Tokenizers
+import Torch
 
 @Suite("The commands inspect and convert, and train --init-from")
 struct CheckpointCommandTests {
@@ -63,7 +66,7 @@ struct CheckpointCommandTests {
       first.output
         == "wrote \(folder)/run (run): esolm-b, step 5, 11617 parameters, weights: the last step's and their moving average\n"
     )
-    #expect(first.error.hasPrefix("esolm: note: no tokenizer was found that can be read"))
+    #expect(first.error.hasPrefix("esolm: note: no tokenizer was found, so text is token ids as numbers"))
     let sample = try await Esolm.succeed(["sample", "\(folder)/run"]).output
     #expect(sample.split(whereSeparator: \.isWhitespace).allSatisfy { (0..<32).contains(Int($0) ?? -1) })
 
@@ -87,12 +90,12 @@ struct CheckpointCommandTests {
       "wrong_shape.ckpt",
       ": the weights do not fit the configuration: 'blocks.1.attn_qkv.weight' has shape [48, 15], expected [48, 16]"
     ),
-    ("state_dict.pt", "does not say its alpha0; name it with --alpha0"),
+    ("state_dict.pt", "does not say its algorithm; name it with --algo (esolm-b, esolm-a, ar, mdlm, bd3lm)"),
     (
       "inputs.safetensors",
       "holds no network of this family: it has no tensor 'vocab_embed.embedding' of two dimensions (it begins with 'order')"
     ),
-    ("config.json", "is no valid safetensors file: "),
+    ("config.json", "is not a file of torch.save (a zip archive) or a safetensors file"),
     ("none.ckpt", ": there is no such file or folder"),
   ])
   func whatCannotBeConvertedIsOneClearLine(file: String, problem: String) async throws {
@@ -104,6 +107,111 @@ struct CheckpointCommandTests {
     #expect(result.error.contains(file) && result.error.contains(problem), "\(result.error)")
     #expect(result.error.split(separator: "\n").count == 1)
     #expect(try Scratch.snapshot(folder) == [:])
+  }
+
+  private static let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+  /// A file that is something else is called by its name, whatever it is read for.
+  @Test(arguments: [
+    ("last.ckpt", pointer, "a Git LFS pointer, not the file itself"), ("x.safetensors", pointer, "a Git LFS pointer"),
+    ("last.ckpt", "<!DOCTYPE html><html></html>", "an HTML page"), ("x.pt", "GGUF\u{3}\0\0\0", "a GGUF file"),
+    ("last.ckpt", "hello", "not a file of torch.save (a zip archive) or a safetensors file"),
+    ("last.ckpt", "", "empty, expected a file of torch.save"),
+    ("folder/model.safetensors", pointer, "a Git LFS pointer"),
+    ("folder/pytorch_model.bin", pointer, "a Git LFS pointer"),
+  ])
+  func aFileThatIsSomethingElseIsCalledSo(name: String, contents: String, kind: String) async throws {
+    let folder = try Scratch.folder()
+    let path = "\(folder)/\(name)"
+    try FileManager.default.createDirectory(atPath: "\(folder)/folder", withIntermediateDirectories: true)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(folder)/folder/config.json"))
+    try Data(contents.utf8).write(to: URL(fileURLWithPath: path))
+    let input = name.hasPrefix("folder") ? "\(folder)/folder" : path
+    let data = try Scratch.file(Esolm.text.utf8)
+    for arguments in [
+      ["inspect", input], ["convert", input, "\(folder)/out"],
+      ["train", "--init-from", input, "--data", data, "--out", "\(folder)/out"],
+    ] {
+      let result = try await Esolm.run(arguments)
+      #expect(result.status == 1)
+      #expect(result.error.hasPrefix("esolm: error: \(path) is \(kind)"), "\(result.error)")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/out"))
+    }
+  }
+
+  @Test func whatCannotBePrintedIsAnError() async throws {
+    let folder = try Scratch.folder()
+    for arguments in [
+      ["inspect", "\(fixture)/esolm.ckpt"], ["inspect", "\(fixture)/esolm.ckpt", "--json"],
+      ["convert", "\(fixture)/esolm.ckpt", "\(folder)/a"],
+      ["convert", "\(fixture)/esolm.ckpt", "\(folder)/b", "--json"],
+    ] {
+      for (number, output) in [">/dev/full", ">&-"].enumerated() {
+        let last = arguments[0] == "convert" ? [arguments[2] + "\(number)"] : []
+        let words = Array(arguments.prefix(2)) + last + arguments.dropFirst(last.isEmpty ? 2 : 3)
+        let result = try await Command.run(
+          "/bin/sh", ["-c", #"exec "$0" "$@" "# + output, Esolm.executable()] + words, environment: Esolm.environment)
+        #expect(result.status == 1)
+        #expect(result.error.contains("esolm: error: cannot write the output: "), "\(result.error)")
+      }
+    }
+  }
+
+  /// A vocabulary that was padded keeps its tokenizer; ids that no token has are written as U+FFFD.
+  @Test func aPaddedVocabularyKeepsItsTokenizer() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    let network = TransformerConfiguration(
+      vocabularySize: 264, maskToken: 257, hiddenSize: 8, numBlocks: 1, numHeads: 2, conditioningSize: 4)
+    // Nothing but an id that no token has is ever likely.
+    let tensors = try Transformer(network, seed: 1).namedParameters.map { name, tensor in
+      let bias = (0..<264).map { Float($0 == 260 ? 50 : 0) }
+      return (name: name, tensor: name == "output_layer.linear.bias" ? Tensor(bias) : tensor)
+    }
+    try SafetensorsFile.write(tensors, to: "\(folder)/model.safetensors")
+    try Data(#"{"model_type": "mdlm", "n_heads": 2, "model_length": 8}"#.utf8)
+      .write(to: URL(fileURLWithPath: "\(folder)/config.json"))
+    try TokenizerFile.data(for: ByteTokenizer()).write(to: URL(fileURLWithPath: "\(folder)/tokenizer.json"))
+
+    let asked = try await Esolm.run(["convert", folder, "\(folder)/run"])
+    #expect(asked.status == 1)
+    #expect(
+      asked.error
+        == "esolm: error: \(folder): its vocabulary has 264 ids and the tokenizer 257 tokens; name the mask token's id "
+        + "with --mask-token (257 is the first that no token has)\n")
+    let note =
+      "esolm: note: the vocabulary of 264 ids is larger than the tokenizer's 257 tokens; ids that no token has are "
+      + "written as \u{FFFD}\n"
+    var input = folder
+    for (output, options) in [
+      ("run", ["--mask-token", "257"]), ("hf", ["--to", "hugging-face"]), ("again", []),
+    ] {
+      let result = try await Esolm.succeed(["convert", input, "\(folder)/\(output)"] + options)
+      #expect(result.error == note)
+      input = "\(folder)/\(output)"
+    }
+    #expect(
+      try await Esolm.succeed(["sample", input]).output
+        == String(repeating: "\u{FFFD}", count: 8) + "\n")
+    try await Esolm.succeed(["eval", input, "--data", data])
+    try await Esolm.succeed(
+      ["train", "--init-from", input, "--data", data, "--out", "\(folder)/trained", "--steps", "1", "--batch", "2"])
+    try await Esolm.succeed(["train", "--resume", "\(folder)/trained", "--steps", "2"])
+    // A tokenizer that a run was not made with is no padding.
+    try TokenizerFile.data(for: CharacterTokenizer(text: "ab")).write(
+      to: URL(fileURLWithPath: "\(input)/tokenizer.json"))
+    #expect(
+      try await Esolm.run(["sample", input]).error
+        == "esolm: error: \(input)/tokenizer.json has 3 tokens, expected 257 as \(input)/config.json says\n")
+  }
+
+  /// Paths of one letter are paths too.
+  @Test func aPathMayBeOneLetter() async throws {
+    let folder = try Scratch.folder()
+    let script = #"cd "$1" && "$0" convert "$2" r && "$0" convert r h --to hugging-face && exec "$0" inspect h"#
+    let result = try await Command.run(
+      "/bin/sh", ["-c", script, Esolm.executable(), folder, "\(fixture)/esolm.ckpt"], environment: Esolm.environment)
+    #expect(result.status == 0, "\(result.error)")
+    #expect(result.output.contains("h: Hugging Face folder, step 5\n"))
   }
 
   @Test func aHostileCheckpointHasNoEffect() async throws {
@@ -127,7 +235,8 @@ struct CheckpointCommandTests {
     (["inspect", "--from-hub", "name"], "--from-hub: 'name' is no name of a model repository, expected OWNER/NAME"),
     (
       ["train", "--init-from", "a", "--blocks", "2", "--data", "x", "--out", "y"],
-      "--init-from takes the network's sizes from the weights; only --dropout may be given with it"
+      "--init-from takes the network's sizes from the weights; only --dropout may be given with it "
+        + "(esolm convert makes a run of weights that do not say their own)"
     ),
   ])
   func wrongUsageIsNamed(arguments: [String], problem: String) async throws {
@@ -180,6 +289,27 @@ struct CheckpointCommandTests {
       refused.error
         == "esolm: error: --tokenizer cannot be given with --init-from \(from), which has a tokenizer of its own "
         + "(see esolm train --help)\n")
+  }
+
+  /// What weights do not say themselves is asked for, and what is given is taken, unless they say it.
+  @Test func weightsThatDoNotSayTheirMethodAreTold() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(String(repeating: "a b c d e\n", count: 20).utf8))
+    let weights = "\(Fixtures.folder)/field_checkpoints/nested.pt"
+    func train(_ options: [String]) async throws -> CommandOutput {
+      try await Esolm.run(
+        ["train", "--init-from", weights, "--data", data, "--out", "\(folder)/run", "--steps", "1", "--batch", "2"]
+          + options)
+    }
+    #expect(
+      try await train(["--length", "8"]).error
+        == "esolm: error: \(weights) does not say its algorithm; name it with --algo "
+        + "(esolm-b, esolm-a, ar, mdlm, bd3lm)\n")
+    let result = try await train(["--length", "8", "--algo", "bd3lm", "--noise-range", "0.2,0.9", "--keep-first-token"])
+    #expect(result.status == 0, "\(result.error)")
+    let json = try object(try await Esolm.succeed(["inspect", "\(folder)/run", "--json"]).output)
+    let method = try #require(json["method"] as? [String: Any])
+    #expect(method["blockSize"] as? Int == 4 && method["noiseRange"] as? String == "0.2,0.9")
+    #expect(method["keepsFirstToken"] as? Bool == true)
   }
 
   @Test func aConvertedRunHasNothingToGoOnWith() async throws {

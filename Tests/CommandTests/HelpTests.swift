@@ -74,11 +74,12 @@ struct HelpTests {
       "--device", "--threads",
     ],
     "inspect": [
-      "--from-hub", "--revision", "--algo", "--alpha0", "--length", "--heads", "--mask-token", "--json",
+      "--from-hub", "--revision", "--state-dict", "--algo", "--alpha0", "--length", "--heads", "--mask-token",
+      "--prepend", "--block-size", "--noise-range", "--keep-first-token", "--json",
     ],
     "convert": [
-      "--to", "--from-hub", "--revision", "--algo", "--alpha0", "--length", "--heads", "--mask-token", "--tokenizer",
-      "--raw-weights", "--json",
+      "--to", "--from-hub", "--revision", "--state-dict", "--algo", "--alpha0", "--length", "--heads", "--mask-token",
+      "--prepend", "--block-size", "--noise-range", "--keep-first-token", "--tokenizer", "--raw-weights", "--json",
     ],
     "compare": [
       "--data", "--out", "--methods", "--steps", "--length", "--batch", "--learning-rate", "--orders", "--samples",

@@ -147,18 +147,57 @@ struct GPT2Tests {
     }) { folder in
       #expect(
         message { try GPT2(folder: folder) }
-          == "\(folder)/model.safetensors: the weights are not those of the GPT-2 that config.json describes: "
+          == "\(folder): the weights are not those of the GPT-2 that config.json describes: "
           + "'ln_f.bias' [32] is missing; 'transformer.ln_f.weight' has shape [31], expected [32]; "
           + "'transformer.wpe.weight' has type I64, expected a floating-point type; "
           + "'transformer.h.2.ln_1.bias' is not expected")
     }
   }
 
-  @Test(arguments: ["config.json", "model.safetensors"])
-  func aMissingFileIsNamed(file: String) throws {
+  @Test(arguments: [
+    ("config.json", "cannot read $folder/config.json: there is no such file"),
+    (
+      "model.safetensors",
+      "$folder holds no weights: none of model.safetensors, "
+        + "model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json"
+    ),
+  ])
+  func aMissingFileIsNamed(file: String, problem: String) throws {
     try withJudge { folder in
       try FileManager.default.removeItem(atPath: "\(folder)/\(file)")
-      #expect(message { try GPT2(folder: folder) } == "cannot read \(folder)/\(file): there is no such file")
+      #expect(message { try GPT2(folder: folder) } == problem.replacingOccurrences(of: "$folder", with: folder))
+    }
+  }
+
+  @Test func weightsMayLieInSeveralFiles() throws {
+    let expected = try recorded().logProbabilities(of: windows)
+    try withJudge { folder in
+      let whole = "\(folder)/model.safetensors"
+      let file = try SafetensorsFile(contentsOf: whole)
+      var map: [String: String] = [:]
+      for (number, name) in file.entries.keys.sorted().enumerated() { map[name] = "model-\(number % 2).safetensors" }
+      for part in Set(map.values) {
+        let names = map.keys.filter { map[$0] == part }
+        try SafetensorsFile.write(try names.map { ($0, try file.tensor($0)) }, to: "\(folder)/\(part)")
+      }
+      try FileManager.default.removeItem(atPath: whole)
+      try JSONEncoder().encode(["weight_map": map]).write(to: URL(fileURLWithPath: "\(whole).index.json"))
+      #expect(try GPT2(folder: folder).logProbabilities(of: windows) == expected)
+      try FileManager.default.removeItem(atPath: "\(folder)/model-1.safetensors")
+      #expect(
+        message { try GPT2(folder: folder) }
+          == "cannot read \(folder)/model-1.safetensors: there is no such file")
+    }
+  }
+
+  @Test func weightsThatAreOnlyPointedAtAreNamed() throws {
+    try withJudge { folder in
+      let path = "\(folder)/model.safetensors"
+      try "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n".write(to: path)
+      #expect(
+        message { try GPT2(folder: folder) }
+          == "\(path) is a Git LFS pointer, not the file itself, expected a safetensors file; "
+          + "fetch the file by git lfs pull")
     }
   }
 }

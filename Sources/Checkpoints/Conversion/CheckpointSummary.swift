@@ -25,6 +25,8 @@ public struct CheckpointSummary: Sendable, Codable {
   public let method: MethodConfiguration?
   /// All that keeps it from loading.
   public let problems: [String]
+  /// What is worth knowing about its tokenizer.
+  public let note: String?
 
   /// - Parameter given: settings that take the place of what the file says.
   public init(_ checkpoint: Checkpoint, given: ModelSettings = .init()) {
@@ -41,19 +43,12 @@ public struct CheckpointSummary: Sendable, Codable {
     averageDecay = checkpoint.averageDecay
     averageUpdates = checkpoint.averageUpdates
     hyperParameters = checkpoint.hyperParameters
-    let settings = checkpoint.settings.overridden(by: given)
-    var problems: [String] = []
-    var found: (network: TransformerConfiguration?, method: MethodConfiguration?)
     do {
-      let network = try checkpoint.network(settings)
-      problems = checkpoint.problems(for: network)
-      found.network = network
-      found.method = try settings.method(for: network, path: checkpoint.path)
+      let conversion = try Conversion(checkpoint, given: given)
+      (network, method, note, problems) = (conversion.network, conversion.method, conversion.note, [])
     } catch {
-      problems.append("\(error)")
+      (network, method, note) = (nil, nil, nil)
+      problems = (error as? CheckpointMisfit)?.problems ?? ["\(error)"]
     }
-    self.problems = problems
-    network = problems.isEmpty ? found.network : nil
-    method = problems.isEmpty ? found.method : nil
   }
 }

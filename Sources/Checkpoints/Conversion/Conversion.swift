@@ -17,30 +17,48 @@ public struct Conversion {
   public let settings: ModelSettings
   public let network: TransformerConfiguration
   public let method: MethodConfiguration
+  /// What the network's ids stand for: the tokenizer that was given, or the one beside the weights; nil if that is not
+  /// there or cannot be it.
+  public let tokenizer: (any Tokenizer)?
+  /// What is worth knowing about the tokenizer, or about why there is none.
+  public let note: String?
 
   /// Finds out what a checkpoint holds.
   ///
-  /// - Parameter given: settings that take the place of what the file says.
-  /// - Throws: one error that lists all that is missing, unknown or of another shape.
-  public init(_ checkpoint: Checkpoint, given: ModelSettings = .init()) throws {
-    self.checkpoint = checkpoint
-    let found = checkpoint.settings.overridden(by: given)
-    network = try checkpoint.network(found)
-    try checkpoint.requireFit(network)
-    method = try found.method(for: network, path: checkpoint.path)
-    settings = ModelSettings(network, method: method)
+  /// - Parameters:
+  ///   - given: settings that take the place of what the file says.
+  ///   - tokenizer: what the network's ids stand for; where nil, what lies beside the weights says it.
+  /// - Throws: one error that lists all that is missing, unknown or of another shape; or one that names what the file
+  ///   does not say.
+  public init(
+    _ checkpoint: Checkpoint, given: ModelSettings = .init(), tokenizer: (any Tokenizer)? = nil
+  ) throws {
+    try self.init(checkpoint, settings: try checkpoint.settings(given: given), given: given, tokenizer: tokenizer)
   }
 
-  /// Writes the checkpoint to a place where nothing is yet; what appears there is complete.
+  init(
+    _ checkpoint: Checkpoint, settings: ModelSettings, given: ModelSettings = .init(), tokenizer: (any Tokenizer)? = nil
+  ) throws {
+    self.checkpoint = checkpoint
+    let beside = tokenizer == nil ? checkpoint.tokenizerBeside() : .absent
+    var settings = settings
+    let vocabulary = checkpoint.vocabularySize(settings)
+    if settings.maskToken == nil, let candidate = tokenizer ?? beside.tokenizer, let vocabulary {
+      settings.maskToken = try candidate.maskToken(ofVocabulary: vocabulary, path: checkpoint.path)
+    }
+    network = try checkpoint.network(settings)
+    try checkpoint.requireFit(network)
+    method = try settings.method(for: network, path: checkpoint.path, given: given)
+    self.settings = ModelSettings(network, method: method)
+    if let tokenizer, !network.fits(tokenizer) { throw network.misfit(of: tokenizer) }
+    (self.tokenizer, note) = network.choose(tokenizer.map { .found($0) } ?? beside)
+  }
+
+  /// Writes the checkpoint to a place where nothing is yet; what appears there is complete. A run without a tokenizer
+  /// takes ids as numbers for its text.
   ///
-  /// - Parameters:
-  ///   - weights: for the forms that hold one set of weights, which.
-  ///   - tokenizer: what the text of a run becomes; where nil, the folder's own, and where that cannot be read numbers.
-  /// - Returns: the tokenizer of the run or folder, nil where none was written.
-  @discardableResult
-  public func write(
-    to path: String, as target: Target, weights: Checkpoint.Weights = .average, tokenizer: (any Tokenizer)? = nil
-  ) throws -> (any Tokenizer)? {
+  /// - Parameter weights: for the forms that hold one set of weights, which.
+  public func write(to path: String, as target: Target, weights: Checkpoint.Weights = .average) throws {
     switch target {
     case .safetensors:
       try requireNothing(at: path)
@@ -48,49 +66,19 @@ public struct Conversion {
       if let step = checkpoint.step { metadata["step"] = "\(step)" }
       metadata[Checkpoint.settingsField] = try settings.plain.compactJSON()
       try SafetensorsFile.write(checkpoint.tensors(weights), metadata: metadata, to: path)
-      return nil
     case .huggingFace:
-      let tokenizer = tokenizer ?? ownTokenizer()
       let files = try tokenizer.map { try TokenizerFile.folderFiles(for: $0) } ?? []
       try HuggingFaceFolder.write(
         checkpoint.tensors(weights), network: network, settings: settings, step: checkpoint.step, files: files, to: path
       )
-      return tokenizer
     case .run:
-      let tokenizer = tokenizer ?? ownTokenizer() ?? network.numberTokenizer
       try RunFolder.write(
         imported: RunConfiguration(
           method: method, model: network, data: DataConfiguration(source: .converted(from: checkpoint.path)),
-          training: training),
-        tokenizer: tokenizer, step: checkpoint.step ?? 0, model: checkpoint.weights,
+          training: checkpoint.training),
+        tokenizer: tokenizer ?? network.numberTokenizer, step: checkpoint.step ?? 0, model: checkpoint.weights,
         average: checkpoint.average ?? checkpoint.weights, to: path)
-      return tokenizer
     }
-  }
-
-  /// How the checkpoint was trained, as far as it says so in numbers that a run can hold.
-  private var training: TrainingConfiguration {
-    var training = TrainingConfiguration()
-    let plain = checkpoint.hyperParameters
-    var found = training
-    if let seed = plain["seed"]?.integer.flatMap({ UInt64(exactly: $0) }) { found.seed = seed }
-    if let rate = plain["optim.lr"]?.number { found.learningRate = rate }
-    if let decay = plain["optim.weight_decay"]?.number { found.weightDecay = decay }
-    if let clip = plain["trainer.gradient_clip_val"]?.number { found.gradientClip = clip }
-    if let steps = plain["trainer.max_steps"]?.integer { found.steps = steps }
-    if let warmup = plain["lr_scheduler.num_warmup_steps"]?.integer { found.warmupSteps = warmup }
-    if let batch = plain["loader.global_batch_size"]?.integer { found.batchSize = batch }
-    if let decay = checkpoint.averageDecay { found.emaDecay = decay }
-    if (try? found.validate()) != nil { training = found }
-    return training
-  }
-
-  /// The tokenizer beside the weights; nil if there is none that can be read and fits.
-  func ownTokenizer() -> (any Tokenizer)? {
-    guard [.run, .huggingFace].contains(checkpoint.form),
-      let tokenizer = try? TokenizerFile.tokenizer(at: checkpoint.path), network.fits(tokenizer)
-    else { return nil }
-    return tokenizer
   }
 
   private func requireNothing(at path: String) throws {
@@ -100,17 +88,23 @@ public struct Conversion {
   }
 }
 
-extension TransformerConfiguration {
-  /// Whether a tokenizer's ids, and the mask token that it has or that the model appends, are the network's.
-  func fits(_ tokenizer: any Tokenizer) -> Bool {
-    tokenizer.modelVocabularySize == vocabularySize && tokenizer.modelMaskToken == maskToken
-  }
-
-  /// Ids as text, for a network whose tokenizer is not at hand.
-  var numberTokenizer: NumberTokenizer {
-    maskToken == vocabularySize - 1
-      ? NumberTokenizer(vocabularySize: vocabularySize - 1)
-      : NumberTokenizer(vocabularySize: vocabularySize, maskToken: Int32(maskToken))
+extension Checkpoint {
+  /// How the checkpoint was trained, as far as it says so in numbers that a run can hold.
+  fileprivate var training: TrainingConfiguration {
+    if let run { return run.training }
+    let reader = SettingsReader(settings: ReferringSettings(root: hyperParameters), path: path)
+    var found = TrainingConfiguration()
+    func integer(_ name: String) -> Int? { try? reader.integer(name) }
+    func number(_ name: String) -> Double? { try? reader.number(name) }
+    if let seed = integer("seed").flatMap({ UInt64(exactly: $0) }) { found.seed = seed }
+    if let rate = number("optim.lr") { found.learningRate = rate }
+    if let decay = number("optim.weight_decay") { found.weightDecay = decay }
+    if let clip = number("trainer.gradient_clip_val") { found.gradientClip = clip }
+    if let steps = integer("trainer.max_steps") { found.steps = steps }
+    if let warmup = integer("lr_scheduler.num_warmup_steps") { found.warmupSteps = warmup }
+    if let batch = integer("loader.global_batch_size") { found.batchSize = batch }
+    if let decay = averageDecay { found.emaDecay = decay }
+    return (try? found.validate()) == nil ? TrainingConfiguration() : found
   }
 }
 

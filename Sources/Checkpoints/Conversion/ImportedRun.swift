@@ -16,12 +16,6 @@ extension RunFolder {
     } catch let error as ConfigurationError {
       throw FileError("\(path) cannot become a run: \(error)")
     }
-    guard configuration.model.fits(tokenizer) else {
-      throw FileError(
-        "the tokenizer makes a vocabulary of \(tokenizer.modelVocabularySize) with the mask token "
-          + "\(tokenizer.modelMaskToken), expected \(configuration.model.vocabularySize) and "
-          + "\(configuration.model.maskToken)")
-    }
     try FolderDraft.write(to: path) { draft in
       let manifest = CheckpointManifest(step: step, seed: configuration.training.seed, sequences: 0)
       try CheckpointStore(run: draft).write(manifest) { folder in
@@ -37,10 +31,12 @@ extension RunFolder {
       }
       try AtomicFile.write(try TokenizerFile.data(for: tokenizer), to: "\(draft)/\(TokenizerFile.name)")
       try AtomicFile.write(Data(), to: "\(draft)/\(MetricsLog.fileName)")
-      try JSONFile.write(configuration, to: "\(draft)/\(configurationName)")
+      try JSONFile.write(configuration.matching(tokenizer), to: "\(draft)/\(configurationName)")
       for weights in Weights.allCases {
         try AtomicFile.link("\(draft)/\(weights.fileName)", to: "latest/\(weights.fileName)")
       }
+      // Whatever the file that it came from says, what appears is a run.
+      _ = try RunFolder(opening: draft)
     }
   }
 }

@@ -9,28 +9,31 @@ import Torch
 /// were trained with: rotary positions are computed where they are needed, so a longer context needs no other weights.
 public struct InitialWeights {
   public let network: TransformerConfiguration
-  /// What they were trained on.
+  /// What they were trained on; what is to be trained where that is another algorithm.
   public let method: MethodConfiguration
   /// Their own, if it can be read.
   public let tokenizer: (any Tokenizer)?
   private let checkpoint: Checkpoint
 
-  /// - Parameter alpha0: for a file that names none.
-  public init(opening path: String, alpha0: Double? = nil) throws {
+  /// - Parameter wanted: what is to be trained, for what the file leaves unsaid.
+  public init(opening path: String, for wanted: ModelSettings = .init()) throws {
     checkpoint = try Checkpoint(opening: path)
-    var given = ModelSettings()
-    if checkpoint.settings.alpha0 == nil { given.alpha0 = alpha0 }
-    let conversion = try Conversion(checkpoint, given: given)
+    var settings = try checkpoint.settings()
+    if let algorithm = wanted.algorithm, let own = settings.algorithm, own != algorithm {
+      settings = settings.withoutMethod
+    }
+    let conversion = try Conversion(checkpoint, settings: settings.filled(by: wanted))
     network = conversion.network
     method = conversion.method
-    tokenizer = conversion.ownTokenizer()
+    tokenizer = conversion.tokenizer
   }
 
   /// The network with the weights' moving average, or the weights themselves where there is none.
   ///
-  /// - Throws: an error unless the vocabulary is one that `tokenizer` has.
+  /// - Throws: an error unless the vocabulary is one that `tokenizer` has. Only its own may be smaller.
   public func model(for tokenizer: any Tokenizer, device: Device = .cpu) throws -> Transformer {
-    guard network.fits(tokenizer) else {
+    guard network.fits(tokenizer), self.tokenizer != nil || tokenizer.modelVocabularySize == network.vocabularySize
+    else {
       throw FileError(
         "\(checkpoint.path) has a vocabulary of \(network.vocabularySize) and the mask token \(network.maskToken), "
           + "the tokenizer makes \(tokenizer.modelVocabularySize) and \(tokenizer.modelMaskToken)")

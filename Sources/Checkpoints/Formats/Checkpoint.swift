@@ -31,6 +31,10 @@ public struct Checkpoint {
   public internal(set) var hyperParameters: PlainValue = .object([])
   /// What is missing, doubled or contradictory, beside the shapes.
   public internal(set) var problems: [String] = []
+  /// Where `config.json` and the tokenizer lie.
+  var folder: String?
+  /// A run's own configuration.
+  var run: RunConfiguration?
 
   init(path: String, form: Form) {
     self.path = path
@@ -38,19 +42,23 @@ public struct Checkpoint {
   }
 
   /// Opens a run folder, a Hugging Face folder, a Lightning checkpoint, a file of `torch.save` or a safetensors file.
-  public init(opening path: String) throws {
+  ///
+  /// - Parameter field: of a file of `torch.save`, the field that holds the state dictionary, where several do.
+  public init(opening path: String, field: String? = nil) throws {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw FileError("cannot read \(path): there is no such file or folder")
     }
-    if isFolder.boolValue {
-      self = try RunFolder.isRun(path) ? Checkpoint(run: path) : Checkpoint(huggingFaceFolder: path)
-    } else if try MappedFile.read(path).isOfTorch {
-      self = try Checkpoint(torchFile: path)
-    } else {
-      self = try Checkpoint(safetensorsFile: path)
+    guard isFolder.boolValue else {
+      self = try Checkpoint(weightsFile: path, field: field)
+      return
     }
+    guard field == nil else { throw FileError("\(path) is a folder, which has no fields; leave out --state-dict") }
+    self = try RunFolder.isRun(path) ? Checkpoint(run: path) : Checkpoint(huggingFaceFolder: path)
   }
+
+  /// A training step as a file says it; nil if it can be none.
+  static func step(_ step: Int?) -> Int? { step.flatMap { CheckpointManifest.steps.contains($0) ? $0 : nil } }
 
   // MARK: Tensors
 
@@ -81,43 +89,71 @@ public struct Checkpoint {
 
   // MARK: What would load
 
-  /// What the file says of its model.
-  public var settings: ModelSettings { ModelSettings(hyperParameters) }
+  /// What the file says of its model and method.
+  ///
+  /// - Parameter given: settings that take the place of what it says.
+  /// - Throws: an error naming a setting that cannot be understood, or is of a model that is not computed here.
+  public func settings(given: ModelSettings = .init()) throws -> ModelSettings {
+    if let run { return given.filled(by: ModelSettings(run.model, method: run.method)) }
+    var settings = given
+    // Where the times of training were chosen during it, they stand among the tensors.
+    if settings.noiseRange == nil, let low = try bound(ParameterName.noiseLow),
+      let high = try bound(ParameterName.noiseHigh)
+    {
+      settings.noiseRange = NoiseRange(clippedFrom: low, to: high)
+    }
+    return try ModelSettings(published: hyperParameters, given: settings, path: path)
+  }
+
+  /// The number that a buffer holds.
+  private func bound(_ name: String) throws -> Double? {
+    guard let buffer = buffers.first(where: { $0.name == name }), buffer.count == 1, buffer.dtype.isFloatingPoint else {
+      return nil
+    }
+    // The number that was meant, not the nearest one that has 24 bits.
+    return try buffer.tensor().to(.float32).array(of: Float.self).first.flatMap { Double("\($0)") }
+  }
+
+  /// The network's ids, as the settings say, and where they are silent as the tensors are.
+  func vocabularySize(_ settings: ModelSettings) -> Int? {
+    let embedded = size(of: ParameterName.embedding, 0)
+    // Some configurations count the mask token and some do not; the tensors leave no doubt if they agree.
+    return embedded == size(of: "output_layer.linear.weight", 0) ? embedded : settings.vocabularySize ?? embedded
+  }
+
+  /// The size of a matrix's dimension; nil if there is no such matrix.
+  private func size(of name: String, _ dim: Int) -> Int? {
+    weights.first { $0.name == name && $0.shape.count == 2 }?.shape[dim]
+  }
 
   /// The network's sizes: as the settings say, and where they are silent as the tensors are.
   ///
   /// - Throws: an error that names what is neither said nor to be seen, and how to say it.
   public func network(_ settings: ModelSettings) throws -> TransformerConfiguration {
-    let shapes = Dictionary(weights.map { ($0.name, $0.shape) }) { first, _ in first }
-    func size(_ name: String, _ dim: Int, rank: Int = 2) -> Int? {
-      shapes[name].flatMap { $0.count == rank ? $0[dim] : nil }
-    }
-    let embedded = size("vocab_embed.embedding", 0)
-    // Some configurations count the mask token and some do not; the tensors leave no doubt if they agree.
-    let agreed = embedded == size("output_layer.linear.weight", 0) ? embedded : settings.vocabularySize ?? embedded
-    guard let vocabulary = agreed, let hidden = settings.hiddenSize ?? size("vocab_embed.embedding", 1) else {
+    guard let vocabulary = vocabularySize(settings),
+      let hidden = settings.hiddenSize ?? size(of: ParameterName.embedding, 1)
+    else {
       throw FileError(
-        "\(path) holds no network of this family: it has no tensor 'vocab_embed.embedding' of two dimensions"
+        "\(path) holds no network of this family: it has no tensor '\(ParameterName.embedding)' of two dimensions"
           + (weights.first.map { " (it begins with '\($0.name)')" } ?? ""))
     }
-    let isModulated = shapes.keys.contains { $0.hasPrefix("sigma_map.") || $0.contains("adaLN_modulation") }
-    let blocks = shapes.keys.compactMap { name in
-      name.hasPrefix("blocks.") ? Int(name.dropFirst("blocks.".count).prefix { $0 != "." }) : nil
-    }
+    let isModulated = weights.contains { $0.name.hasPrefix("sigma_map.") || $0.name.contains("adaLN_modulation") }
     let frequencies = buffers.first { $0.name == ParameterName.frequencies }?.count
     guard let heads = settings.numHeads ?? frequencies.flatMap({ $0 > 0 ? hidden / (2 * $0) : nil }) else {
       throw FileError("\(path) does not say how many attention heads its network has; name them with --heads")
     }
     // A configuration may name a conditioning that a network without modulation never had.
-    let conditioning = isModulated ? settings.conditioningSize ?? size("sigma_map.mlp.0.weight", 0) : nil
+    let conditioning = isModulated ? settings.conditioningSize ?? size(of: "sigma_map.mlp.0.weight", 0) : nil
     guard !isModulated || conditioning != nil else {
       throw FileError("\(path) has modulated blocks but no 'sigma_map.mlp.0.weight'")
     }
-    let configuration = TransformerConfiguration(
-      vocabularySize: vocabulary, maskToken: settings.maskToken ?? Self.maskToken(vocabularySize: vocabulary),
-      hiddenSize: hidden, numBlocks: settings.numBlocks ?? (blocks.max() ?? -1) + 1, numHeads: heads,
-      conditioningSize: conditioning, dropout: settings.dropout ?? 0.1)
+    var configuration = TransformerConfiguration(
+      vocabularySize: vocabulary, maskToken: 0, hiddenSize: hidden, numBlocks: settings.numBlocks ?? blockCount,
+      numHeads: heads, conditioningSize: conditioning, dropout: settings.dropout ?? 0.1)
     do {
+      // The mask token follows from a vocabulary that is known to be one.
+      try configuration.validate()
+      configuration.maskToken = settings.maskToken ?? Self.maskToken(vocabularySize: vocabulary)
       try configuration.validate()
     } catch let error as ConfigurationError {
       throw FileError("\(path): \(error)")
@@ -125,11 +161,19 @@ public struct Checkpoint {
     return configuration
   }
 
+  /// The blocks that tensors are named for. A number that no network reaches names none: its tensor is one too many.
+  private var blockCount: Int {
+    let numbers = weights.compactMap { tensor in
+      tensor.name.hasPrefix("blocks.") ? Int(tensor.name.dropFirst("blocks.".count).prefix { $0 != "." }) : nil
+    }
+    return (numbers.filter { (0..<TransformerConfiguration.maximumBlocks).contains($0) }.max() ?? -1) + 1
+  }
+
   /// bert-base-uncased has a mask token of its own; elsewhere the model's last token is the mask.
   private static func maskToken(vocabularySize: Int) -> Int { vocabularySize == 30522 ? 103 : vocabularySize - 1 }
 
   /// All that keeps the weights from being loaded, at once: tensors missing, unknown or of another shape or type.
-  public func problems(for configuration: TransformerConfiguration) -> [String] {
+  func problems(for configuration: TransformerConfiguration) -> [String] {
     let sets = [("", weights)] + (average.map { [("moving average: ", $0)] } ?? [])
     return problems
       + sets.flatMap { label, tensors in
@@ -141,11 +185,9 @@ public struct Checkpoint {
   }
 
   /// Throws one error with all problems, if there are any.
-  public func requireFit(_ configuration: TransformerConfiguration) throws {
+  func requireFit(_ configuration: TransformerConfiguration) throws {
     let problems = problems(for: configuration)
-    guard problems.isEmpty else {
-      throw FileError("\(path): the weights do not fit the configuration: \(problems.joined(separator: "; "))")
-    }
+    guard problems.isEmpty else { throw CheckpointMisfit(path: path, problems: problems) }
   }
 
   /// The network with the weights asked for.
@@ -160,7 +202,12 @@ public struct Checkpoint {
   }
 }
 
-extension Data {
-  /// Whether a file is one of `torch.save`, in any of its formats.
-  fileprivate var isOfTorch: Bool { ZipArchive.isZip(self) || TorchFile.isLegacy(self) }
+/// All that keeps a checkpoint's weights from being those of the network that they should be.
+public struct CheckpointMisfit: Error, CustomStringConvertible {
+  public let path: String
+  public let problems: [String]
+
+  public var description: String {
+    "\(path): the weights do not fit the configuration: \(problems.joined(separator: "; "))"
+  }
 }

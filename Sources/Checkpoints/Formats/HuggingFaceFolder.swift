@@ -64,41 +64,13 @@ public enum HuggingFaceFolder {
 extension Checkpoint {
   init(huggingFaceFolder path: String) throws {
     self.init(path: path, form: .huggingFace)
-    let files = FileManager.default
-    let configuration = "\(path)/\(HuggingFaceFolder.configurationName)"
-    guard files.fileExists(atPath: configuration) else {
+    guard FileManager.default.fileExists(atPath: "\(path)/\(HuggingFaceFolder.configurationName)") else {
       throw FileError("\(path) is no Hugging Face folder and no run folder: it has no config.json")
     }
-    hyperParameters = try JSONFile.read(from: configuration)
-    guard case .object = hyperParameters else { throw FileError("\(configuration): it is no JSON object") }
-    let present = HuggingFaceFolder.weightNames.first { files.fileExists(atPath: "\(path)/\($0)") }
-    switch present {
-    case HuggingFaceFolder.weightsName?:
-      let file = try SafetensorsFile(contentsOf: "\(path)/\(HuggingFaceFolder.weightsName)")
-      step = file.metadata["step"].flatMap { Int($0) }
-      add(file.storedTensors)
-    case HuggingFaceFolder.torchName?:
-      add(try TorchFile.stateDictionary(contentsOf: "\(path)/\(HuggingFaceFolder.torchName)"))
-    case let index?:
-      try addShards(of: "\(path)/\(index)", in: path)
-    case nil:
-      throw FileError("\(path) holds no weights: none of \(HuggingFaceFolder.weightNames.joined(separator: ", "))")
-    }
-  }
-
-  private mutating func addShards(of indexPath: String, in folder: String) throws {
-    let index: HuggingFaceFolder.Index = try JSONFile.read(from: indexPath)
-    for name in try index.files(path: indexPath) {
-      let path = "\(folder)/\(name)"
-      let held =
-        name.hasSuffix(".safetensors")
-        ? try SafetensorsFile(contentsOf: path).storedTensors : try TorchFile.stateDictionary(contentsOf: path)
-      let wanted = index.weightMap.filter { $0.value == name }.keys.sorted()
-      let byName = Dictionary(held.map { ($0.name, $0) }) { first, _ in first }
-      for tensor in wanted where byName[tensor] == nil {
-        problems.append("'\(tensor)' is not in \(name), where \((indexPath as NSString).lastPathComponent) says")
-      }
-      add(wanted.compactMap { byName[$0] })
-    }
+    try readConfiguration(in: path)
+    let files = try TensorFiles(folder: path, mark: ParameterName.marksNetwork)
+    add(files.tensors)
+    problems += files.problems
+    step = Self.step(files.metadata["step"].flatMap { Int($0) })
   }
 }

@@ -7,18 +7,31 @@ extension Checkpoint {
   /// The field of a bare safetensors file's metadata that holds what `config.json` would, as JSON.
   static let settingsField = "esolm.config"
 
-  /// A bare safetensors file. Ours say in their metadata what model they hold; others are taken by their shapes.
-  init(safetensorsFile path: String) throws {
-    let file = try SafetensorsFile(contentsOf: path)
-    self.init(path: path, form: .safetensors)
-    add(file.storedTensors)
-    step = file.metadata["step"].flatMap { Int($0) }
-    if let text = file.metadata[Self.settingsField] {
-      guard let settings = try? JSONDecoder().decode(PlainValue.self, from: Data(text.utf8)) else {
-        throw FileError("\(path): its metadata '\(Self.settingsField)' is no valid JSON")
+  /// A bare file of weights. Ours say in their metadata what model they hold; of others the folder may.
+  init(weightsFile path: String, field: String?) throws {
+    switch try TensorFiles.Form(ofFile: path) {
+    case .torch:
+      self = try Checkpoint(TorchFile(contentsOf: path), field: field)
+    case .safetensors:
+      guard field == nil else {
+        throw FileError("\(path) is a safetensors file, which has no fields; leave out --state-dict")
       }
-      hyperParameters = settings
+      self.init(path: path, form: .safetensors)
+      let file = try TensorFiles(contentsOf: path, mark: ParameterName.marksNetwork)
+      add(file.tensors)
+      step = Self.step(file.metadata["step"].flatMap { Int($0) })
+      if let text = file.metadata[Self.settingsField] {
+        guard let settings = try? JSONDecoder().decode(PlainValue.self, from: Data(text.utf8)) else {
+          throw FileError("\(path): its metadata '\(Self.settingsField)' is no valid JSON")
+        }
+        hyperParameters = settings
+      }
     }
+    // Of a file with the name that weights have in a model's folder, that folder tells.
+    guard hyperParameters == .object([]),
+      HuggingFaceFolder.weightNames.contains(where: { "/\(path)".hasSuffix("/\($0)") })
+    else { return }
+    try readConfiguration(in: Folder.split(path).folder)
   }
 
   /// A run folder's newest checkpoint.
@@ -34,22 +47,31 @@ extension Checkpoint {
     average = try tensors(.average)
     averageDecay = run.configuration.training.emaDecay
     step = manifest.step
-    hyperParameters = run.configuration.settings.plain
+    try readConfiguration(in: path)
+  }
+
+  /// Takes from a folder's `config.json`, a run's or a Hugging Face folder's, what model it holds. A file that is not
+  /// there says nothing.
+  mutating func readConfiguration(in folder: String) throws {
+    let path = "\(folder)/\(HuggingFaceFolder.configurationName)"
+    guard FileManager.default.fileExists(atPath: path) else { return }
+    hyperParameters = try JSONFile.read(from: path)
+    guard case .object = hyperParameters else { throw FileError("\(path): it is no JSON object") }
+    self.folder = folder
+    if hyperParameters[RunFolder.formatField] != nil { run = try RunFolder.readConfiguration(path) }
   }
 }
 
 extension RunFolder {
+  static let formatField = "formatVersion"
+
   /// Whether a folder is a run's and not a Hugging Face folder, which has a `config.json` too.
   static func isRun(_ path: String) throws -> Bool {
     let configuration = "\(path)/\(configurationName)"
     guard FileManager.default.fileExists(atPath: configuration) else { return false }
     let plain: PlainValue = try JSONFile.read(from: configuration)
-    return plain["formatVersion"] != nil
+    return plain[formatField] != nil
   }
-}
-
-extension RunConfiguration {
-  var settings: ModelSettings { ModelSettings(model, method: method) }
 }
 
 extension SafetensorsFile {
@@ -57,12 +79,5 @@ extension SafetensorsFile {
   static func write(_ tensors: [StoredTensor], metadata: [String: String], to path: String) throws {
     let descriptions = tensors.map { (name: $0.name, dtype: $0.dtype, shape: $0.shape) }
     try write(descriptions, metadata: metadata, to: path) { try tensors[$0].tensor() }
-  }
-
-  /// The tensors by name.
-  var storedTensors: [StoredTensor] {
-    entries.sorted { $0.key < $1.key }.map { name, entry in
-      StoredTensor(name: name, dtype: entry.dtype, shape: entry.shape) { try tensor(name) }
-    }
   }
 }

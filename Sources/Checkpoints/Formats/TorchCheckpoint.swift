@@ -2,31 +2,19 @@ import Files
 import Torch
 
 extension Checkpoint {
-  /// A Lightning checkpoint, or a bare state dictionary as `torch.save` writes it.
-  init(torchFile path: String) throws {
-    try self.init(TorchFile(contentsOf: path))
-  }
-
-  package init(_ file: TorchFile) throws {
+  /// A Lightning checkpoint, or a state dictionary as `torch.save` writes it, bare or beside other things.
+  package init(_ file: TorchFile, field: String? = nil) throws {
     var file = file
-    guard let entries = file.root.entries else {
-      throw FileError("\(file.path) holds no dictionary, expected a Lightning checkpoint or a state dictionary")
-    }
-    guard let state = file.root["state_dict"] else {
-      self.init(path: file.path, form: .stateDictionary)
-      add(try file.tensors(entries))
-      return
-    }
-    self.init(path: file.path, form: .lightning)
-    guard let entries = state.entries else { throw FileError("\(file.path): 'state_dict' is no dictionary") }
-    let stored = try file.tensors(entries)
-    add(stored)
-    step = file.root["global_step"]?.integer
+    let (name, entries) = try file.stateDictionary(field: field, mark: ParameterName.marksNetwork)
+    self.init(path: file.path, form: name == "state_dict" ? .lightning : .stateDictionary)
+    add(try file.tensors(entries))
+    guard name != nil else { return }
+    step = Self.step(file.root["global_step"]?.integer)
     // The published code keeps its configuration in one field and what follows from the tokenizer beside it.
-    if let parameters = file.root["hyper_parameters"] {
+    if let parameters = file.root["hyper_parameters"] ?? file.root["config"] {
       hyperParameters = Self.flattened(try file.plain(parameters))
     }
-    if let ema = file.root["ema"] { try readAverage(ema, of: &file) }
+    if let ema = file.root["ema"], let shadows = ema["shadow_params"] { try readAverage(ema, shadows, of: &file) }
   }
 
   /// Moves the fields of `config` to the top, where the other forms have them.
@@ -39,11 +27,7 @@ extension Checkpoint {
 
   /// The moving average is a list of tensors without names, in the order of the parameters: the state dictionary's,
   /// without buffers. The shapes tell whether that order is right.
-  private mutating func readAverage(_ ema: PickleValue, of file: inout TorchFile) throws {
-    guard let shadows = ema["shadow_params"] else {
-      problems.append("'ema' has no 'shadow_params'")
-      return
-    }
+  private mutating func readAverage(_ ema: PickleValue, _ shadows: PickleValue, of file: inout TorchFile) throws {
     averageDecay = try ema["decay"].flatMap { try file.plain($0).number }
     averageUpdates = ema["num_updates"]?.integer
     var found: [StoredTensor] = []
@@ -72,20 +56,64 @@ extension Checkpoint {
 }
 
 extension TorchFile {
-  /// The tensors of a file that holds a state dictionary and nothing else, under their stored names.
-  static func stateDictionary(contentsOf path: String) throws -> [StoredTensor] {
-    var file = try TorchFile(contentsOf: path)
-    guard let entries = file.root.entries else { throw FileError("\(path) holds no state dictionary") }
-    return try file.tensors(entries)
+  /// The dictionary that holds a network's tensors: the file's own, or one of its fields, as trainers save it under
+  /// `state_dict`, `model`, `module` and other names. If several fields could be meant, which is asked for.
+  ///
+  /// - Parameters:
+  ///   - field: the name of the field, if it is given.
+  ///   - mark: tells by its name a tensor that only the right dictionary holds.
+  /// - Returns: the dictionary and the field that holds it, nil for the file's own.
+  mutating func stateDictionary(
+    field: String? = nil, mark: TensorFiles.Mark
+  ) throws -> (field: String?, entries: PickleEntries) {
+    guard let own = root.entries else {
+      throw FileError("\(path) holds no dictionary, expected a Lightning checkpoint or a state dictionary")
+    }
+    // One dictionary may stand under many names: it is looked into once.
+    var seen: Set<UInt32> = []
+    var fields: [(name: String, entries: PickleEntries)] = []
+    for (key, value) in own {
+      guard let name = key.name, let entries = value.entries, seen.insert(value.index).inserted else { continue }
+      try bounded { try $0.take(Self.fieldCost + 2 * name.utf8.count) }
+      fields.append((name, entries))
+    }
+    if let field {
+      guard let found = fields.last(where: { $0.name == field }) else {
+        throw FileError(
+          "\(path) has no field '\(field)' that is a dictionary, expected one of \(Self.list(fields.map(\.name)))")
+      }
+      return (field, found.entries)
+    }
+    func isMarked(_ entries: PickleEntries) -> Bool { entries.contains { $0.key.name.map(mark) ?? false } }
+    if isMarked(own) { return (nil, own) }
+    let marked = fields.filter { isMarked($0.entries) }
+    guard marked.count < 2 else {
+      throw FileError(
+        "\(path) holds several state dictionaries: \(Self.list(marked.map(\.name))); name one with --state-dict")
+    }
+    guard let found = marked.first ?? fields.first(where: { $0.name == "state_dict" }) else { return (nil, own) }
+    return (found.name, found.entries)
+  }
+
+  /// What is kept of a field, with room for growth.
+  private static let fieldCost = 256
+
+  private static func list(_ names: [String]) -> String {
+    names.prefix(8).map { "'\($0)'" }.joined(separator: ", ") + (names.count > 8 ? ", …" : "")
   }
 
   /// The tensors of a dictionary by name; values that are none are left out.
-  fileprivate mutating func tensors(_ entries: PickleEntries) throws -> [StoredTensor] {
+  mutating func tensors(_ entries: PickleEntries) throws -> [StoredTensor] {
     var found: [StoredTensor] = []
     var places: [String: Int] = [:]
+    var others: [String] = []
     var bytes = 0
     for (key, value) in entries {
-      guard let name = key.text, let tensor = try tensor(value, name: name) else { continue }
+      guard let name = key.name else { continue }
+      guard let tensor = try tensor(value, name: name) else {
+        others.append(name)
+        continue
+      }
       try count(tensor, &bytes)
       // A key that is set again takes the new value, as in Python.
       if let place = places[name] {
@@ -95,15 +123,26 @@ extension TorchFile {
         found.append(tensor)
       }
     }
-    guard !found.isEmpty else { throw FileError("\(path) holds no tensors by name") }
+    guard !found.isEmpty else {
+      throw FileError(
+        "\(path) holds no tensors by name" + (others.isEmpty ? "" : ", it has the fields \(Self.list(others))"))
+    }
     return found
   }
 
   /// Tensors may share storages, as tied weights do; but a small file that is said to hold large weights is refused.
   fileprivate func count(_ tensor: StoredTensor, _ bytes: inout Int) throws {
     bytes += tensor.count * tensor.dtype.byteCount
-    guard bytes <= budget.limit else {
+    guard bytes <= MemoryBudget(fileSize: size).limit else {
       throw FileError("\(path) is refused: its tensors share so much that they would take more than twice its size")
     }
+  }
+}
+
+extension PickleValue {
+  /// A key's text; nil for one that is too long for a name, which many keys could share.
+  fileprivate var name: String? {
+    guard case .text(_, let count) = node, count <= 512 else { return nil }
+    return text
   }
 }

@@ -19,17 +19,15 @@ struct HTTPClient {
   private static let silenceLimit: TimeInterval = 30
 
   /// A whole answer of at most `limit` bytes.
+  ///
+  /// - Throws: ``Interrupted`` if the hub cannot be reached, else a `FileError`.
   func data(from url: URL, limit: Int, what: String) throws -> Data {
     var body = Data()
-    do {
-      try get(url, from: 0, what: what, start: { _ in body = Data() }) { chunk in
-        guard body.count + chunk.count <= limit else {
-          throw FileError("\(url) sends more than \(limit) bytes, expected a list of files")
-        }
-        body += chunk
+    try get(url, from: 0, what: what, start: { _ in body = Data() }) { chunk in
+      guard body.count + chunk.count <= limit else {
+        throw FileError("\(url) sends more than \(limit) bytes, expected a list of files")
       }
-    } catch let error as Interrupted {
-      throw FileError("cannot reach \(url): \(error.reason)")
+      body += chunk
     }
     return body
   }

@@ -51,11 +51,30 @@ public struct HubDownload {
   private static let listingLimit = 16 << 20
   private static let attempts = 5
 
-  /// Fetches what is not there yet.
-  ///
-  /// - Returns: the folder with the files.
-  public func run(report: (Progress) -> Void = { _ in }) throws -> String {
-    let listing = try listing()
+  /// A repository's files.
+  public struct Fetched: Sendable {
+    /// The folder that holds them.
+    public let folder: String
+    /// Why the hub was not asked for them, if they are what the cache held already.
+    public let offline: String?
+  }
+
+  /// Fetches what is not there yet. Where the hub cannot be reached, what an earlier call fetched is as good.
+  public func run(report: (Progress) -> Void = { _ in }) throws -> Fetched {
+    guard !settings.isOffline else { return try cached("HF_HUB_OFFLINE is set") }
+    do {
+      return Fetched(folder: try fetch(try listing(), report: report), offline: nil)
+    } catch let error as Unreachable {
+      return try cached(error.reason)
+    }
+  }
+
+  /// The hub did not say what there is.
+  private struct Unreachable: Error {
+    let reason: String
+  }
+
+  private func fetch(_ listing: Listing, report: (Progress) -> Void) throws -> String {
     let wanted = try wanted(listing)
     let folder = repository.folder(in: settings.cache)
     let snapshot = "\(folder)/snapshots/\(listing.sha)"
@@ -76,9 +95,36 @@ public struct HubDownload {
     }
     let reference = "\(folder)/refs/\(repository.revision)"
     try? files.createDirectory(
-      atPath: (reference as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+      atPath: Folder.split(reference).folder, withIntermediateDirectories: true)
     try AtomicFile.write(Data(listing.sha.utf8), to: reference)
     return snapshot
+  }
+
+  // MARK: Without the hub
+
+  /// What the cache holds of the revision, if that is a whole model.
+  private func cached(_ reason: String) throws -> Fetched {
+    let folder = repository.folder(in: settings.cache)
+    func refuse(_ what: String) -> FileError { FileError("\(reason), and the cache \(folder) \(what)") }
+    let reference = "\(folder)/refs/\(repository.revision)"
+    let commit =
+      Folder.isRegularFile(reference)
+      ? String(decoding: try MappedFile.read(reference).prefix(200), as: UTF8.self) : repository.revision
+    let snapshot = "\(folder)/snapshots/\(commit)"
+    guard HubRepository.isPlain(commit[...]), Folder.exists(snapshot) else {
+      throw refuse("does not hold the revision \(repository.revision)")
+    }
+    func isThere(_ name: String) -> Bool { Folder.isRegularFile("\(snapshot)/\(name)") }
+    guard isThere(HuggingFaceFolder.configurationName),
+      let weights = HuggingFaceFolder.weightNames.first(where: isThere)
+    else { throw refuse("holds only a part of it") }
+    if weights.hasSuffix(".json") {
+      let index: HuggingFaceFolder.Index = try JSONFile.read(from: "\(snapshot)/\(weights)")
+      if let missing = try index.files(path: "\(snapshot)/\(weights)").first(where: { !isThere($0) }) {
+        throw refuse("lacks \(missing)")
+      }
+    }
+    return Fetched(folder: snapshot, offline: reason)
   }
 
   // MARK: What to fetch
@@ -88,7 +134,12 @@ public struct HubDownload {
       "api/models/\(repository.name)/revision/\(repository.revision)")
     var components = URLComponents(url: url, resolvingAgainstBaseURL: false)!
     components.queryItems = [URLQueryItem(name: "blobs", value: "true")]
-    let data = try client.data(from: components.url!, limit: Self.listingLimit, what: repository.name)
+    let data: Data
+    do {
+      data = try client.data(from: components.url!, limit: Self.listingLimit, what: repository.name)
+    } catch let error as HTTPClient.Interrupted {
+      throw Unreachable(reason: "cannot reach \(components.url!): \(error.reason)")
+    }
     do {
       let listing = try JSONDecoder().decode(Listing.self, from: data)
       guard HubRepository.isPlain(listing.sha[...]) else { throw FileError("\(url): 'sha' is no commit") }

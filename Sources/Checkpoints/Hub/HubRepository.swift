@@ -40,14 +40,17 @@ public struct HubSettings: Sendable {
   public var endpoint: URL
   public var cache: String
   public var token: String?
+  /// Whether only the cache is to be used.
+  public var isOffline: Bool
 
-  public init(endpoint: URL, cache: String, token: String? = nil) {
+  public init(endpoint: URL, cache: String, token: String? = nil, isOffline: Bool = false) {
     self.endpoint = endpoint
     self.cache = cache
     self.token = token
+    self.isOffline = isOffline
   }
 
-  /// Reads `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME` and `HF_TOKEN`.
+  /// Reads `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE`.
   public init(environment: [String: String] = ProcessInfo.processInfo.environment) throws {
     func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
     let text = value("HF_ENDPOINT") ?? "https://huggingface.co"
@@ -56,6 +59,8 @@ public struct HubSettings: Sendable {
     }
     let home =
       value("HF_HOME") ?? (value("XDG_CACHE_HOME") ?? "\(NSHomeDirectory())/.cache") + "/huggingface"
-    self.init(endpoint: endpoint, cache: value("HF_HUB_CACHE") ?? "\(home)/hub", token: value("HF_TOKEN"))
+    self.init(
+      endpoint: endpoint, cache: value("HF_HUB_CACHE") ?? "\(home)/hub", token: value("HF_TOKEN"),
+      isOffline: ["1", "true", "yes", "on"].contains(value("HF_HUB_OFFLINE")?.lowercased() ?? ""))
   }
 }

@@ -133,14 +133,15 @@ extension PlainValue {
       self = .text("…")
       return
     }
-    try budget.take(Self.cost)
+    if depth == 0 { try budget.take(Self.cost) }
     if let wrapped = Self.unwrapped(value) {
       try self.init(wrapped, budget: &budget, depth: depth + 1)
     } else if let entries = value.entries {
       var fields: [(key: String, value: PlainValue)] = []
       for (key, value) in entries {
+        try budget.take(2 * Self.cost)
         let name = try PlainValue(key, budget: &budget, depth: depth + 1).description
-        try budget.take(Self.cost + name.utf8.count)
+        try budget.take(name.utf8.count)
         fields.append((name, try PlainValue(value, budget: &budget, depth: depth + 1)))
       }
       self = .object(fields)
@@ -172,7 +173,7 @@ extension PlainValue {
 
   private static let maximumDepth = 32
   /// What a value in an array takes, with room for the array's growth.
-  private static let cost = 4 * MemoryLayout<(key: String, value: PlainValue)>.stride
+  private static let cost = 3 * MemoryLayout<PlainValue>.stride
 
   private static func name(of value: PickleValue, _ budget: inout MemoryBudget) throws -> String {
     guard let global = value.global, case .text(_, let first) = global.module.node,

@@ -13,6 +13,8 @@ package struct TorchFile {
   package private(set) var budget: MemoryBudget
   private let data: Data
   private let archive: ZipArchive
+  /// The file's bytes.
+  var size: Int { data.count }
   /// What stands before the names of entries: a folder.
   private let prefix: String
 
@@ -30,7 +32,8 @@ package struct TorchFile {
       throw FileError("\(path) is in the format of PyTorch before 1.6; load and save it again there, as a zip file")
     }
     guard ZipArchive.isZip(data) else {
-      throw FileError("\(path) is no file of torch.save: it does not start as a zip file does")
+      throw FileKind.mistake(path, beginning: data, expected: "a file of torch.save, a zip archive")
+        ?? FileError("\(path) is no file of torch.save: it does not start as a zip file does")
     }
     do {
       archive = try ZipArchive(data, path: path, budget: &budget)
@@ -44,9 +47,10 @@ package struct TorchFile {
       if let order = try archive.range(of: "\(prefix)byteorder"), !data.bytes(order).elementsEqual("little".utf8) {
         throw FileError("\(path) has another byte order than little, the only one that is read")
       }
+      budget.justify(description: range.count)
       root = try Pickle(data.bytes(range), path: path, budget: &budget).root
     } catch let error as MemoryBudget.Exceeded {
-      throw FileError("\(path) is refused: \(error), twice its size")
+      throw FileError("\(path) is refused: \(error)")
     }
   }
 
@@ -70,41 +74,56 @@ package struct TorchFile {
   /// What describing a tensor takes, with room for messages about it.
   private static let tensorCost = 640
 
-  private mutating func bounded<Result>(_ body: (inout MemoryBudget) throws -> Result) throws -> Result {
+  /// Takes from the budget, or refuses the file.
+  mutating func bounded<Result>(_ body: (inout MemoryBudget) throws -> Result) throws -> Result {
     do {
       return try body(&budget)
     } catch let error as MemoryBudget.Exceeded {
-      throw FileError("\(path) is refused: \(error), twice its size")
+      throw FileError("\(path) is refused: \(error)")
     }
   }
 
   private func described(_ value: PickleValue, name: String) throws -> StoredTensor? {
-    guard let (callable, arguments) = value.call else { return nil }
-    if callable.isGlobal("torch._utils", "_rebuild_parameter") {
-      guard let inner = arguments.items.first(where: { _ in true }), inner.call?.callable.isTensor == true else {
-        return nil
-      }
-      return try described(inner, name: name)
-    }
-    guard callable.isTensor else { return nil }
     func refuse(_ what: String) -> FileError { FileError("\(path): tensor '\(name)' \(what)") }
+    guard var (callable, arguments) = value.call else { return nil }
+    // A parameter is its tensor, whatever was hung on it; so is a tensor with attributes.
+    if callable.isGlobal("torch._utils", "_rebuild_parameter")
+      || callable.isGlobal("torch._utils", "_rebuild_parameter_with_state")
+    {
+      guard let inner = arguments.items.first(where: { _ in true })?.call else { return nil }
+      (callable, arguments) = inner
+    }
+    if callable.isGlobal("torch._tensor", "_rebuild_from_type_v2") {
+      var items = arguments.items
+      guard let inner = items.next(), items.next() != nil, let innerArguments = items.next() else { return nil }
+      (callable, arguments) = (inner, innerArguments)
+    }
+    // The third version names the type of its elements, and its storage has none.
+    let namesType = callable.isGlobal("torch._utils", "_rebuild_tensor_v3")
+    guard namesType || callable.isGlobal("torch._utils", "_rebuild_tensor_v2") else {
+      guard callable.global?.module.isText("torch._utils") == true else { return nil }
+      throw refuse("is made by torch._utils.\(callable.global?.name.shortText ?? "?"), expected a dense tensor")
+    }
 
     var iterator = arguments.items
     guard let storage = iterator.next(), let offset = iterator.next()?.integer, let size = iterator.next(),
       let stride = iterator.next(), case .persistent(let place) = storage.node
     else { throw refuse("is not described as PyTorch does") }
     var description = PickleValue(value.pickle, place).items
-    guard description.next()?.isText("storage") == true, let type = description.next(),
-      let key = description.next()?.text, description.next() != nil, let count = description.next()?.integer
+    guard description.next()?.isText("storage") == true, let storageType = description.next(),
+      let key = description.next()?.shortText, description.next() != nil, let count = description.next()?.integer
     else { throw refuse("has no storage as PyTorch describes them") }
-    guard let dtype = type.storageType else {
-      let found = type.global?.name.text ?? "unknown"
+    // Whether a gradient is needed, and hooks, stand between.
+    let type = namesType ? arguments.items.dropFirst(6).first { _ in true } : storageType
+    guard let type, let dtype = type.elementType else {
+      let found = type?.global?.name.shortText ?? "unknown"
       throw refuse("has elements of type \(found), expected float, double, half, bfloat16, long, int, byte or bool")
     }
     let entry = "\(prefix)data/\(key)"
     guard let range = try archive.range(of: entry) else { throw refuse("lies in '\(entry)', which is not in the file") }
-    guard count >= 0, count <= range.count, count * dtype.byteCount == range.count else {
-      throw refuse("needs \(count) elements of \(dtype.byteCount) bytes in '\(entry)', which has \(range.count) bytes")
+    let width = namesType ? 1 : dtype.byteCount
+    guard count >= 0, count <= range.count, count * width == range.count else {
+      throw refuse("needs \(count) elements of \(width) bytes in '\(entry)', which has \(range.count) bytes")
     }
     do {
       let layout = try StridedLayout(
@@ -117,16 +136,21 @@ package struct TorchFile {
 }
 
 extension PickleValue {
-  fileprivate var isTensor: Bool { isGlobal("torch._utils", "_rebuild_tensor_v2") }
+  /// A text that is short enough to be a name: longer ones could be copied many times.
+  fileprivate var shortText: String? {
+    guard case .text(_, let count) = node, count <= 200 else { return nil }
+    return text
+  }
 
-  /// The type of a storage class's elements.
-  fileprivate var storageType: DType? {
-    let types: [(StaticString, DType)] = [
-      ("FloatStorage", .float32), ("DoubleStorage", .float64), ("HalfStorage", .float16),
-      ("BFloat16Storage", .bfloat16), ("LongStorage", .int64), ("IntStorage", .int32), ("ByteStorage", .uint8),
-      ("BoolStorage", .bool),
+  /// The type of elements that a storage class or a name of PyTorch's stands for.
+  fileprivate var elementType: DType? {
+    let types: [(storage: StaticString, name: StaticString, type: DType)] = [
+      ("FloatStorage", "float32", .float32), ("DoubleStorage", "float64", .float64),
+      ("HalfStorage", "float16", .float16), ("BFloat16Storage", "bfloat16", .bfloat16),
+      ("LongStorage", "int64", .int64), ("IntStorage", "int32", .int32), ("ByteStorage", "uint8", .uint8),
+      ("BoolStorage", "bool", .bool),
     ]
-    return types.first { isGlobal("torch", $0.0) }?.1
+    return types.first { isGlobal("torch", $0.storage) || isGlobal("torch", $0.name) }?.type
   }
 
   /// A tuple of whole numbers, as a shape or strides.

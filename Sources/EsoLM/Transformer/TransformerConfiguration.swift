@@ -68,6 +68,8 @@ public struct TransformerConfiguration: Codable, Sendable, Equatable {
 
   public var headSize: Int { hiddenSize / numHeads }
 
+  public static let maximumBlocks = 1024
+
   /// Throws a ``ConfigurationError`` naming the first field that does not fit. The upper bounds keep a hostile file from
   /// asking for memory that no machine has.
   public func validate() throws {
@@ -78,7 +80,7 @@ public struct TransformerConfiguration: Codable, Sendable, Equatable {
     try require(2...(1 << 24), "vocabularySize", vocabularySize)
     try require(0...(vocabularySize - 1), "maskToken", maskToken)
     try require(2...(1 << 16), "hiddenSize", hiddenSize)
-    try require(1...1024, "numBlocks", numBlocks)
+    try require(1...Self.maximumBlocks, "numBlocks", numBlocks)
     try require(1...hiddenSize, "numHeads", numHeads)
     try ConfigurationError.require(
       hiddenSize % (2 * numHeads) == 0, "numHeads", numHeads,

@@ -17,13 +17,13 @@ public struct GPT2 {
 
   public var device: Device { tokenEmbedding.device }
 
-  /// Reads `config.json` and `model.safetensors`.
+  /// Reads `config.json` and the weights beside it.
   ///
   /// - Throws: an error naming the file and the field or tensors that do not fit a GPT-2.
   public init(folder: String, device: Device = .cpu) throws {
     try device.requireAvailable()
     configuration = try GPT2Configuration(contentsOf: "\(folder)/config.json")
-    let weights = try GPT2Weights(contentsOf: "\(folder)/model.safetensors", for: configuration, device: device)
+    let weights = try GPT2Weights(folder: folder, for: configuration, device: device)
     let epsilon = configuration.normEpsilon
     func norm(_ name: String) throws -> Norm {
       Norm(weight: try weights["\(name).weight"], bias: try weights["\(name).bias"], epsilon: epsilon)

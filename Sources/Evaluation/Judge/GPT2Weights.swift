@@ -1,3 +1,4 @@
+import Checkpoints
 import Files
 import Torch
 
@@ -9,36 +10,36 @@ struct GPT2Weights {
   static let outputName = "lm_head.weight"
   private static let prefix = "transformer."
 
-  private let file: SafetensorsFile
-  /// From the plain name to the file's.
-  private let names: [String: String]
+  /// By their plain names.
+  private let tensors: [String: StoredTensor]
   private let device: Device
 
-  init(contentsOf path: String, for configuration: GPT2Configuration, device: Device) throws {
-    file = try SafetensorsFile(contentsOf: path)
+  /// Reads the weights of a Hugging Face folder, in whichever files and form they are.
+  init(folder path: String, for configuration: GPT2Configuration, device: Device) throws {
+    let files = try TensorFiles(folder: path) { Self.plain($0) == "wte.weight" }
     self.device = device
-    var names: [String: String] = [:]
-    for name in file.entries.keys {
-      let plain = name.hasPrefix(Self.prefix) ? String(name.dropFirst(Self.prefix.count)) : name
-      guard names.updateValue(name, forKey: plain) == nil else {
+    var tensors: [String: StoredTensor] = [:]
+    for tensor in files.tensors {
+      let plain = Self.plain(tensor.name)
+      guard tensors.updateValue(tensor, forKey: plain) == nil else {
         throw FileError("\(path): tensor '\(plain)' is there with and without the prefix '\(Self.prefix)'")
       }
     }
-    self.names = names
+    self.tensors = tensors
     let expected = Self.shapes(configuration)
-    var problems: [String] = []
+    var problems = files.problems
     for (name, shape) in expected.sorted(by: { $0.key < $1.key }) {
-      guard let stored = names[name], let entry = file.entries[stored] else {
+      guard let stored = tensors[name] else {
         problems.append("'\(name)' \(shape) is missing")
         continue
       }
-      if entry.shape != shape { problems.append("'\(stored)' has shape \(entry.shape), expected \(shape)") }
-      if ![.float32, .float64, .float16, .bfloat16].contains(entry.dtype) {
-        problems.append("'\(stored)' has type \(entry.dtype.rawValue), expected a floating-point type")
+      if stored.shape != shape { problems.append("'\(stored.name)' has shape \(stored.shape), expected \(shape)") }
+      if !stored.dtype.isFloatingPoint {
+        problems.append("'\(stored.name)' has type \(stored.dtype.rawValue), expected a floating-point type")
       }
     }
-    let unknown = names.filter { expected[$0.key] == nil && !Self.isIgnored($0.key) }
-    problems += unknown.values.sorted().map { "'\($0)' is not expected" }
+    let unknown = tensors.filter { expected[$0.key] == nil && !Self.isIgnored($0.key) }
+    problems += unknown.values.map(\.name).sorted().map { "'\($0)' is not expected" }
     guard problems.isEmpty else {
       let more = problems.count > 8 ? "; and \(problems.count - 8) more" : ""
       throw FileError(
@@ -49,7 +50,11 @@ struct GPT2Weights {
 
   /// A tensor by its plain name, as float32.
   subscript(name: String) -> Tensor {
-    get throws { try file.tensor(names[name] ?? name).to(.float32).to(device) }
+    get throws { try tensors[name]!.tensor().to(.float32).to(device) }
+  }
+
+  private static func plain(_ name: String) -> String {
+    name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
   }
 
   private static func shapes(_ configuration: GPT2Configuration) -> [String: [Int]] {

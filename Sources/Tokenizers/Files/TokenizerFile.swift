@@ -21,6 +21,9 @@ public enum TokenizerFile {
   /// The usual name of the file.
   public static let name = "tokenizer.json"
 
+  /// The names of files that a folder's tokenizer is looked for in, in this order.
+  public static let names = [name, "vocab.json", "vocab.txt"]
+
   /// The largest file that is read: about twice what all of Unicode's characters take, written as escapes.
   public static let maximumByteCount = 32 << 20
 
@@ -126,13 +129,12 @@ public enum TokenizerFile {
   /// - Throws: `FileError` if a file cannot be read, `TokenizerFileError` if it holds no tokenizer.
   public static func tokenizer(at path: String) throws -> any Tokenizer {
     if Folder.exists(path) {
-      let names = [name, "vocab.json", "vocab.txt"]
       guard let found = names.first(where: { FileManager.default.fileExists(atPath: "\(path)/\($0)") }) else {
         throw FileError("\(path) holds no tokenizer: expected one of \(names.joined(separator: ", "))")
       }
       return try tokenizer(at: "\(path)/\(found)")
     }
-    let folder = (path as NSString).deletingLastPathComponent
+    let folder = Folder.split(path).folder
     let data = try contents(path)
     if path.hasSuffix(".txt") {
       let declaration = try TokenizerDeclaration(in: folder)
@@ -146,7 +148,7 @@ public enum TokenizerFile {
       return try located(path) { try tokenizer(from: json, declaration) }
     }
     let declaration = try TokenizerDeclaration(in: folder)
-    let mergesPath = folder.isEmpty ? "merges.txt" : "\(folder)/merges.txt"
+    let mergesPath = path.contains("/") ? "\(folder)/merges.txt" : "merges.txt"
     let merges = try contents(mergesPath)
     return try located("\(path) with \(mergesPath)") {
       try VocabularyFiles.bytePairTokenizer(vocabulary: json, merges: merges, declaration)

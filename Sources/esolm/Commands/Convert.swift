@@ -52,17 +52,19 @@ struct Convert: ParsableCommand {
     let target = to ?? (output.hasSuffix(".safetensors") ? .safetensors : .run)
     let tokenizer = try tokenizer.map { try TokenizerFile.tokenizer(at: $0) }
     let input = try checkpoint.open(checkpoint.fromHub == nil ? paths[0] : nil)
-    let conversion = try Conversion(input, given: settings.settings)
-    let which: Checkpoint.Weights = rawWeights ? .model : .average
-    let written = try conversion.write(to: output, as: target, weights: which, tokenizer: tokenizer)
+    let conversion = try Conversion(input, given: settings.settings, tokenizer: tokenizer)
+    try conversion.write(to: output, as: target, weights: rawWeights ? .model : .average)
     let report = Report(
       input: input.path, output: output, form: target, algorithm: conversion.method.algorithm.rawValue,
       step: input.step, parameters: input.parameterCount,
       weights: input.average == nil ? .only : target == .run ? .both : rawWeights ? .lastStep : .average,
-      hasTokenizer: written != nil)
-    if json { try printJSON(report) } else { print(report.text) }
-    if written is NumberTokenizer {
-      printError("esolm: note: no tokenizer was found that can be read, so text is token ids as numbers (--tokenizer)")
+      hasTokenizer: target == .run || target == .huggingFace && conversion.tokenizer != nil)
+    if json { try printJSON(report) } else { try printOutput(report.text) }
+    guard target != .safetensors else { return }
+    if let note = conversion.note { printError("esolm: note: \(note)") }
+    if target == .run, conversion.tokenizer == nil {
+      let reason = conversion.note == nil ? "no tokenizer was found, so " : ""
+      printError("esolm: note: \(reason)text is token ids as numbers (--tokenizer)")
     }
   }
 

@@ -28,7 +28,7 @@ struct Inspect: ParsableCommand {
       throw ValidationError("name a file or folder, or a repository with --from-hub, one of the two")
     }
     let summary = CheckpointSummary(try checkpoint.open(path), given: settings.settings)
-    if json { try printJSON(summary) } else { print(text(summary)) }
+    if json { try printJSON(summary) } else { try printOutput(text(summary)) }
   }
 
   private func text(_ summary: CheckpointSummary) -> String {
@@ -43,22 +43,27 @@ struct Inspect: ParsableCommand {
       let conditioning = network.conditioningSize.map { "conditioning \($0)" } ?? "no modulation"
       lines.append(
         "  loads as \(method.algorithm.rawValue)" + (method.alpha0.map { ", alpha0 \($0)" } ?? "")
+          + (method.prepend.map { ", prepend \($0.rawValue)" } ?? "")
+          + (method.blockSize.map { ", blocks of \($0)" } ?? "")
+          + (method.noiseRange.map { ", times \($0)" } ?? "")
+          + (method.keepsFirstToken == true ? ", first token given" : "")
           + ", length \(method.length): width \(network.hiddenSize), \(network.numBlocks) blocks, "
           + "\(network.numHeads) heads, \(conditioning), vocabulary \(network.vocabularySize), "
           + "mask \(network.maskToken)")
     } else {
       lines.append("  does not load:")
-      lines += summary.problems.map { "    \($0)" }
+      lines += summary.problems.map { "    \($0.oneLine)" }
     }
+    if let note = summary.note { lines.append("  note: \(note)") }
     var table = Table(["tensor", "type", "shape"])
     for tensor in summary.tensors + summary.buffers {
-      table.add([tensor.name, tensor.dtype, tensor.shape.map(String.init).joined(separator: " × ")])
+      table.add([tensor.name.oneLine, tensor.dtype, tensor.shape.map(String.init).joined(separator: " × ")])
     }
     lines += ["", table.text]
     let leaves = summary.hyperParameters.leaves.filter { !$0.path.isEmpty }
     if !leaves.isEmpty {
       lines += ["", "  hyper-parameters"]
-      lines += leaves.map { "    \($0.path): \($0.value.description.oneLine)" }
+      lines += leaves.map { "    \($0.path.oneLine): \($0.value.description.oneLine)" }
     }
     return lines.joined(separator: "\n")
   }
@@ -79,8 +84,8 @@ extension Checkpoint.Form {
 extension String {
   /// On one line and not too long: it comes from a file and may be anything.
   fileprivate var oneLine: String {
-    let shown = String(
-      unicodeScalars.prefix(200).map { $0.properties.generalCategory == .control ? " " : Character($0) })
-    return unicodeScalars.count > 200 ? shown + "…" : shown
+    let limit = 400
+    let shown = unicodeScalars.prefix(limit).map { $0.properties.generalCategory == .control ? " " : Character($0) }
+    return String(shown) + (unicodeScalars.dropFirst(limit).isEmpty ? "" : "…")
   }
 }

@@ -76,7 +76,8 @@ struct Train: ParsableCommand {
       _ = try configuration(ByteTokenizer(), source: .toyLanguage(sequences: 2, seed: 0))
     } else if model.isSizeGiven || method.isModulatedAR {
       throw ValidationError(
-        "--init-from takes the network's sizes from the weights; only --dropout may be given with it")
+        "--init-from takes the network's sizes from the weights; only --dropout may be given with it "
+          + "(esolm convert makes a run of weights that do not say their own)")
     }
     try require("steps", steps, in: 1...)
   }
@@ -104,7 +105,9 @@ struct Train: ParsableCommand {
     }
     guard let out else { throw ValidationError("--out is missing: name the run folder to make") }
     try RunFolder.requireFree(out)
-    let start = try initFrom.map { try InitialWeights(opening: $0, alpha0: method.alpha0) }
+    let start = try initFrom.map {
+      try InitialWeights(opening: $0, for: method.settings(length: training.length ?? (try? corpus.preset())??.length))
+    }
     if let initFrom, start?.tokenizer != nil, training.tokenizerChoice != nil {
       throw ValidationError(
         "--tokenizer cannot be given with --init-from \(initFrom), which has a tokenizer of its own")
@@ -316,6 +319,19 @@ struct MethodOptions: ParsableArguments {
 
   /// Whether the network has adaptive norms.
   var isModulated: Bool { chosen != .autoregressive || isModulatedAR }
+
+  /// What weights to start from need not say themselves: all of an algorithm that is named, else what is given.
+  func settings(length: Int?) -> ModelSettings {
+    var settings = ModelSettings()
+    if algorithm != nil {
+      settings = ModelSettings(configuration(length: 0, startingFrom: nil))
+    } else {
+      (settings.alpha0, settings.prepend, settings.blockSize) = (alpha0, prepend, blockSize)
+      (settings.noiseRange, settings.keepsFirstToken) = (noiseRange, keepFirstToken ? true : nil)
+    }
+    settings.length = length
+    return settings
+  }
 
   /// What was chosen; what was not is as in the method that the weights to start from were trained on, if it is the same.
   func configuration(length: Int, startingFrom start: MethodConfiguration?) -> MethodConfiguration {

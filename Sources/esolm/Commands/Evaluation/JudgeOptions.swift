@@ -15,7 +15,7 @@ struct JudgeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      Who judges: a Hugging Face folder of a GPT-2 (config.json, model.safetensors and its tokenizer), a run folder, \
+      Who judges: a Hugging Face folder of a GPT-2 (config.json, its weights and its tokenizer), a run folder, \
       read from left to right, or '\(toyLanguage)', the demo language's own rules.
       """, valueName: "folder"))
   var judge: String

@@ -1,0 +1,85 @@
+import Files
+import Foundation
+import Torch
+
+/// The tensors of a file, or of a model's folder, under their stored names, in whichever form they come. All that reads
+/// weights which others wrote reads them here.
+public struct TensorFiles {
+  public private(set) var tensors: [StoredTensor] = []
+  /// What a safetensors file says beside its tensors.
+  public private(set) var metadata: [String: String] = [:]
+  /// What an index says and no file holds.
+  public private(set) var problems: [String] = []
+
+  /// Tells by its name a tensor that a dictionary holds if it is the right one of several.
+  public typealias Mark = (_ name: String) -> Bool
+
+  /// The tensors of a folder with the weights whole or in several files that an index names.
+  public init(folder: String, mark: Mark) throws {
+    let names = HuggingFaceFolder.weightNames
+    guard let name = names.first(where: { FileManager.default.fileExists(atPath: "\(folder)/\($0)") }) else {
+      throw FileError("\(folder) holds no weights: none of \(names.joined(separator: ", "))")
+    }
+    guard name.hasSuffix(".json") else {
+      self = try TensorFiles(contentsOf: "\(folder)/\(name)", mark: mark)
+      return
+    }
+    let indexPath = "\(folder)/\(name)"
+    let index: HuggingFaceFolder.Index = try JSONFile.read(from: indexPath)
+    let byFile = Dictionary(grouping: index.weightMap.keys.sorted()) { index.weightMap[$0]! }
+    for file in try index.files(path: indexPath) {
+      // A part need not hold the tensor that marks the whole.
+      let held = try TensorFiles(contentsOf: "\(folder)/\(file)") { _ in true }.tensors
+      let byName = Dictionary(held.map { ($0.name, $0) }) { first, _ in first }
+      for tensor in byFile[file]! {
+        if let found = byName[tensor] {
+          tensors.append(found)
+        } else {
+          problems.append("'\(tensor)' is not in \(file), where \(name) says")
+        }
+      }
+    }
+  }
+
+  /// The tensors of one file.
+  public init(contentsOf path: String, mark: Mark) throws {
+    switch try Form(ofFile: path) {
+    case .torch:
+      var file = try TorchFile(contentsOf: path)
+      tensors = try file.tensors(try file.stateDictionary(mark: mark).entries)
+    case .safetensors:
+      let file = try SafetensorsFile(contentsOf: path)
+      tensors = file.storedTensors
+      metadata = file.metadata
+    }
+  }
+
+  /// The forms of one file.
+  enum Form {
+    case torch
+    case safetensors
+
+    /// - Throws: an error that says what the file is instead, as far as that can be told.
+    init(ofFile path: String) throws {
+      let data = try MappedFile.read(path)
+      if ZipArchive.isZip(data) || TorchFile.isLegacy(data) {
+        self = .torch
+      } else if path.hasSuffix(".safetensors") || FileKind(beginning: data.prefix(FileKind.byteCount)) == .safetensors {
+        self = .safetensors
+      } else {
+        let expected = "a file of torch.save (a zip archive) or a safetensors file"
+        throw FileKind.mistake(path, beginning: data, expected: expected)
+          ?? FileError(data.isEmpty ? "\(path) is empty, expected \(expected)" : "\(path) is not \(expected)")
+      }
+    }
+  }
+}
+
+extension SafetensorsFile {
+  /// The tensors by name.
+  var storedTensors: [StoredTensor] {
+    entries.sorted { $0.key < $1.key }.map { name, entry in
+      StoredTensor(name: name, dtype: entry.dtype, shape: entry.shape) { try tensor(name) }
+    }
+  }
+}
