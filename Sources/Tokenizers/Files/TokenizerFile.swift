@@ -147,7 +147,7 @@ public enum TokenizerFile {
     guard data.count <= maximumByteCount else {
       throw TokenizerFileError(path: path, problem: .tooLarge(byteCount: data.count))
     }
-    return data
+    return data.dropFirst(data.byteOrderMarkCount)
   }
 
   /// Runs code whose errors do not know which file they are about.
