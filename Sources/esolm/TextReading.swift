@@ -40,7 +40,7 @@ struct LearnedText {
     if let file = corpus.sources.flatMap(\.paths).first(where: TokenFile.isTokenFile) {
       throw FileError("\(file) is a token file: name by --tokenizer the files of the tokenizer that made it")
     }
-    var line = ProgressLine()
+    var line = ProgressLine(isForLongWork: true)
     defer { line.clear() }
     return try CharacterTokenizer(contentsOf: corpus.sources) { bytes in
       line.show("looking for characters, \(Format.count(Double(bytes)))B read")
@@ -87,7 +87,7 @@ extension CorpusSource {
 
 /// Shows how text becomes tokens.
 struct TokenizationView {
-  private var line = ProgressLine()
+  private var line = ProgressLine(isForLongWork: true)
   private let start = ContinuousClock.now
 
   mutating func show(_ progress: TokenizationProgress) {
