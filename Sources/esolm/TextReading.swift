@@ -10,6 +10,12 @@ struct LearnedText {
   let tokenizer: any Tokenizer
   let source: DataConfiguration.Source
   let data: DataSet
+  private let reading: [(source: CorpusSource, file: TokenFile)]
+
+  /// Says on standard error what was read; for when all else was found in order.
+  func report() throws {
+    for (source, file) in reading { try source.reportReading(into: file) }
+  }
 
   /// - Parameters:
   ///   - tokenizer: nil for the text's own characters.
@@ -23,7 +29,7 @@ struct LearnedText {
     defer { view.clear() }
     let made = try Corpus(corpus, length: length, tokenizer: self.tokenizer, seed: seed) { view.show($0) }
     view.clear()
-    for (source, file) in zip(corpus.sources, made.files) { try source.reportReading(into: file) }
+    reading = Array(zip(corpus.sources, made.files))
     source = .corpus(corpus, fingerprint: made.fingerprint)
     data = DataSet(made)
   }

@@ -133,6 +133,7 @@ struct Compare: ParsableCommand {
         tokenizer: ToyLanguage.tokenizer, source: .toyLanguage(sequences: 32_000, seed: seed))
     }
     let text = try LearnedText(data, length: length, validationFraction: validationFraction, seed: seed)
+    try text.report()
     return try comparison(tokenizer: text.tokenizer, source: text.source)
   }
 

@@ -85,9 +85,11 @@ struct Demo: ParsableCommand {
       data: DataConfiguration(
         source: text?.source ?? .toyLanguage(sequences: 32_000, seed: seed), validationFraction: share),
       training: training)
-    return try Trainer(
+    let trainer = try Trainer(
       creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, data: text?.data,
       device: device.device)
+    try text?.report()
+    return trainer
   }
 
   private func freeFolder() -> String {

@@ -117,10 +117,12 @@ struct Train: ParsableCommand {
       data: data, validationData: validationData, validationFraction: training.validationFraction ?? 0.1,
       tokenizer: fixed)
     let text = try LearnedText(description, length: length(start), tokenizer: fixed, seed: training.seed ?? 0)
-    return try Trainer(
+    let trainer = try Trainer(
       creating: out, configuration: try configuration(text.tokenizer, source: text.source, start: start),
       tokenizer: text.tokenizer, weights: try start?.model(for: text.tokenizer, device: device.device),
       data: text.data, device: device.device)
+    try text.report()
+    return trainer
   }
 
   private func length(_ start: InitialWeights?) -> Int {
