@@ -23,15 +23,16 @@ let package = Package(
     .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
     .target(name: "CTorch", dependencies: ["CLibtorch"]),
     .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-    .target(name: "Files", dependencies: [.target(name: "CLibcrypto", condition: .when(platforms: [.linux]))]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(
+      name: "Files", dependencies: ["CZlib", .target(name: "CLibcrypto", condition: .when(platforms: [.linux]))]),
     .plugin(name: "GitRevision", capability: .buildTool()),
     .target(name: "Revision", plugins: ["GitRevision"]),
     .target(name: "Randomness"),
     .target(name: "Torch", dependencies: ["CTorch", "Files"]),
     .target(
       name: "Tokenizers", dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
-    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files", "CZlib"]),
+    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
     .target(
       name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
@@ -62,7 +63,9 @@ let package = Package(
     .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
     .testTarget(name: "RandomnessTests", dependencies: ["Randomness", "TestSupport"]),
     .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "Randomness", "TestSupport"]),
-    .testTarget(name: "CorporaTests", dependencies: ["Corpora", "Tokenizers", "Randomness", "TestSupport"]),
+    .testTarget(
+      name: "CorporaTests",
+      dependencies: ["Corpora", "Files", "Tokenizers", "Randomness", "CommandSupport", "TestSupport"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
     .testTarget(name: "EsoLMTests", dependencies: ["EsoLM", "Torch", "Randomness", "TestSupport"]),
     .testTarget(name: "ParityTests", dependencies: ["Parity", "Torch", "TestSupport"]),

@@ -52,7 +52,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
 /// What a run is trained on.
 public struct DataConfiguration: Codable, Sendable, Equatable {
   public enum Source: Codable, Sendable, Equatable {
-    /// A text file; the fingerprint tells whether it changed since.
+    /// A text file, as runs of earlier versions name it; the fingerprint tells whether it changed since.
     case file(path: String, fingerprint: String)
     /// A corpus in token files; the fingerprint tells whether its tokens changed since.
     case corpus(CorpusConfiguration, fingerprint: String)

@@ -8,9 +8,7 @@ import Training
 // What is measured of a trained run: perplexity, and samples of every plan.
 extension MethodComparison {
   private func blocks(_ trainer: Trainer) -> TokenBlocks {
-    let validation = trainer.data.validation
-    return TokenBlocks(
-      cutting: Array(validation.tokens.prefix(measuredSequences * validation.length)), length: validation.length)
+    trainer.data.validation.first(measuredSequences)
   }
 
   /// The true entropy of the measured sequences, nats a token; nil of data whose law is not known.

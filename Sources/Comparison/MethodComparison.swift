@@ -105,7 +105,9 @@ public struct MethodComparison {
     let trainer: Trainer
     if (try? RunFolder.requireFree(path)) == nil {
       let run = try RunFolder(resuming: path)
-      guard run.configuration == configuration else {
+      var expected = configuration
+      if data.isNamed(by: run.configuration.data) { expected.data = run.configuration.data }
+      guard run.configuration == expected else {
         throw FileError("\(path) is a run with other settings; name a new folder for this comparison")
       }
       trainer = try Trainer(run)
@@ -114,5 +116,13 @@ public struct MethodComparison {
     }
     try trainer.train(shouldStop: shouldStop) { report(.training(title: title, $0)) }
     return trainer
+  }
+}
+
+extension DataConfiguration {
+  /// Whether a run of an earlier version names the same file in its way; whether its text is the same is checked later.
+  fileprivate func isNamed(by older: DataConfiguration) -> Bool {
+    guard case .file(let path, _) = older.source, case .corpus(let description, _) = source else { return false }
+    return description.source.paths == [path] && older.validationFraction == validationFraction
   }
 }

@@ -2,7 +2,7 @@ import Foundation
 
 /// Reading a text file whole.
 public enum TextFile {
-  /// The text of the UTF-8 file at `path`, every byte of it: line ends and a byte order mark are left as they are.
+  /// The text of the UTF-8 file at `path`, but for a byte order mark; line ends are left as they are.
   ///
   /// - Throws: `TextFileError` if there is no file, or it is a folder, empty, not UTF-8 or not readable.
   public static func read(_ path: String) throws(TextFileError) -> String {
@@ -23,7 +23,7 @@ public enum TextFile {
     if !text.utf8.elementsEqual(data), let offset = firstInvalidByte(in: data) {
       throw TextFileError(path: path, problem: .notUTF8(byte: data[offset], offset: offset))
     }
-    return text
+    return text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
   }
 
   /// The offset of the first byte of the first sequence that is not UTF-8.

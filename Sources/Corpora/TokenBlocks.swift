@@ -53,12 +53,6 @@ public struct TokenBlocks: RandomAccessCollection, Sendable {
     }
   }
 
-  /// The tokens of all blocks, `count × length` of them, in memory.
-  public var tokens: [Int32] {
-    guard case .array(let tokens) = storage else { return Array(joined()) }
-    return tokens
-  }
-
   /// The first blocks, at most so many.
   public func first(_ maximumCount: Int) -> TokenBlocks {
     switch storage {

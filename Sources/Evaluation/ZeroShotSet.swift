@@ -1,5 +1,4 @@
 import Corpora
-import Files
 import Foundation
 
 /// The seven sets of text that the paper measures perplexity on without training on them.
@@ -34,18 +33,8 @@ public enum ZeroShotSet: String, CaseIterable, Sendable, Codable {
     fileNames.map { "\(folder)/\($0)" }.first { FileManager.default.fileExists(atPath: $0) }
   }
 
-  /// The documents of a file.
-  ///
-  /// - Throws: an error naming the file, and the line where it is no JSON object with a text.
-  public static func documents(of path: String) throws -> [String] {
-    if path.hasSuffix(".jsonl") {
-      return try JSONLinesFile.read(TextLine.self, from: path).values.map(\.value.text)
-    }
-    return try TextFile.read(path).split(separator: "\n").map(String.init)
+  /// How its file is read: a document on each line, or one of each JSON object.
+  public static func source(at path: String) -> CorpusSource {
+    CorpusSource(paths: [path], format: .byFile(documents: .line))
   }
-}
-
-/// A line of a `.jsonl` file of texts; its other fields are ignored.
-public struct TextLine: Decodable, Sendable {
-  public let text: String
 }

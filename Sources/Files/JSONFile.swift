@@ -60,7 +60,7 @@ public enum JSONFile {
     guard data.count <= limit else {
       throw FileError("\(path) has \(data.count) bytes, expected a JSON file of at most \(limit)")
     }
-    return data
+    return data.dropFirst(data.byteOrderMarkCount)
   }
 }
 

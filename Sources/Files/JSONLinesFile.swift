@@ -9,7 +9,7 @@ public enum JSONLinesFile {
     public let badLines: [Int]
   }
 
-  /// Reads all values; blank lines and unknown fields are ignored.
+  /// Reads all values of a file, which may be compressed with gzip; blank lines and unknown fields are ignored.
   ///
   /// - Parameters:
   ///   - skipBadLines: leave out lines that are no such value instead of stopping there.
@@ -20,15 +20,19 @@ public enum JSONLinesFile {
     _ type: Value.Type = Value.self, from path: String, skipBadLines: Bool = false,
     userInfo: [CodingUserInfoKey: any Sendable] = [:], check: (Value) throws -> Void = { _ in }
   ) throws -> Contents<Value> {
-    let data = try MappedFile.read(path)
+    let bytes = try ByteStream.contents(of: path)
+    if let kind = FileKind(beginning: bytes) {
+      throw FileError("\(path): it is \(kind.name), expected a JSON object on each line")
+    }
     let decoder = JSONDecoder()
     decoder.userInfo = userInfo
     var values: [(line: Int, value: Value)] = []
     var badLines: [Int] = []
-    for (index, bytes) in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+    let lines = bytes.split(separator: bytes.lineEnd, omittingEmptySubsequences: false)
+    for (index, bytes) in lines.enumerated() {
       guard bytes.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) else { continue }
       do {
-        let value = try decoder.decode(type, from: bytes)
+        let value = try decoder.decode(type, from: Data(JSONValue(parsing: bytes).strictJSON))
         try check(value)
         values.append((index + 1, value))
       } catch {

@@ -1,6 +1,7 @@
 import Foundation
 
-/// A recursive descent over the bytes of a JSON text (RFC 8259).
+/// A recursive descent over the bytes of a JSON text (RFC 8259), behind a byte order mark if there is one. As Python
+/// writes them, `NaN`, `Infinity` and `-Infinity` are numbers too.
 struct JSONParser {
   let bytes: UnsafeBufferPointer<UInt8>
   private var position = 0
@@ -8,6 +9,7 @@ struct JSONParser {
   init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
   mutating func document() throws(JSONSyntaxError) -> JSONValue {
+    position = bytes.byteOrderMarkCount
     let result = try value(depth: 0)
     skipSpace()
     guard position == bytes.count else { throw fail("the end") }
@@ -40,6 +42,8 @@ struct JSONParser {
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
     case UInt8(ascii: "n"): return try word("null", .null)
+    case UInt8(ascii: "N"): return try word("NaN", .number(.nan))
+    case UInt8(ascii: "I"): return try word("Infinity", .number(.infinity))
     default: return try number()
     }
   }
@@ -82,6 +86,7 @@ struct JSONParser {
       return position > first
     }
     if byte == UInt8(ascii: "-") { position += 1 }
+    if position > start, byte == UInt8(ascii: "I") { return try word("Infinity", .number(-.infinity)) }
     let (firstDigit, isZero) = (position, byte == UInt8(ascii: "0"))
     guard digits() else {
       position = start

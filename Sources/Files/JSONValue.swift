@@ -27,10 +27,10 @@ public enum JSONValue: Sendable {
     self = try result.get()
   }
 
-  /// The first value under a key of an object; nil where there is none or this is no object.
+  /// The value under a key of an object, the last one if there are several; nil where there is none or this is no object.
   public subscript(key: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
-    return members.first { $0.key.elementsEqual(key.utf8) }?.value
+    return members.last { $0.key.elementsEqual(key.utf8) }?.value
   }
 
   /// A string's text. Bytes that are not UTF-8 become U+FFFD.
@@ -64,6 +64,26 @@ public enum JSONValue: Sendable {
     case .string: "a string"
     case .array: "a list"
     case .object: "an object"
+    }
+  }
+
+  /// The value as JSON that every reader takes: of equal keys the last one, and null for numbers that are not finite.
+  public var strictJSON: [UInt8] {
+    switch self {
+    case .null: return Array("null".utf8)
+    case .bool(let value): return Array("\(value)".utf8)
+    case .number(let value):
+      return Array((Int(exactly: value).map { "\($0)" } ?? (value.isFinite ? "\(value)" : "null")).utf8)
+    case .string(let bytes): return Self.quoted(bytes)
+    case .array(let elements):
+      return [UInt8(ascii: "[")] + elements.map(\.strictJSON).joined(separator: [UInt8(ascii: ",")])
+        + [UInt8(ascii: "]")]
+    case .object(let members):
+      let last = Dictionary(members.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { $1 })
+      let kept = members.enumerated().filter { last[$1.key] == $0 }.map(\.element)
+      return [UInt8(ascii: "{")]
+        + kept.map { Self.quoted($0.key) + [UInt8(ascii: ":")] + $0.value.strictJSON }
+        .joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "}")]
     }
   }
 

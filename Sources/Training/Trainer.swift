@@ -66,29 +66,37 @@ public struct Trainer {
   }
 
   /// Goes on from a state of the run.
-  public init(_ run: RunFolder, state: TrainingState) throws {
-    let data = try DataSet(run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer)
+  ///
+  /// - Parameter place: where the run's data are, if they were moved.
+  public init(_ run: RunFolder, state: TrainingState, data place: DataConfiguration? = nil) throws {
+    let data = try DataSet(
+      place ?? run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer,
+      seed: run.configuration.training.seed)
     if state.model.device == .cpu { try MemoryShortage.check(run.configuration) }
     try self.init(run, data: data, state: state)
   }
 
-  /// The same training until another step, which the run's configuration then says.
-  public func continuing(until steps: Int) throws -> Trainer {
-    var configuration = run.configuration
-    configuration.training.steps = steps
-    return try Trainer(run.updating(configuration), data: data, state: learner.state)
+  /// The same training with another number of steps, or another place of the same data, which the run then keeps.
+  public func continuing(as configuration: RunConfiguration) throws -> Trainer {
+    try Trainer(run.updating(configuration), data: data, state: learner.state)
   }
 
   /// Starts a run in a new folder, which holds a checkpoint of step 0 from the beginning.
   ///
-  /// - Parameter weights: what to start from in place of random weights, as for fine-tuning. They need not have been
-  ///   trained on this method, length or data: only the network's sizes must be the same.
+  /// - Parameters:
+  ///   - weights: what to start from in place of random weights, as for fine-tuning. They need not have been trained on
+  ///     this method, length or data: only the network's sizes must be the same.
+  ///   - data: the configuration's data, if they are at hand.
   public init(
     creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, weights: Transformer? = nil,
-    device: Device = .cpu
+    data: DataSet? = nil, device: Device = .cpu
   ) throws {
     try configuration.validate()
-    let data = try DataSet(configuration.data, length: configuration.method.length, tokenizer: tokenizer)
+    let data =
+      try data
+      ?? DataSet(
+        configuration.data, length: configuration.method.length, tokenizer: tokenizer,
+        seed: configuration.training.seed)
     if device == .cpu { try MemoryShortage.check(configuration) }
     let model =
       try weights.map {

@@ -59,7 +59,11 @@ struct TextOptions: ParsableArguments {
     case file, line, row
   }
 
-  @Option(help: "text, jsonl (a JSON object a line) or csv. (default: by the first file's name, else text)")
+  @Option(
+    help: """
+      text, jsonl (a JSON object a line) or csv. (default: for each file what its name and contents say; text with \
+      --tokenizer bytes takes any bytes)
+      """)
   var format: Format?
 
   @Option(help: ArgumentHelp("The field of JSON lines that is the text. (default: text)", valueName: "name"))
@@ -93,6 +97,13 @@ struct TextOptions: ParsableArguments {
   }
 
   func validate() throws {
+    let given = [
+      ("--field", field != nil), ("--columns", columns != nil || csvHeader),
+      ("--documents or --separator", documents != nil || separator != nil),
+    ].filter(\.1).map(\.0)
+    if format == nil, given.count > 1 {
+      throw ValidationError("\(given[0]) and \(given[1]) are for different formats; name one by --format")
+    }
     if documents != nil, separator != nil { throw ValidationError("--documents and --separator exclude each other") }
     if separator?.isEmpty == true { throw ValidationError("--separator is empty") }
     if let format, format != .csv, columns != nil || csvHeader {
@@ -104,31 +115,34 @@ struct TextOptions: ParsableArguments {
     }
   }
 
-  /// - Parameter paths: files and folders; one that begins with `@` names a file that lists paths, one a line.
-  func source(_ paths: [String]) throws -> CorpusSource {
-    let paths = try paths.flatMap { path -> [String] in
+  /// - Parameters:
+  ///   - paths: files and folders; one that begins with `@` names a file that lists paths, one a line.
+  ///   - tokenizer: what reads the text, if that is known: bytes can be taken as they are.
+  func source(_ paths: [String], for tokenizer: (any Tokenizer)? = nil) throws -> CorpusSource {
+    CorpusSource(
+      paths: try Self.listed(paths), format: try sourceFormat(), detokenizer: detokenize, skipsBadLines: skipBadLines,
+      takesAnyBytes: format == .text && tokenizer is ByteTokenizer ? true : nil)
+  }
+
+  static func listed(_ paths: [String]) throws -> [String] {
+    try paths.flatMap { path -> [String] in
       guard path.hasPrefix("@") else { return [path] }
       return try TextFile.read(String(path.dropFirst())).split(whereSeparator: \.isNewline).map(String.init)
     }
-    return CorpusSource(
-      paths: paths, format: try sourceFormat(paths.first ?? ""), detokenizer: detokenize, skipsBadLines: skipBadLines)
   }
 
-  private func sourceFormat(_ path: String) throws -> CorpusSource.Format {
-    let stem = path.hasSuffix(".gz") ? String(path.dropLast(3)) : path
-    let byName: Format =
-      stem.hasSuffix(".jsonl") || stem.hasSuffix(".ndjson") || field != nil
-      ? .jsonl : stem.hasSuffix(".csv") || columns != nil ? .csv : .text
-    switch format ?? (documents != nil || separator != nil ? .text : byName) {
-    case .text:
-      if let separator {
-        return .text(documents: .separated(by: separator.replacingOccurrences(of: "\\n", with: "\n")))
+  private func sourceFormat() throws -> CorpusSource.Format {
+    let rule: CorpusSource.Documents =
+      if let separator { .separated(by: separator.replacingOccurrences(of: "\\n", with: "\n")) } else {
+        switch documents ?? .file {
+        case .file: .file
+        case .line: .line
+        case .row: .row
+        }
       }
-      switch documents ?? .file {
-      case .file: return .text(documents: .file)
-      case .line: return .text(documents: .line)
-      case .row: return .text(documents: .row)
-      }
+    switch format ?? (field != nil ? .jsonl : columns != nil || csvHeader ? .csv : nil) {
+    case nil: return .byFile(documents: rule)
+    case .text: return .text(documents: rule)
     case .jsonl: return .jsonLines(field: field ?? "text")
     case .csv:
       guard let columns else {
@@ -191,16 +205,13 @@ struct CorpusOptions: ParsableArguments {
     let preset = try preset()
     let source =
       if let preset, let dataDir { try preset.source(preset.evaluated, in: absolutePath(dataDir)) } else {
-        try text.source(data)
+        try text.source(data, for: tokenizer)
       }
-    let corpus = CorpusConfiguration(
+    return try CorpusConfiguration(
       source: source, packing: packing ?? .continuous,
       appendsEndOfText: noEndOfText ? false : preset?.appendsEndOfText ?? true,
-      tokenFolder: absolutePath(tokenDir ?? CorpusConfiguration.defaultTokenFolder))
-    var view = TokenizationView()
-    defer { view.clear() }
-    let file = try corpus.tokenFile(of: source, tokenizer: tokenizer) { view.show($0) }
-    return try TokenBlocks(file, packing: corpus.packing, length: length, tokenizer: tokenizer)
+      tokenFolder: tokenDir.map(absolutePath)
+    ).blocks(length: length, tokenizer: tokenizer)
   }
 
   /// The tokenizer that was chosen, else that of the data set's published figures; nil for the text's characters.
@@ -215,9 +226,9 @@ struct CorpusOptions: ParsableArguments {
 
   /// The corpus that the options describe.
   func configuration(
-    data: [String], validationData: [String], validationFraction: Double
+    data: [String], validationData: [String], validationFraction: Double, tokenizer: (any Tokenizer)?
   ) throws -> CorpusConfiguration {
-    let folder = absolutePath(tokenDir ?? CorpusConfiguration.defaultTokenFolder)
+    let folder = tokenDir.map(absolutePath)
     if let preset = try preset(), let dataDir {
       var corpus = try preset.corpus(in: absolutePath(dataDir), tokenFolder: folder)
       if let packing { corpus.packing = packing }
@@ -230,9 +241,9 @@ struct CorpusOptions: ParsableArguments {
       return source
     }
     return CorpusConfiguration(
-      source: absolute(try text.source(data)),
+      source: absolute(try text.source(data, for: tokenizer)),
       validation: validationData.isEmpty
-        ? .share(validationFraction) : .source(absolute(try text.source(validationData))),
+        ? .share(validationFraction) : .source(absolute(try text.source(validationData, for: tokenizer))),
       packing: packing ?? .continuous, appendsEndOfText: !noEndOfText, tokenFolder: folder)
   }
 }
@@ -245,32 +256,3 @@ extension Detokenizer: ExpressibleByArgument {
   static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }
 extension Packing: ExpressibleByArgument {}
-
-/// Shows how text becomes tokens.
-struct TokenizationView {
-  private var line = ProgressLine()
-  private let start = ContinuousClock.now
-
-  mutating func show(_ progress: TokenizationProgress) {
-    let seconds = max(1e-3, (ContinuousClock.now - start).seconds)
-    let rate = Double(progress.byteCount) / 1e6 / seconds
-    let text =
-      "tokenising \(share(progress))  \(Format.count(Double(progress.tokenCount))) tokens  "
-      + "\(Format.number(rate, digits: 1)) MB/s\(timeLeft(progress, seconds))"
-    line.show(text)
-  }
-
-  func clear() { line.clear() }
-
-  private func share(_ progress: TokenizationProgress) -> String {
-    guard let total = progress.totalByteCount, total > 0 else {
-      return Format.count(Double(progress.byteCount)) + "B"
-    }
-    return Format.percent(Double(progress.byteCount) / Double(total))
-  }
-
-  private func timeLeft(_ progress: TokenizationProgress, _ seconds: Double) -> String {
-    guard let total = progress.totalByteCount, progress.byteCount > 0 else { return "" }
-    return "  ETA \(Format.time(seconds * Double(total - progress.byteCount) / Double(progress.byteCount)))"
-  }
-}

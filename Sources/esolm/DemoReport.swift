@@ -27,9 +27,7 @@ struct DemoReport {
 
   /// How well the model predicts validation text, beside the best that any model could do on the same text.
   func perplexities() -> String {
-    let validation = trainer.data.validation
-    let blocks = TokenBlocks(
-      cutting: Array(validation.tokens.prefix(64 * validation.length)), length: validation.length)
+    let blocks = trainer.data.validation.first(64)
     let evaluation = PerplexityEvaluation(
       Likelihood(network, alpha0: alpha0), blocks: blocks, seed: seed)
     var rows = [("NELBO", evaluation.nelbo(draws: 4).nats)]

@@ -29,10 +29,10 @@ struct BadInputTests {
   }
 
   static let train = [
-    Refusal.failure("--data $dir/none.txt", "$dir/none.txt: no such file"),
+    Refusal.failure("--data $dir/none.txt", "cannot read $dir/none.txt: there is no such file"),
     .failure("--data $text --data $dir/none.txt", "cannot read $dir/none.txt: there is no such file"),
-    .failure("--data $dir/empty.txt", "$dir/empty.txt: is empty; expected text"),
-    .failure("--data $dir/latin1.txt", "$dir/latin1.txt: byte 3 is 0xE9; expected UTF-8 text"),
+    .failure("--data $dir/empty.txt", "$dir/empty.txt holds no text"),
+    .failure("--data $dir/latin1.txt", "$dir/latin1.txt: byte 3, in line 1, is 0xE9; expected UTF-8 text"),
     .failure(
       "--data $dir/short.txt",
       "$dir/short.txt has 6 tokens; length 128 and a validation share of 0.1 need at least 256"),
@@ -92,7 +92,8 @@ struct BadInputTests {
     .usage("", "--data is missing: name a text file, a --dataset, or a run to --resume"),
     .usage(
       "--data $text --resume $run",
-      "--resume $run takes its settings from the run; only --steps, --device and --threads go with it"),
+      "--resume $run takes its settings from the run; only --data, --validation-data, --steps, --device and --threads go with it"
+    ),
   ].map { Refusal(arguments: "train --out $out \($0.arguments)", message: $0.message, status: $0.status) }
 
   static let others = [
@@ -107,7 +108,8 @@ struct BadInputTests {
     .usage("train --resume $run --steps 59", "--steps is 59, expected at least 60, where $run is already"),
     .usage(
       "train --resume $run --alpha0 1",
-      "--resume $run takes its settings from the run; only --steps, --device and --threads go with it"),
+      "--resume $run takes its settings from the run; only --data, --validation-data, --steps, --device and --threads go with it"
+    ),
     .failure("sample $dir/none", "$dir/none is no run folder: there is no such folder"),
     .failure("sample $text", "$text is no run folder: there is no such folder"),
     .usage("sample", "Missing expected argument '<run>'"),
@@ -132,8 +134,8 @@ struct BadInputTests {
     .usage("eval $run --algo ar", "--algo is ar, expected esolm-b, which $run was trained by"),
     .usage("sample $run --schedule block --alpha0 0.5", "--alpha0 is 0.5, expected 1 with schedule block"),
     .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),
-    .failure("eval $run --data $dir/none.txt", "$dir/none.txt: no such file"),
-    .failure("eval $run --data $dir/latin1.txt", "$dir/latin1.txt: byte 3 is 0xE9; expected UTF-8 text"),
+    .failure("eval $run --data $dir/none.txt", "cannot read $dir/none.txt: there is no such file"),
+    .failure("eval $run --data $dir/latin1.txt", "$dir/latin1.txt: byte 3, in line 1, is 0xE9; expected UTF-8 text"),
     .failure("eval $run --data $dir/tiny.txt", "$dir/tiny.txt has 5 tokens; length 16 needs at least 16"),
     .failure(
       "eval $run --data $dir/foreign.txt",
@@ -206,6 +208,8 @@ struct BadInputTests {
   enum Damage: CaseIterable {
     case missingWeights, missingTokenizer, truncatedWeights, foreignWeights, foreignConfiguration, changedText
 
+    private var zeros: String { String(repeating: "0", count: 64) }
+
     func apply(to run: String) throws {
       func write(_ text: String, to file: String) throws {
         try Data(text.utf8).write(to: URL(fileURLWithPath: "\(run)/\(file)"))
@@ -219,7 +223,7 @@ struct BadInputTests {
       case .changedText:
         let file = "\(run)/config.json"
         let text = try String(contentsOfFile: file, encoding: .utf8)
-        try write(text.replacing(#/"fingerprint" : ".*"/#, with: #""fingerprint" : "0""#), to: "config.json")
+        try write(text.replacing(#/"fingerprint" : ".*"/#, with: "\"fingerprint\" : \"\(zeros)\""), to: "config.json")
       }
     }
 
@@ -236,7 +240,8 @@ struct BadInputTests {
       case .foreignWeights:
         "$checkpoint/ema.safetensors is damaged: it has 18 bytes, expected 30592"
       case .foreignConfiguration: "$run/config.json: field 'formatVersion' is missing"
-      case .changedText: "$data has changed since the run began: its fingerprint is $fingerprint, expected 0"
+      case .changedText:
+        "$data: the text has changed since the run began: its fingerprint is $fingerprint, expected \(zeros)"
       }
     }
   }
@@ -244,8 +249,8 @@ struct BadInputTests {
   @Test(arguments: Damage.allCases) func aDamagedRunIsRefusedByEveryCommand(damage: Damage) async throws {
     let run = try await Scratch.copy(of: Esolm.trained())
     let original = try String(contentsOfFile: "\(run)/config.json", encoding: .utf8)
-    let data = try #require(original.firstMatch(of: #/"path" : "(.*)"/#)?.1)
     let fingerprint = try #require(original.firstMatch(of: #/"fingerprint" : "(.*)"/#)?.1)
+    let data = try #require(original.firstMatch(of: #/"paths" : \[\s*"(.*)"/#)?.1)
     try damage.apply(to: run)
     let before = try Scratch.snapshot(run)
     var commands = [(["train", "--resume", run], "checkpoints/step-00000060"), (["eval", run], "latest")]

@@ -21,7 +21,10 @@ enum Esolm {
   }
 
   /// Networks this small are faster on one thread.
-  static let environment = ["OMP_NUM_THREADS": "1", "TERM": "dumb"]
+  static let environment = ["OMP_NUM_THREADS": "1", "TERM": "dumb", "ESOLM_CACHE": cache]
+
+  /// Token files of tests are kept apart from the user's.
+  private static let cache = try! Scratch.folder()
 
   @discardableResult
   static func run(_ arguments: [String]) async throws -> CommandOutput {

@@ -143,6 +143,29 @@ struct EvaluationCommandTests {
     #expect(table.split(separator: "\n").filter { $0.hasSuffix("missing") }.count == 5)
   }
 
+  @Test func aSetThatIsTooShortIsMarked() async throws {
+    let folder = try Scratch.folder()
+    let run = try await Esolm.trained()
+    try Data("cat\n".utf8).write(to: URL(fileURLWithPath: "\(folder)/arxiv.txt"))
+    let nothing = try await Esolm.run(["eval", "zero-shot", run, "--data-dir", folder])
+    #expect(nothing.status == 1)
+    #expect(nothing.error == "esolm: error: \(folder)/arxiv.txt has 4 tokens; length 16 needs at least 16\n")
+    try Data(Esolm.text.utf8).write(to: URL(fileURLWithPath: "\(folder)/ptb.txt"))
+    let table = try await Esolm.succeed(["eval", "zero-shot", run, "--data-dir", folder, "--max-sequences", "5"]).output
+    #expect(table.contains("too short: 4 tokens, expected at least 16"))
+    let result = try await object(["zero-shot", run, "--data-dir", folder, "--max-sequences", "5"])
+    let sets = try #require(result["sets"] as? [[String: Any]])
+    #expect(sets.first?["perplexity"] is Double && sets.last?["perplexity"] == nil)
+    #expect(sets.last?["problem"] as? String == "too short: 4 tokens, expected at least 16")
+    let report = try await Esolm.succeed([
+      "eval", "report", run, "--out", "\(folder)/report", "--data-dir", folder, "--num-samples", "2",
+      "--max-sequences", "2", "--orders", "1",
+    ])
+    #expect(report.status == 0)
+    let markdown = try String(contentsOfFile: "\(folder)/report/report.md", encoding: .utf8)
+    #expect(markdown.contains("too short: 4 tokens, expected at least 16"))
+  }
+
   // MARK: Report
 
   @Test func theReportHoldsEverything() async throws {

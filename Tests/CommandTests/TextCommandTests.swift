@@ -112,7 +112,11 @@ struct TextCommandTests {
       "--documents and --separator exclude"
     ),
     (["tokenize", "--tokenizer", "bytes", "--format", "csv", "--field", "x"], "--field is for --format jsonl"),
-    (["tokenize", "--tokenizer", "bytes", "a.csv"], "--columns is missing: name the columns of CSV"),
+    (["tokenize", "--tokenizer", "bytes", "--format", "csv"], "--columns is missing: name the columns of CSV"),
+    (
+      ["tokenize", "--tokenizer", "bytes", "--field", "x", "--documents", "line"],
+      "--field and --documents or --separator are for different formats; name one by --format"
+    ),
     (["tokenizer", "train", "a", "--vocabulary-size", "5", "--out", "b"], "--vocabulary-size is 5, expected 257 to"),
     (["train", "--dataset", "lm1b", "--out", "x"], "--dataset and --data-dir go together"),
     (
@@ -139,6 +143,89 @@ struct TextCommandTests {
         + Esolm.tiny)
     let tokenizer = try String(contentsOf: "\(folder)/run/tokenizer.json")
     #expect(tokenizer.hasPrefix(#"{"characters":["\n"," ",".","a","#))
+  }
+
+  /// Sixteen lines with a field text, as people have their data.
+  private static let lines = (0..<16).map {
+    "{\"id\": \($0), \"text\": \"the cat sees a red house and the dog \($0)\"}\n"
+  }
+  .joined()
+
+  @Test func linesOfJSONAreLearntAndMeasuredAsTheirText() async throws {
+    let data = try Scratch.file(Self.lines.utf8, name: "small.jsonl")
+    let run = "\(try Scratch.folder())/run"
+    let trained = try await Esolm.succeed(["train", "--data", data, "--out", run, "--steps", "2"] + Esolm.tiny)
+    #expect(trained.error.contains("small.jsonl: read 16 documents, "))
+    #expect(try !String(contentsOf: "\(run)/tokenizer.json").contains("\"{\","))
+    func measured(_ options: [String] = []) async throws -> String {
+      try await Esolm.succeed(["eval", run, "--data", data, "--json"] + options).output
+    }
+    #expect(try await measured() == measured(["--format", "jsonl"]))
+  }
+
+  @Test func bytesAreTakenAsTheyAreWhereThatIsSaid() async throws {
+    let folder = try Scratch.folder()
+    let path = "\(folder)/tokens.bin"
+    let squares = (0..<4000).map { UInt8(truncatingIfNeeded: $0 * $0) }
+    try Data(squares).write(to: URL(fileURLWithPath: path))
+    let run = "\(folder)/run"
+    let bytes = ["--format", "text", "--tokenizer", "bytes"]
+    let refusals: [[String]] = [
+      ["tokenize", path, "--tokenizer", "bytes"],
+      ["tokenizer", "train", path, "--vocabulary-size", "300", "--out", run],
+      ["train", "--data", path, "--out", run, "--tokenizer", "bytes"] + Esolm.tiny,
+      ["train", "--data", path, "--out", run, "--format", "text"] + Esolm.tiny,
+      ["eval", try await Esolm.trained(), "--data", path],
+    ]
+    for arguments in refusals {
+      let refused = try await Esolm.run(arguments)
+      #expect(refused.status == 1)
+      #expect(refused.error.hasPrefix("esolm: error: \(path): it is no text: byte 0 is 0x00"), "\(refused.error)")
+      #expect(try contents(of: folder) == ["tokens.bin"])
+    }
+    try await Esolm.succeed(["train", "--data", path, "--out", run, "--steps", "2"] + bytes + Esolm.tiny)
+    let measured = try await Esolm.succeed(["eval", run, "--data", path, "--format", "text"])
+    #expect(measured.error.contains("tokens.bin: read 1 document, 4001 tokens"))
+  }
+
+  @Test func whatAFolderHoldsIsSaid() async throws {
+    let folder = try Scratch.folder()
+    try FileManager.default.createDirectory(atPath: "\(folder)/real", withIntermediateDirectories: true)
+    try FileManager.default.createSymbolicLink(atPath: "\(folder)/real/circle", withDestinationPath: ".")
+    try (Self.lines + "nonsense\n").write(to: "\(folder)/real/a.jsonl")
+    try "no".write(to: "\(folder)/real/.hidden")
+    let made = try await Esolm.succeed(["tokenize", "\(folder)/real", "--tokenizer", "bytes", "--skip-bad-lines"])
+    #expect(made.output.split(separator: "\n").count == 16)
+    #expect(
+      made.error.hasSuffix(
+        "esolm: \(folder)/real: read 16 documents, 614 tokens; left out 1 bad line; passed over 1 (hidden): "
+          + "\(folder)/real/.hidden; passed over 1 (link to a folder that was read already): \(folder)/real/circle\n"),
+      "\(made.error)")
+  }
+
+  @Test func aTextThatMovedIsNamedToGoOn() async throws {
+    let folder = try Scratch.folder()
+    let (old, new, run) = ("\(folder)/old.txt", "\(folder)/new.txt", "\(folder)/run")
+    try Esolm.text.write(to: old)
+    try await Esolm.succeed(["train", "--data", old, "--out", run, "--steps", "4"] + Esolm.tiny)
+    try FileManager.default.moveItem(atPath: old, toPath: new)
+    for command in [["eval", run], ["train", "--resume", run, "--steps", "6"]] {
+      let result = try await Esolm.run(command)
+      #expect(result.status == 1)
+      #expect(result.error.hasPrefix("esolm: error: cannot read \(old), which the run was trained on: "))
+      #expect(result.error.contains("--data"))
+    }
+    let other = try Scratch.file(Esolm.text.replacingOccurrences(of: "cat", with: "dog").utf8)
+    let before = try Scratch.snapshot(run)
+    let refused = try await Esolm.run(["train", "--resume", run, "--data", other, "--steps", "6"])
+    #expect(refused.status == 1)
+    #expect(
+      refused.error.hasPrefix(
+        "esolm: error: this is not the text that \(run) was trained on, \(old): \(other): the text"))
+    #expect(try Scratch.snapshot(run) == before)
+    try await Esolm.succeed(["train", "--resume", run, "--data", new, "--steps", "6"])
+    // The new place is kept.
+    try await Esolm.succeed(["eval", run])
   }
 
   @Test func whatIsNoTokenIsNamed() async throws {

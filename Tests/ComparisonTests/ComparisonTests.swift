@@ -18,7 +18,11 @@ struct ComparisonTests {
     (training.steps, training.batchSize, training.learningRate) = (4, 4, 1e-2)
     training.warmupSteps = 0
     let source: DataConfiguration.Source =
-      try text.map { .file(path: try Scratch.file($0.utf8), fingerprint: DataSet.fingerprint(of: $0)) }
+      try text.map {
+        let data = CorpusConfiguration(
+          source: CorpusSource(paths: [try Scratch.file($0.utf8)]), tokenFolder: try Scratch.folder())
+        return .corpus(data, fingerprint: try Corpus(data, length: 16, tokenizer: tokenizer).fingerprint)
+      }
       ?? .toyLanguage(sequences: 40, seed: 1)
     var comparison = MethodComparison(
       contestants: names.map { Contestant($0)! },

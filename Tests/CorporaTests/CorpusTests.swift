@@ -80,11 +80,36 @@ struct CorpusTests {
     }
   }
 
+  @Test func windowsFollowTheSeed() throws {
+    try withCorpus([String(repeating: "abcdefghijklmnopqrstuvwxyz", count: 40)]) { configuration in
+      var configuration = configuration
+      configuration.packing = .crop
+      let windows = try [1, 1, 2].map { seed in
+        text(try Corpus(configuration, length: 20, tokenizer: tokenizer, seed: seed).training)
+      }
+      #expect(windows[0] == windows[1] && windows[0] != windows[2])
+    }
+  }
+
+  @Test(arguments: [
+    (20, 0.1, 2), (20, 0.5, 10), (20, 0.01, 1), (20, 0.999, 19), (2, 0.1, 1), (2, 0.9, 1), (3, 0.5, 2), (100, 0.29, 29),
+  ])
+  func theLastBlocksValidate(count: Int, share: Double, validationCount: Int) throws {
+    try withCorpus([String(repeating: "abcde", count: count)]) { configuration in
+      var configuration = configuration
+      configuration.validation = .share(share)
+      let corpus = try Corpus(configuration, length: 5, tokenizer: tokenizer)
+      #expect(corpus.training.count == count - validationCount)
+      #expect(corpus.validation.count == validationCount)
+      #expect((text(corpus.training) + text(corpus.validation)).allSatisfy { $0 == "abcde" })
+    }
+  }
+
   @Test func otherFilesMayValidate() throws {
     try withCorpus(["abcd"]) { configuration in
       var configuration = configuration
       var other = configuration.source
-      other.paths = ["\(configuration.tokenFolder)-other"]
+      other.paths = ["\(configuration.source.paths[0])-other"]
       try "xyz\nuvw".write(to: other.paths[0])
       configuration.validation = .source(other)
       let corpus = try Corpus(configuration, length: 4, tokenizer: tokenizer)
@@ -99,7 +124,7 @@ struct CorpusTests {
 
   @Test func aTokenFileIsData() throws {
     try withCorpus(["abc", "de", "fghij"]) { configuration in
-      let path = "\(configuration.tokenFolder).tokens"
+      let path = "\(configuration.source.paths[0]).tokens"
       _ = try TokenFile.make(at: path, of: configuration.source, tokenizer: tokenizer)
       let direct = CorpusConfiguration(source: CorpusSource(paths: [path]), tokenFolder: "/nowhere")
       let corpus = try Corpus(direct, length: 4, tokenizer: tokenizer)
@@ -114,11 +139,11 @@ struct CorpusTests {
     (CorpusConfiguration.Validation.share(0.5), Packing.continuous, 0, "length is 0; expected 1 to 1073741824"),
     (.share(0.5), .framed, 2, "length is 2; expected at least 3, since two tokens frame each sequence"),
     (.share(2), .continuous, 2, "validation share is 2.0; expected more than 0 and less than 1"),
-    (.share(0.5), .continuous, 9, "TOKENS has 5 tokens; length 9 and a validation share of 0.5 need at least 18"),
-    (.lastDocuments(2), .continuous, 1, "TOKENS has 2 documents, expected more than the 2 that validate"),
+    (.share(0.5), .continuous, 9, "TEXT has 5 tokens; length 9 and a validation share of 0.5 need at least 18"),
+    (.lastDocuments(2), .continuous, 1, "TEXT has 2 documents, expected more than the 2 that validate"),
     (
       .tokens(training: 4, validation: 2), .continuous, 1,
-      "TOKENS has 5 tokens, expected 4 for training and 2 for validation"
+      "TEXT has 5 tokens, expected 4 for training and 2 for validation"
     ),
   ])
   func whatDoesNotFitIsNamed(
@@ -128,9 +153,7 @@ struct CorpusTests {
       var configuration = configuration
       (configuration.validation, configuration.packing) = (validation, packing)
       let found = try #require(message { try Corpus(configuration, length: length, tokenizer: tokenizer) })
-      let files = (try? contents(of: configuration.tokenFolder)) ?? []
-      let path = "\(configuration.tokenFolder)/\(files.first ?? "")"
-      #expect(found.replacingOccurrences(of: path, with: "TOKENS") == problem)
+      #expect(found.replacingOccurrences(of: configuration.source.paths[0], with: "TEXT") == problem)
     }
   }
 
@@ -174,7 +197,7 @@ struct DataSetPresetTests {
       let source = try lm1b.source(.test, in: folder)
       #expect(
         source.paths == ["\(folder)/news.en.heldout-00000-of-00050", "\(folder)/news.en.heldout-00001-of-00050"])
-      #expect(source.format == .text(documents: .line))
+      #expect(source.format == .byFile(documents: .line))
       #expect(source.detokenizer == .lm1b)
       let corpus = try lm1b.corpus(in: folder, tokenFolder: "t")
       #expect(corpus.source.paths == ["\(folder)/news.en-00001-of-00100"])

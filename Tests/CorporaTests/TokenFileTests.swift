@@ -73,8 +73,9 @@ struct TokenFileTests {
       let path = "\(folder)/t"
       _ = try TokenFile.make(at: path, of: source, tokenizer: tokenizer)
       let whole = try Data(contentsOf: URL(fileURLWithPath: path))
-      let ends = 64 + 4 * 9
-      for place in Array(0..<40) + Array(64..<ends) {
+      // Two bytes for each of nine tokens, eight for each end of three documents.
+      let contents = 64 + 2 * 9 + 8 * 3
+      for place in 0..<contents {
         for bit in [0, 7] {
           var damaged = whole
           damaged[place] ^= 1 << bit
@@ -82,8 +83,8 @@ struct TokenFileTests {
           #expect(throws: (any Error).self, "byte \(place)") { try TokenFile(opening: path) }
         }
       }
-      // Bytes of the documents' ends and of the metadata may still make sense; none crashes.
-      for place in ends..<whole.count {
+      // Bytes of the metadata may still make sense; none crashes.
+      for place in contents..<whole.count {
         var damaged = whole
         damaged[place] ^= 0x81
         try damaged.write(to: URL(fileURLWithPath: path))
@@ -101,7 +102,66 @@ struct TokenFileTests {
       try (whole + Data([0])).write(to: URL(fileURLWithPath: path))
       #expect(
         message { try TokenFile(opening: path) }
-          == "\(path) is no valid token file: it has \(whole.count + 1) bytes, which its header does not fit")
+          == "\(path) is no valid token file: its metadata: it is no valid JSON")
+    }
+  }
+
+  /// Four bytes a token, FNV-1a in place of SHA-256, as earlier versions wrote them.
+  @Test func filesOfVersion1AreRead() throws {
+    try withFile { folder, source in
+      let path = "\(folder)/t"
+      let tokens: [Int32] = [97, 98, 256, 99, 100, 101, 256, 102, 256]
+      func hash(_ values: [UInt64]) -> UInt64 {
+        values.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ $1) &* 0x100_0000_01b3 }
+      }
+      let fingerprint = String(hash(try TokenizerFile.data(for: tokenizer).map(UInt64.init)), radix: 16)
+      let metadata = Data(
+        """
+        {"appendsEndOfText":true,"files":[{"byteCount":9,"modified":1.5,"path":"/text","sample":18446744073709551615}],\
+        "skippedLines":0,"source":{"format":{"text":{"documents":{"line":{}}}},"paths":["/text"],"skipsBadLines":false},\
+        "tokenizer":"\(fingerprint)","vocabularySize":257}
+        """.utf8)
+      var data = Data("ESOLMTOK".utf8)
+      func append(_ number: some FixedWidthInteger) {
+        withUnsafeBytes(of: number.littleEndian) { data.append(contentsOf: $0) }
+      }
+      append(UInt32(1))
+      append(UInt32(metadata.count))
+      append(UInt64(tokens.count))
+      append(UInt64(3))
+      append(hash(tokens.map(UInt64.init)))
+      data.append(Data(count: 24))
+      for token in tokens { append(token) }
+      for end in [3, 7, 9] as [UInt64] { append(end) }
+      data.append(metadata)
+      try data.write(to: URL(fileURLWithPath: path))
+
+      let file = try TokenFile(opening: path)
+      #expect(file.tokens(0..<file.count) == tokens && file.fingerprint.count == 64)
+      let corpus = CorpusConfiguration(source: CorpusSource(paths: [path]))
+      #expect(try Corpus(corpus, length: 2, tokenizer: tokenizer).training.count == 3)
+      data[70] ^= 1
+      try data.write(to: URL(fileURLWithPath: path))
+      #expect(message { try TokenFile(opening: path) } == "\(path) is no valid token file: its tokens were changed")
+      // Where it is not named as what to read, a new one takes its place.
+      #expect(try TokenFile.make(at: path, of: source, tokenizer: tokenizer).count == 9)
+    }
+  }
+
+  @Test(arguments: [1 << 8, 1 << 16, (1 << 16) + 1]) func aTokenTakesTheBytesThatItsVocabularyNeeds(size: Int) throws {
+    try withTemporaryFolder { folder in
+      // As many characters as leave one id for the end.
+      var characters = String.UnicodeScalarView()
+      // Without zero and the surrogates.
+      for value in 1..<UInt32(size) { characters.append(Unicode.Scalar(value < 0xD700 ? value : value + 0x2000)!) }
+      let text = String(characters)
+      try text.write(to: "\(folder)/text.txt")
+      let source = CorpusSource(paths: ["\(folder)/text.txt"])
+      let tokenizer = try CharacterTokenizer(contentsOf: [source])
+      #expect(tokenizer.vocabularySize == size)
+      let file = try TokenFile.make(at: "\(folder)/t", of: source, tokenizer: tokenizer)
+      #expect(file.tokens(0..<size) == Array(0..<Int32(size)))
+      #expect(try TokenFile(opening: "\(folder)/t").tokens(size - 2..<size) == [Int32(size - 2), Int32(size - 1)])
     }
   }
 

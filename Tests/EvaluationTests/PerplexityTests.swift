@@ -50,7 +50,8 @@ struct PerplexityTests {
         return exp(likelihood.logProbabilities([(Array(block), order)])[0].reduce(0, +))
       }
       for orders in byHand.keys {
-        byHand[orders]! -= log(probabilities.prefix(orders).reduce(0, +) / Double(orders)) / Double(blocks.tokens.count)
+        byHand[orders]! -=
+          log(probabilities.prefix(orders).reduce(0, +) / Double(orders)) / Double(blocks.count * blocks.length)
       }
     }
     let found = PerplexityEvaluation(likelihood, blocks: blocks, seed: 7).exact(orders: 3)

@@ -15,12 +15,15 @@ struct ZeroShotSetTests {
       #expect(ZeroShotSet.ptb.path(in: folder) == nil)
       try "one\n\ntwo\n".write(to: "\(folder)/ptb.txt")
       try "{\"text\": \"a\\nb\", \"id\": 1}\n{\"text\": \"c\"}\n".write(to: "\(folder)/arxiv.jsonl")
-      #expect(try ZeroShotSet.documents(of: #require(ZeroShotSet.ptb.path(in: folder))) == ["one", "two"])
-      #expect(try ZeroShotSet.documents(of: #require(ZeroShotSet.arxiv.path(in: folder))) == ["a\nb", "c"])
+      func documents(_ set: ZeroShotSet) throws -> [String] {
+        try ZeroShotSet.source(at: #require(set.path(in: folder))).documents(first: 10)
+      }
+      #expect(try documents(.ptb) == ["one", "two"])
+      #expect(try documents(.arxiv) == ["a\nb", "c"])
       try "{\"text\": \"a\"}\n{\"txt\": \"c\"}\n".write(to: "\(folder)/lm1b.jsonl")
       #expect(
-        message { try ZeroShotSet.documents(of: "\(folder)/lm1b.jsonl") }
-          == "\(folder)/lm1b.jsonl, line 2: field 'text' is missing")
+        message { try documents(.lm1b) }
+          == "\(folder)/lm1b.jsonl: line 2: field 'text' is missing, found 'txt'; name the text's by --field")
     }
   }
 }

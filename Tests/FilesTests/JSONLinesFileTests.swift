@@ -25,7 +25,8 @@ struct JSONLinesFileTests {
   }
 
   @Test(arguments: [
-    ("{", "it is no valid JSON"), ("{} {}", "it is no valid JSON"), ("{}", "field 'name' is missing"),
+    ("{", "no valid JSON at byte 1: expected a key in quotes"), ("{} {}", "no valid JSON at byte 3: expected the end"),
+    ("{}", "field 'name' is missing"),
     ("7", "it is no JSON object"), (#"{"name": 7}"#, "field 'name' is not of type String"),
     (#"{"name": ""}"#, "field 'name' is empty"),
   ])
@@ -35,6 +36,20 @@ struct JSONLinesFileTests {
     #expect(text.hasSuffix("/e.jsonl, line 3: \(problem)"))
     let contents = try read("\(good)\n\n\(line)\n\(good)", skipBadLines: true)
     #expect(contents.values.map(\.line) == [1, 4] && contents.badLines == [3])
+  }
+
+  @Test(arguments: [
+    "\u{FEFF}", "{\"name\": \"x\", \"n\": NaN, \"name\": \"a\"}\r", "\r{\"name\": \"a\", \"n\": -Infinity}\r",
+  ])
+  func whatOtherProgramsWriteIsRead(start: String) throws {
+    let contents = try read("\(start){\"name\": \"a\"}")
+    #expect(contents.values.allSatisfy { $0.value.name == "a" } && !contents.values.isEmpty)
+  }
+
+  @Test func whatIsNoTextIsCalledByItsName() throws {
+    let problem = try #require(message { try read("version https://git-lfs.github.com/spec/v1\n") })
+    #expect(
+      problem.hasSuffix("e.jsonl: it is a Git LFS pointer, not the file itself, expected a JSON object on each line"))
   }
 
   @Test func aMissingFileIsNamed() {

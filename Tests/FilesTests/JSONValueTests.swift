@@ -27,6 +27,23 @@ struct JSONValueTests {
     #expect(try parse(json).text?.unicodeScalars.elementsEqual(text.unicodeScalars) == true)
   }
 
+  @Test func ofEqualKeysTheLastCounts() throws {
+    let json = try parse(#"{"a": 1, "b": {"c": 2, "c": [3]}, "a": 4}"#)
+    #expect(json["a"]?.integer == 4)
+    #expect(String(decoding: json.strictJSON, as: UTF8.self) == #"{"b":{"c":[3]},"a":4}"#)
+  }
+
+  @Test func numbersOfPythonPass() throws {
+    let json = try parse(#"[NaN, Infinity, -Infinity, 1e300, -0.5]"#)
+    #expect(json.elements?.map(\.integer) == [nil, nil, nil, nil, nil])
+    #expect(String(decoding: json.strictJSON, as: UTF8.self) == "[null,null,null,1e+300,-0.5]")
+  }
+
+  @Test func aByteOrderMarkIsNoPartOfTheValue() throws {
+    #expect(try parse("\u{FEFF}[1]").elements?.count == 1)
+    #expect(throws: JSONSyntaxError.self) { try parse("[\u{FEFF}1]") }
+  }
+
   @Test func bytesOfStringsAreKept() throws {
     guard case .string(let bytes) = try JSONValue(parsing: [0x22, 0xC3, 0x28, 0xFF, 0x22] as [UInt8]) else {
       Issue.record("no string")
@@ -44,7 +61,7 @@ struct JSONValueTests {
 
   @Test(arguments: [
     "", " ", "{", "[1,]", "{\"a\"}", "{\"a\":1,}", "[1 2]", "01", "-", "1.", "1e", ".5", "+1", "tru", "nul", "\"a",
-    "\"\\x\"", "\"\\u12g4\"", "\"\n\"", "[1] 2", "'a'", "{a:1}", "NaN",
+    "\"\\x\"", "\"\\u12g4\"", "\"\n\"", "[1] 2", "'a'", "{a:1}", "nan", "+Infinity", "--Infinity", "Inf",
   ])
   func whatIsNoJSONIsRefused(text: String) throws {
     let error = try #require(throws: JSONSyntaxError.self) { try parse(text) }

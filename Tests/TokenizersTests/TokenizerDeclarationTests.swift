@@ -232,30 +232,6 @@ struct VocabularyGapTests {
       #expect(restored == (tokenizer as? BytePairTokenizer))
     }
   }
-
-  @Test func aModelMayHaveMoreIDsThanItsTokenizer() throws {
-    let padded = PaddedTokenizer(ByteTokenizer(), vocabularySize: 264, maskToken: 257)
-    #expect(padded.modelVocabularySize == 264 && padded.modelMaskToken == 257 && padded.endOfText == 256)
-    #expect(try padded.encode("a") == [97])
-    #expect(padded.decode([97, 257, 263, 264]) == "a\u{FFFD}")
-    let data = try TokenizerFile.data(for: padded)
-    #expect(
-      String(decoding: data, as: UTF8.self)
-        == #"{"format":"esolm-tokenizer","maskToken":257,"type":"padded","version":1,"vocabularySize":264,"tokenizer":"#
-        + #"{"format":"esolm-tokenizer","type":"bytes","version":1}}"#)
-    let restored = try #require(try TokenizerFile.tokenizer(from: data) as? PaddedTokenizer)
-    #expect(restored.vocabularySize == 264 && restored.maskToken == 257 && restored.base is ByteTokenizer)
-    #expect(try TokenizerFile.folderFiles(for: restored).map(\.name) == ["tokenizer.json"])
-    for (old, new, problem) in [
-      ("264", "256", #"field "vocabularySize" should be a number from 257 to 2147483647"#),
-      (":257", ":264", #"field "maskToken" should be one of the tokens"#),
-      (#""type":"bytes""#, #""type":"padded""#, #"field "tokenizer" is padded itself"#),
-    ] {
-      let text = String(decoding: data, as: UTF8.self).replacingOccurrences(of: old, with: new)
-      #expect(
-        message { try TokenizerFile.tokenizer(from: Data(text.utf8)) } == "tokenizer.json: \(problem)")
-    }
-  }
 }
 
 @Suite("text8")

@@ -14,13 +14,15 @@ enum TinyTraining {
 
   /// A configuration, with changes. The text is `text`, in a file of its own.
   static func configuration(_ change: (inout RunConfiguration) -> Void = { _ in }) throws -> RunConfiguration {
-    let file = try Scratch.file(text.utf8)
+    let data = CorpusConfiguration(
+      source: CorpusSource(paths: [try Scratch.file(text.utf8)]), tokenFolder: try Scratch.folder())
+    let fingerprint = try Corpus(data, length: 16, tokenizer: tokenizer).fingerprint
     var configuration = RunConfiguration(
       method: MethodConfiguration(alpha0: 0.5, length: 16),
       model: TransformerConfiguration(
         vocabularySize: tokenizer.vocabularySize + 1, maskToken: tokenizer.vocabularySize, hiddenSize: 16,
         numBlocks: 1, numHeads: 2, conditioningSize: 8, dropout: 0),
-      data: DataConfiguration(source: .file(path: file, fingerprint: DataSet.fingerprint(of: text))),
+      data: DataConfiguration(source: .corpus(data, fingerprint: fingerprint)),
       training: TrainingConfiguration())
     configuration.training.steps = 12
     configuration.training.batchSize = 4

@@ -1,9 +1,11 @@
 import Checkpoints
 import CommandSupport
+import Corpora
 import EsoLM
 import Foundation
 import TestSupport
 import Testing
+import Tokenizers
 import Torch
 import Training
 
@@ -212,19 +214,49 @@ struct TrainerTests {
 
   @Test func aTextThatChangedIsRefused() throws {
     let trainer = try TinyTraining.trainer()
-    guard case .file(let path, let fingerprint) = trainer.run.configuration.data.source else { return }
-    let changed = TinyTraining.text + "x"
-    try Data(changed.utf8).write(to: URL(fileURLWithPath: path))
-    #expect(
-      message { try Trainer(RunFolder(opening: trainer.run.path)) }
-        == "\(path) has changed since the run began: "
-        + "its fingerprint is \(DataSet.fingerprint(of: changed)), expected \(fingerprint)")
+    let path = try #require(trainer.run.configuration.data.paths.first)
+    try Data((TinyTraining.text + "cat").utf8).write(to: URL(fileURLWithPath: path))
+    let problem = try #require(message { try Trainer(RunFolder(opening: trainer.run.path)) })
+    #expect(problem.hasPrefix("\(path): the text has changed since the run began: its fingerprint is "))
   }
 
-  @Test func fingerprintsTellTextsApart() {
-    let texts = ["", "a", "b", "ab", "ba", "a\n", "a\r\n", "é", "e\u{301}"]
-    #expect(Set(texts.map(DataSet.fingerprint)).count == texts.count)
-    #expect(DataSet.fingerprint(of: "a") == "af63dc4c8601ec8c")  // of FNV's authors
+  @Test func aTextThatMovedIsTakenIfItIsTheSame() throws {
+    let run = try TinyTraining.trainer().run
+    let path = try #require(run.configuration.data.paths.first)
+    try FileManager.default.removeItem(atPath: path)
+    #expect(message { try Trainer(run) }?.hasPrefix("cannot read \(path), which the run was trained on: ") == true)
+    let (same, other) = (try Scratch.file(TinyTraining.text.utf8), try Scratch.file((TinyTraining.text + "a").utf8))
+    let state = try run.restore().state
+    #expect(throws: (any Error).self) {
+      try Trainer(run, state: state, data: run.configuration.data.moved(to: [other]))
+    }
+    let moved = try run.configuration.data.moved(to: [same])
+    #expect(moved.paths == [same])
+    #expect(try Trainer(run, state: state, data: moved).data.training.count > 0)
+    #expect(
+      message { try run.configuration.data.moved(to: [], validation: [same]) }
+        == "the run validates on a part of its text, expected no other files for that")
+  }
+
+  /// As earlier versions wrote them: a path and FNV-1a of the text, or of its tokens.
+  @Test(arguments: ["", "\u{FEFF}"]) func runsOfEarlierVersionsGoOn(mark: String) throws {
+    func hash(_ values: some Sequence<UInt64>) -> String {
+      String(values.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ $1) &* 0x100_0000_01b3 }, radix: 16)
+    }
+    let text = mark + TinyTraining.text
+    let path = try Scratch.file(text.utf8)
+    let tokenizer = CharacterTokenizer(text: text)
+    let tokens = try tokenizer.encode(text) + [tokenizer.endOfText]
+    let corpus = CorpusConfiguration(
+      source: CorpusSource(paths: [path], format: .text(documents: .file)), tokenFolder: try Scratch.folder())
+    for source in [
+      .file(path: path, fingerprint: hash(text.utf8.lazy.map(UInt64.init))),
+      .corpus(corpus, fingerprint: hash(tokens.lazy.map { UInt64($0) })),
+    ] as [DataConfiguration.Source] {
+      let data = try DataSet(DataConfiguration(source: source), length: 16, tokenizer: tokenizer, seed: 3)
+      let found: [Int32] = data.training.flatMap(Array.init) + data.validation.flatMap(Array.init)
+      #expect(found == Array(tokens.dropLast(tokens.count % 16)))
+    }
   }
 
   @Test(arguments: [0.001, 0.5, 0.999]) func bothPartsOfTheToyLanguageHaveSequences(share: Double) throws {

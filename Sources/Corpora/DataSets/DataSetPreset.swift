@@ -63,21 +63,15 @@ public struct DataSetPreset: Sendable {
         "\(folder) holds no \(patterns.joined(separator: " or ")), the \(split.rawValue) part of \(name); get it: \(origin)"
       )
     }
-    return CorpusSource(paths: found, format: format(of: found[0]), detokenizer: detokenizer)
+    return CorpusSource(paths: found, format: format, detokenizer: detokenizer)
   }
 
   /// The corpus for a run: the files for training, and what validates.
-  public func corpus(in folder: String, tokenFolder: String) throws -> CorpusConfiguration {
+  public func corpus(in folder: String, tokenFolder: String?) throws -> CorpusConfiguration {
     CorpusConfiguration(
       source: try source(.train, in: folder),
       validation: try heldOut ?? .source(source(files[.validation] == nil ? .test : .validation, in: folder)),
       packing: packing, appendsEndOfText: appendsEndOfText, tokenFolder: tokenFolder)
-  }
-
-  /// Text that comes as JSON lines in some copies is read by its field.
-  private func format(of path: String) -> CorpusSource.Format {
-    guard case .text = format, path.contains(".jsonl") else { return format }
-    return .jsonLines(field: "text")
   }
 
   /// The files of a pattern, sorted.

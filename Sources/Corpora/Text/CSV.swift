@@ -9,31 +9,31 @@ enum CSV {
 
   /// The state after a byte.
   @inline(__always)
-  private static func next(_ state: State, _ byte: UInt8) -> State {
+  private static func next(_ state: State, _ byte: UInt8, _ lineEnd: UInt8) -> State {
     switch (state, byte) {
     case (.quoted, UInt8(ascii: "\"")): .afterQuote
     case (.quoted, _): .quoted
     case (.fieldStart, UInt8(ascii: "\"")), (.afterQuote, UInt8(ascii: "\"")): .quoted
-    case (_, UInt8(ascii: ",")), (_, UInt8(ascii: "\n")): .fieldStart
+    case (_, UInt8(ascii: ",")), (_, lineEnd): .fieldStart
     default: .plain
     }
   }
 
   /// The place after the last row that ends in `text`, which must begin with a row.
-  static func lastRowEnd(in text: UnsafeBufferPointer<UInt8>) -> Int? {
+  static func lastRowEnd(in text: UnsafeBufferPointer<UInt8>, _ lineEnd: UInt8) -> Int? {
     var (state, end): (State, Int?) = (.fieldStart, nil)
     for (place, byte) in text.enumerated() {
-      if byte == UInt8(ascii: "\n"), state != .quoted { end = place + 1 }
-      state = next(state, byte)
+      if byte == lineEnd, state != .quoted { end = place + 1 }
+      state = next(state, byte, lineEnd)
     }
     return end
   }
 
-  static func firstRowEnd(in text: UnsafeBufferPointer<UInt8>) -> Int? {
+  static func firstRowEnd(in text: UnsafeBufferPointer<UInt8>, _ lineEnd: UInt8) -> Int? {
     var state = State.fieldStart
     for (place, byte) in text.enumerated() {
-      if byte == UInt8(ascii: "\n"), state != .quoted { return place + 1 }
-      state = next(state, byte)
+      if byte == lineEnd, state != .quoted { return place + 1 }
+      state = next(state, byte, lineEnd)
     }
     return nil
   }
@@ -46,7 +46,9 @@ enum CSV {
   }
 
   /// Calls `body` with the rows of a text that begins with a row.
-  static func forEachRow(in text: UnsafeBufferPointer<UInt8>, line: Int, _ body: (Row) throws -> Void) rethrows {
+  static func forEachRow(
+    in text: UnsafeBufferPointer<UInt8>, line: Int, _ lineEnd: UInt8, _ body: (Row) throws -> Void
+  ) rethrows {
     var row = Row(line: line)
     var field: [UInt8] = []
     var (state, line) = (State.fieldStart, line)
@@ -57,11 +59,11 @@ enum CSV {
       if row.fields.count > 1 || !row.fields[0].isEmpty { try body(row) }  // An empty line is no row.
     }
     for byte in text {
-      let new = next(state, byte)
+      let new = next(state, byte, lineEnd)
       if state == .afterQuote, new == .plain, byte != UInt8(ascii: "\r") {
         row.problem = row.problem ?? "text follows a closing quote"
       }
-      if byte == UInt8(ascii: "\n") { line += 1 }
+      if byte == lineEnd { line += 1 }
       switch new {
       case .fieldStart where byte == UInt8(ascii: ","):
         row.fields.append(field)
@@ -82,19 +84,14 @@ enum CSV {
   }
 
   /// The places of columns given by number or by name.
-  static func columns(_ names: [String], header: TextChunk?) throws -> [Int] {
-    var titles: [String] = []
-    if let header {
-      header.bytes.withUnsafeBufferPointer { text in
-        let row = UnsafeBufferPointer(rebasing: text[..<(firstRowEnd(in: text) ?? text.count)])
-        forEachRow(in: row, line: 1) { titles = $0.fields.map { String(decoding: $0, as: UTF8.self) } }
-      }
-    }
-    return try names.map { name in
-      if let place = titles.firstIndex(of: name) { return place }
+  ///
+  /// - Parameter header: the row that names them; nil if there is none.
+  static func columns(_ names: [String], header: [String]?, path: String) throws -> [Int] {
+    try names.map { name in
+      if let place = header?.firstIndex(of: name) { return place }
       if let number = Int(name), number >= 1 { return number - 1 }
       guard let header else { throw FileError("CSV column '\(name)' is no number from 1; names need a header row") }
-      throw FileError("\(header.path): no column '\(name)'; expected one of \(titles.joined(separator: ", "))")
+      throw FileError("\(path): no column '\(name)'; expected one of \(header.joined(separator: ", "))")
     }
   }
 }

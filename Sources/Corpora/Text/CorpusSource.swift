@@ -5,6 +5,8 @@ import Foundation
 public struct CorpusSource: Codable, Hashable, Sendable {
   /// What files hold. Any of them may be compressed with gzip.
   public enum Format: Codable, Hashable, Sendable {
+    /// What each file's name and contents say: JSON lines with the field `text`, or text.
+    case byFile(documents: Documents)
     /// Text.
     case text(documents: Documents)
     /// A JSON object a line, whose field is a document: a string, or a list of strings that are its lines.
@@ -26,21 +28,31 @@ public struct CorpusSource: Codable, Hashable, Sendable {
     case separated(by: String)
   }
 
-  /// Files and folders; `-` is standard input. Of a folder all files are read, in the order of their names.
+  /// Files and folders; `-` is standard input. Of a folder all files but hidden ones are read, in the order of their
+  /// names; links to folders are followed, and each real folder is read once for each path.
   public var paths: [String]
   public var format: Format
   public var detokenizer: Detokenizer?
   /// Whether lines that are no valid record are left out and counted, instead of being an error.
   public var skipsBadLines: Bool
+  /// Whether files are taken as they are, whatever bytes they hold. nil is no: what is not UTF-8 is an error, and a byte
+  /// order mark at a file's beginning is no part of its text.
+  public var takesAnyBytes: Bool?
 
   public init(
-    paths: [String], format: Format = .text(documents: .file), detokenizer: Detokenizer? = nil,
-    skipsBadLines: Bool = false
+    paths: [String], format: Format = .byFile(documents: .file), detokenizer: Detokenizer? = nil,
+    skipsBadLines: Bool = false, takesAnyBytes: Bool? = nil
   ) {
     self.paths = paths
     self.format = format
     self.detokenizer = detokenizer
     self.skipsBadLines = skipsBadLines
+    self.takesAnyBytes = takesAnyBytes
+  }
+
+  /// The paths, as errors and reports name the source.
+  public var name: String {
+    paths.prefix(3).joined(separator: ", ") + (paths.count > 3 ? " and \(paths.count - 3) more" : "")
   }
 
   /// The files, in the order in which they are read.
@@ -53,14 +65,19 @@ public struct CorpusSource: Codable, Hashable, Sendable {
         throw FileError("cannot read \(path): there is no such file")
       }
       guard Folder.exists(path) else { return [path] }
-      let found = (FileManager.default.subpaths(atPath: path) ?? []).filter { name in
-        !name.split(separator: "/").contains { $0.hasPrefix(".") } && Folder.isRegularFile("\(path)/\(name)")
-      }
+      let found = try FolderListing(path).files
       guard !found.isEmpty else { throw FileError("\(path): the folder holds no files") }
-      return found.sorted().map { "\(path)/\($0)" }
+      return found
     }
     guard !files.isEmpty else { throw FileError("no file is named to read text from") }
     return files
+  }
+
+  /// What the folders hold that is not read, with the reason: hidden files, links that lead in a circle or nowhere.
+  public func passedOver() throws -> [(path: String, reason: String)] {
+    try paths.filter { $0 != ByteStream.standardInput && Folder.exists($0) }.flatMap {
+      try FolderListing($0).passedOver
+    }
   }
 
   /// Whether the text can be read more than once, as that of standard input and of pipes cannot.
@@ -72,8 +89,11 @@ public struct CorpusSource: Codable, Hashable, Sendable {
   struct Fingerprint: Codable, Hashable {
     var path: String
     var byteCount: Int
-    var modified: Double
-    var sample: UInt64
+    /// When the contents were last changed, and when anything was, which no program sets back; nanoseconds.
+    var modified: Int
+    var changed: Int
+    /// SHA-256 of the beginning, the middle and the end.
+    var sample: String
   }
 
   /// nil if the source cannot be read twice.
@@ -81,28 +101,34 @@ public struct CorpusSource: Codable, Hashable, Sendable {
     let files = try files()
     guard !files.contains(ByteStream.standardInput) else { return nil }
     let found = try files.map { path -> Fingerprint? in
-      let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-      guard let attributes, let handle = FileHandle(forReadingAtPath: path) else {
+      var status = stat()
+      guard stat(path, &status) == 0, let handle = FileHandle(forReadingAtPath: path) else {
         throw FileError("cannot read \(path): it is no readable file")
       }
       // A pipe has no size, and reading from it would take away what it holds.
       guard Folder.isRegularFile(path) else { return nil }
-      let size = (attributes[.size] as? NSNumber)?.intValue ?? 0
-      let part = 1 << 16
-      var hash = TokenHash()
+      let (size, part) = (Int(status.st_size), 1 << 16)
+      let checksum = Checksum()
       for offset in [0, max(0, size / 2 - part / 2), max(0, size - part)] {
         try? handle.seek(toOffset: UInt64(offset))
-        (try? handle.read(upToCount: part))?.forEach { hash.combine(Int32($0)) }
+        if let bytes = try? handle.read(upToCount: part) { checksum.update(bytes) }
       }
+      #if canImport(Darwin)
+        let (modified, changed) = (status.st_mtimespec, status.st_ctimespec)
+      #else
+        let (modified, changed) = (status.st_mtim, status.st_ctim)
+      #endif
+      func nanoseconds(_ time: timespec) -> Int { Int(time.tv_sec) &* 1_000_000_000 &+ Int(time.tv_nsec) }
       return Fingerprint(
-        path: URL(fileURLWithPath: path).standardizedFileURL.path, byteCount: size,
-        modified: (attributes[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0, sample: hash.value)
+        path: URL(fileURLWithPath: path).standardizedFileURL.path, byteCount: size, modified: nanoseconds(modified),
+        changed: nanoseconds(changed), sample: checksum.finish())
     }
     return found.contains(nil) ? nil : found.compactMap(\.self)
   }
 }
 
-/// A text in one line that differs for different token sequences, barring accidents (FNV-1a over 32-bit words).
+/// 64 bits that differ for different tokens, barring accidents (FNV-1a over 32-bit words): what token files of version 1
+/// and the runs made with them were told apart by.
 struct TokenHash: Hashable {
   private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 

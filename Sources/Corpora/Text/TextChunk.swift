@@ -1,11 +1,14 @@
+import Files
 import Tokenizers
 
 /// A piece of a file that can be worked on for itself: whole records, or a part of one document.
 struct TextChunk: Sendable {
   let path: String
+  let reading: FileReading
   let bytes: [UInt8]
-  /// The number of its first line in the file, from 1.
+  /// The number of its first line in the file, from 1, and the place of its first byte, from 0, where it is not compressed.
   let line: Int
+  let offset: Int
   /// Whether the last document ends with the chunk. Only where a file is one document may it go on in the next.
   let endsDocument: Bool
   /// The columns of a CSV file, from 0; empty for other formats.
@@ -15,21 +18,30 @@ struct TextChunk: Sendable {
 /// Cuts the files of a source into chunks, in their order.
 final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a time.
   /// Chunks are about this large, unless a record is larger.
-  static let chunkSize = 1 << 20
+  static let chunkSize = 1 << 19
+  /// A record must fit into memory.
+  static let maximumRecordSize = 1 << 30
 
   private let source: CorpusSource
   private var files: ArraySlice<String>
   private let boundary: (UnsafeBufferPointer<UInt8>) -> Int?
-  private var stream: ByteStream?
-  private var rest: [UInt8] = []
-  private var line = 1
-  private var columns: [Int]?
-  /// Whether the last chunk did not end its document.
-  private var isInsideDocument = false
+  private var file: OpenFile?
   private var finishedBytes = 0
 
+  private struct OpenFile {
+    let stream: ByteStream
+    let reading: FileReading
+    /// What was read and not yet handed out.
+    var rest: [UInt8]
+    var offset: Int
+    var line = 1
+    var columns: [Int] = []
+    /// Whether the last chunk did not end its document.
+    var isInsideDocument = false
+  }
+
   /// Bytes of the files that were read so far.
-  var byteCount: Int { finishedBytes + (stream?.byteCount ?? 0) }
+  var byteCount: Int { finishedBytes + (file?.stream.byteCount ?? 0) }
 
   /// - Parameter boundary: where a document that is a file can be cut; nil if it cannot.
   init(_ source: CorpusSource, boundary: @escaping (UnsafeBufferPointer<UInt8>) -> Int?) throws {
@@ -41,59 +53,91 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
   /// The next chunk; nil after the last.
   func next() throws -> TextChunk? {
     while true {
-      if stream == nil {
+      if file == nil {
         guard let path = files.popFirst() else { return nil }
-        stream = try ByteStream(path)
-        (rest, line, columns) = ([], 1, nil)
+        file = try open(path)
       }
-      if let chunk = try chunk(of: stream!) { return chunk }
-      finishedBytes += stream!.byteCount
-      stream = nil
+      if let chunk = try nextChunk() { return chunk }
+      finishedBytes += file!.stream.byteCount
+      file = nil
     }
   }
 
-  /// The next chunk of a file; nil after its last.
-  private func chunk(of stream: ByteStream) throws -> TextChunk? {
+  private func open(_ path: String) throws -> OpenFile {
+    let stream = try ByteStream(path)
+    var head: [UInt8] = []
+    try stream.read(Self.chunkSize, into: &head)
+    let mark = source.takesAnyBytes == true ? 0 : head.byteOrderMarkCount
+    let reading = try FileReading(stream.path, beginning: head[mark...], source)
+    var file = OpenFile(stream: stream, reading: reading, rest: Array(head[mark...]), offset: mark)
+    if case .csv(let names, let hasHeader) = reading.format { try takeHeader(of: &file, names, hasHeader) }
+    return file
+  }
+
+  /// Takes the first row away, if it names the columns.
+  private func takeHeader(of file: inout OpenFile, _ names: [String], _ hasHeader: Bool) throws {
+    var titles: [String]?
+    if hasHeader {
+      let (end, fields) = file.rest.withUnsafeBufferPointer { text in
+        let end = CSV.firstRowEnd(in: text, file.reading.lineEnd) ?? text.count
+        var fields: [[UInt8]] = []
+        CSV.forEachRow(in: UnsafeBufferPointer(rebasing: text[..<end]), line: 1, file.reading.lineEnd) {
+          fields = $0.fields
+        }
+        return (end, fields)
+      }
+      titles = fields.map { String(decoding: $0, as: UTF8.self) }
+      file.line += file.rest[..<end].count(of: file.reading.lineEnd)
+      file.offset += end
+      file.rest.removeSubrange(..<end)
+    }
+    file.columns = try CSV.columns(names, header: titles, path: file.stream.path)
+  }
+
+  /// The next chunk of the open file; nil after its last.
+  private func nextChunk() throws -> TextChunk? {
+    var wanted = Self.chunkSize
     while true {
-      let count = rest.count
-      // As much again as there is: the time stays linear however long a record is.
-      try stream.read(max(Self.chunkSize, count), into: &rest)
-      if rest.count == count {  // the end
-        guard count > 0 || isInsideDocument else { return nil }
-        defer { rest = [] }
-        return try take(rest, of: stream, endsDocument: true)
+      if file!.rest.count >= wanted {
+        if let end = file!.rest.withUnsafeBufferPointer(cut), end > 0 { return take(end, isLast: false) }
+        // As much again as there is: the time stays linear however long a record is.
+        wanted = 2 * file!.rest.count
       }
-      if let end = rest.withUnsafeBufferPointer(cut), end > 0 {
-        let chunk = Array(rest[..<end])
-        rest.removeSubrange(..<end)
-        return try take(chunk, of: stream, endsDocument: source.format != .text(documents: .file))
+      guard wanted <= Self.maximumRecordSize else {
+        throw FileError(
+          "\(file!.stream.path): what begins in line \(file!.line) cannot be cut, expected records of at most "
+            + "\(Self.maximumRecordSize / 2) bytes")
+      }
+      let count = file!.rest.count
+      try file!.stream.read(wanted - count, into: &file!.rest)
+      if file!.rest.count == count {
+        guard count > 0 || file!.isInsideDocument else { return nil }
+        return take(count, isLast: true)
       }
     }
   }
 
-  private func take(_ bytes: [UInt8], of stream: ByteStream, endsDocument: Bool) throws -> TextChunk {
-    var chunk = TextChunk(path: stream.path, bytes: bytes, line: line, endsDocument: endsDocument)
-    if case .csv(let names, let hasHeader) = source.format {
-      if columns == nil { columns = try CSV.columns(names, header: hasHeader ? chunk : nil) }
-      chunk.columns = columns!
-      if hasHeader, line == 1 {
-        let end = bytes.withUnsafeBufferPointer { CSV.firstRowEnd(in: $0) } ?? bytes.count
-        chunk = TextChunk(
-          path: chunk.path, bytes: Array(bytes[end...]), line: 1 + bytes[..<end].lineEnds, endsDocument: true,
-          columns: columns!)
-      }
-    }
-    line += bytes.lineEnds
-    isInsideDocument = !endsDocument
+  private func take(_ end: Int, isLast: Bool) -> TextChunk {
+    let bytes = Array(file!.rest[..<end])
+    let endsDocument = isLast || file!.reading.format != .text(documents: .file)
+    let chunk = TextChunk(
+      path: file!.stream.path, reading: file!.reading, bytes: bytes, line: file!.line, offset: file!.offset,
+      endsDocument: endsDocument, columns: file!.columns)
+    file!.rest.removeSubrange(..<end)
+    file!.line += bytes.count(of: file!.reading.lineEnd)
+    file!.offset += end
+    file!.isInsideDocument = !endsDocument
     return chunk
   }
 
   /// The last place at which `text` can be cut.
   private func cut(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
-    switch source.format {
-    case .text(.file): return source.detokenizer == nil ? boundary(text) : nil
-    case .text(.line), .text(.row), .jsonLines: return text.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 }
-    case .csv: return CSV.lastRowEnd(in: text)
+    let reading = file!.reading
+    switch reading.format {
+    case .text(.file), .byFile:
+      return source.detokenizer == nil ? boundary(text).map(text.characterBoundary) : nil
+    case .text(.line), .text(.row), .jsonLines: return text.lastIndex(of: reading.lineEnd).map { $0 + 1 }
+    case .csv: return CSV.lastRowEnd(in: text, reading.lineEnd)
     case .text(.separated(let separator)):
       let separator = Array(separator.utf8)
       guard text.count >= separator.count else { return nil }
@@ -105,6 +149,5 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
 }
 
 extension Collection<UInt8> {
-  /// The number of line ends.
-  var lineEnds: Int { count { $0 == UInt8(ascii: "\n") } }
+  func count(of byte: UInt8) -> Int { count { $0 == byte } }
 }

@@ -21,12 +21,12 @@ public struct CorpusConfiguration: Codable, Hashable, Sendable {
   public var packing: Packing
   /// Whether `endOfText` follows every document.
   public var appendsEndOfText: Bool
-  /// The folder in which token files are kept.
-  public var tokenFolder: String
+  /// The folder in which token files are kept; nil is the usual one of the machine at hand.
+  public var tokenFolder: String?
 
   public init(
     source: CorpusSource, validation: Validation = .share(0.1), packing: Packing = .continuous,
-    appendsEndOfText: Bool = true, tokenFolder: String
+    appendsEndOfText: Bool = true, tokenFolder: String? = nil
   ) {
     self.source = source
     self.validation = validation
@@ -40,8 +40,14 @@ public struct CorpusConfiguration: Codable, Hashable, Sendable {
 public struct Corpus: Sendable {
   public let training: TokenBlocks
   public let validation: TokenBlocks
-  /// A text that differs for different tokens.
-  public let fingerprint: String
+  /// The token files: that of the source and, if other files validate, that of those.
+  public let files: [TokenFile]
+
+  /// A text that differs for different tokens or documents.
+  public var fingerprint: String { files.map(\.fingerprint).joined(separator: "-") }
+
+  /// What a run of an earlier version of this package knows the same tokens by.
+  public var olderFingerprint: String { files.map(\.olderFingerprint).joined(separator: "-") }
 
   /// Opens the token files of a corpus, which are made if they are missing or out of date.
   ///
@@ -59,12 +65,15 @@ public struct Corpus: Sendable {
     guard length > 2 || packing == .continuous || packing == .crop else { throw CorpusError.framedLength(length) }
     let file = try configuration.tokenFile(of: configuration.source, tokenizer: tokenizer, progress: progress)
 
-    func blocks(_ file: TokenFile, _ part: Part, _ packing: Packing) throws -> TokenBlocks {
+    let name = configuration.source.name
+
+    func blocks(
+      _ file: TokenFile, _ part: Part, _ packing: Packing, of name: String = name
+    ) throws -> TokenBlocks {
       let packed = PackedTokens(
         file, packing, length: length, documents: part.documents, tokens: part.tokens, tokenizer: tokenizer, seed: seed)
       guard packed.count > 0 else {
-        throw CorpusError.tooFewTokens(
-          name: file.path, found: part.tokens.count, length: length, validationFraction: nil)
+        throw CorpusError.tooFewTokens(name: name, found: part.tokens.count, length: length, validationFraction: nil)
       }
       return TokenBlocks(packed)
     }
@@ -73,13 +82,13 @@ public struct Corpus: Sendable {
     if case .source(let source) = configuration.validation {
       let other = try configuration.tokenFile(of: source, tokenizer: tokenizer, progress: progress)
       training = try blocks(file, Part(file), packing)
-      validation = try blocks(other, Part(other), validationPacking)
-      fingerprint = "\(file.fingerprint)-\(other.fingerprint)"
+      validation = try blocks(other, Part(other), validationPacking, of: source.name)
+      files = [file, other]
     } else {
       let parts = try Self.split(file, configuration, length: length)
       training = try blocks(file, parts.training, packing)
       validation = try blocks(file, parts.validation, validationPacking)
-      fingerprint = file.fingerprint
+      files = [file]
     }
   }
 
@@ -99,7 +108,7 @@ public struct Corpus: Sendable {
   private static func split(
     _ file: TokenFile, _ configuration: CorpusConfiguration, length: Int
   ) throws -> (training: Part, validation: Part) {
-    let whole = Part(file)
+    let (whole, name) = (Part(file), configuration.source.name)
     func parts(documents: Int, tokens: Int) -> (Part, Part) {
       (
         Part(documents: 0..<documents, tokens: 0..<tokens),
@@ -117,20 +126,20 @@ public struct Corpus: Sendable {
       let count = isByDocument ? file.documentCount : file.count / unit
       guard count >= 2 else {
         throw CorpusError.tooFewTokens(
-          name: file.path, found: file.count, length: length, validationFraction: share)
+          name: name, found: file.count, length: length, validationFraction: share)
       }
       let kept = min(max(1, Int((Double(count) * share).rounded())), count - 1)
       return isByDocument ? cut(atDocument: count - kept) : parts(documents: 0, tokens: (count - kept) * unit)
     case .lastDocuments(let kept):
       guard (1..<max(2, file.documentCount)).contains(kept), kept < file.documentCount else {
         throw FileError(
-          "\(file.path) has \(file.documentCount) documents, expected more than the \(kept) that validate")
+          "\(name) has \(file.documentCount) documents, expected more than the \(kept) that validate")
       }
       return cut(atDocument: file.documentCount - kept)
     case .tokens(let training, let validation):
       guard training > 0, validation > 0, training <= file.count - validation else {
         throw FileError(
-          "\(file.path) has \(file.count) tokens, expected \(training) for training and \(validation) for validation")
+          "\(name) has \(file.count) tokens, expected \(training) for training and \(validation) for validation")
       }
       return (
         Part(documents: whole.documents, tokens: 0..<training),
@@ -148,15 +157,19 @@ extension CorpusConfiguration {
   ) throws -> TokenFile {
     if source.paths.count == 1, TokenFile.isTokenFile(source.paths[0]) {
       let file = try TokenFile(opening: source.paths[0])
-      guard file.metadata.tokenizer == (try TokenFileMetadata.fingerprint(of: tokenizer)) else {
+      guard try file.metadata.isOf(tokenizer) else {
         throw FileError("\(file.path) was made with another tokenizer than the one that is used now")
       }
       return file
     }
-    try Folder.make(tokenFolder)
-    return try TokenFile.make(
-      at: "\(tokenFolder)/\(try tokenFileName(of: source, tokenizer))", of: source, tokenizer: tokenizer,
+    let folder = tokenFolder ?? Self.defaultTokenFolder
+    try Folder.make(folder)
+    let file = try TokenFile.make(
+      at: "\(folder)/\(try tokenFileName(of: source, tokenizer))", of: source, tokenizer: tokenizer,
       appendsEndOfText: appendsEndOfText, progress: progress)
+    // What cannot be read twice serves once; the tokens stay as long as they are mapped.
+    if file.metadata.inputs == nil { unlink(file.path) }
+    return file
   }
 
   /// A name that differs for different sources, tokenizers and options.
@@ -165,12 +178,12 @@ extension CorpusConfiguration {
     encoder.outputFormatting = .sortedKeys
     var absolute = source
     absolute.paths = source.paths.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
-    var hash = TokenHash()
-    for byte in try encoder.encode(absolute) { hash.combine(Int32(byte)) }
-    for byte in try TokenFileMetadata.fingerprint(of: tokenizer).utf8 { hash.combine(Int32(byte)) }
-    hash.combine(appendsEndOfText ? 1 : 0)
+    let description =
+      try encoder.encode(absolute) + Data(TokenFileMetadata.fingerprint(of: tokenizer).utf8) + [
+        appendsEndOfText ? 1 : 0
+      ]
     let stem = URL(fileURLWithPath: source.paths.first ?? "").lastPathComponent.prefix { $0 != "." }
-    return "\(stem.isEmpty ? "text" : String(stem.prefix(40)))-\(String(hash.value, radix: 16)).tokens"
+    return "\(stem.isEmpty ? "text" : String(stem.prefix(40)))-\(FileDigest.sha256(of: description).prefix(16)).tokens"
   }
 
   /// The usual folder for token files: `tokens` in `ESOLM_CACHE`, or in a folder of this package in the user's cache.

@@ -4,16 +4,17 @@ import Tokenizers
 extension TokenBlocks {
   /// All of a token file, packed.
   ///
+  /// - Parameter name: where the tokens come from, for an error's text.
   /// - Throws: `CorpusError` if the length does not fit, or no block is filled.
-  public init(_ file: TokenFile, packing: Packing = .continuous, length: Int, tokenizer: any Tokenizer)
-    throws(CorpusError)
-  {
+  public init(
+    _ file: TokenFile, name: String, packing: Packing = .continuous, length: Int, tokenizer: any Tokenizer
+  ) throws(CorpusError) {
     guard (1...CorpusError.maximumLength).contains(length) else { throw .length(length) }
     guard length > 2 || packing == .continuous || packing == .crop else { throw .framedLength(length) }
     let packed = PackedTokens(
       file, packing, length: length, documents: 0..<file.documentCount, tokens: 0..<file.count, tokenizer: tokenizer)
     guard packed.count > 0 else {
-      throw .tooFewTokens(name: file.path, found: file.count, length: length, validationFraction: nil)
+      throw .tooFewTokens(name: name, found: file.count, length: length, validationFraction: nil)
     }
     self.init(packed)
   }

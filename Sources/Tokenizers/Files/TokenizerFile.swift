@@ -12,7 +12,6 @@ import Foundation
 /// | `characters` | `characters`, in the order of their ids |
 /// | `numbers` | `vocabularySize`, `maskToken` |
 /// | `named` | `tokenizer`, Hugging Face's, and `beginning`, `end`, `padding` and `mask`, tokens of unusual names |
-/// | `padded` | `tokenizer`, another of these, `vocabularySize` and `maskToken` of the model |
 ///
 /// This is the only place that knows how each kind is stored.
 public enum TokenizerFile {
@@ -32,7 +31,6 @@ public enum TokenizerFile {
   private static let version = 1.0
 
   private static let named = "named"
-  private static let padded = "padded"
 
   // MARK: Writing
 
@@ -59,10 +57,6 @@ public enum TokenizerFile {
         Header(
           type: named, beginning: names.beginning, end: names.end, padding: names.padding, mask: names.mask),
         around: file)
-    case let tokenizer as PaddedTokenizer:
-      return try encode(
-        Header(type: padded, vocabularySize: tokenizer.vocabularySize, maskToken: tokenizer.maskToken),
-        around: data(for: tokenizer.base))
     default:
       throw TokenizerFileError(path: name, problem: .notStorable(type: "\(type(of: tokenizer))"))
     }
@@ -73,8 +67,6 @@ public enum TokenizerFile {
   /// file of this package.
   public static func folderFiles(for tokenizer: any Tokenizer) throws -> [(name: String, data: Data)] {
     switch tokenizer {
-    case let tokenizer as PaddedTokenizer:
-      return try folderFiles(for: tokenizer.base)
     case let tokenizer as any HuggingFaceTokenizer:
       return [(name, tokenizer.huggingFaceFile), (TokenizerDeclaration.fileName, tokenizer.declaration)]
     default:
@@ -156,7 +148,7 @@ public enum TokenizerFile {
   }
 
   private static func tokenizer(
-    from json: JSONValue, _ declaration: TokenizerDeclaration = TokenizerDeclaration(), depth: Int = 0
+    from json: JSONValue, _ declaration: TokenizerDeclaration = TokenizerDeclaration()
   ) throws -> any Tokenizer {
     guard case .object = json else { throw Problem.notJSON }
     if json["format"] == nil, case .object = json["model"] {
@@ -176,7 +168,7 @@ public enum TokenizerFile {
     case TokenizerKind.characters.rawValue:
       return try characterTokenizer(HuggingFaceFile.member("characters", of: json, ""))
     case NumberTokenizer.fileType:
-      let size = try vocabularySize(json, atLeast: 1)
+      let size = try vocabularySize(json)
       return NumberTokenizer(vocabularySize: size, maskToken: try maskToken(json, below: size))
     case named:
       func name(_ field: String) throws -> String? { try json[field].map { try HuggingFaceFile.text($0, field) } }
@@ -184,19 +176,14 @@ public enum TokenizerFile {
         beginning: try name("beginning"), end: try name("end"), padding: try name("padding"), mask: try name("mask"))
       return try HuggingFaceFile.tokenizer(
         from: HuggingFaceFile.member("tokenizer", of: json, ""), specialTokens: special)
-    case padded:
-      guard depth == 0 else { throw Problem.invalid("field \"tokenizer\" is padded itself") }
-      let base = try tokenizer(from: HuggingFaceFile.member("tokenizer", of: json, ""), depth: 1)
-      let size = try vocabularySize(json, atLeast: base.vocabularySize)
-      return PaddedTokenizer(base, vocabularySize: size, maskToken: try maskToken(json, below: size))
     default:
       guard let tokenizer = TokenizerKind(rawValue: type)?.tokenizer else { throw Problem.unknownType(found: type) }
       return tokenizer
     }
   }
 
-  private static func vocabularySize(_ json: JSONValue, atLeast least: Int) throws(Problem) -> Int {
-    let range = least...max(least, Int(Int32.max))
+  private static func vocabularySize(_ json: JSONValue) throws(Problem) -> Int {
+    let range = 1...Int(Int32.max)
     guard let size = try HuggingFaceFile.member("vocabularySize", of: json, "").integer, range.contains(size) else {
       throw .wrongKind(field: "vocabularySize", expected: "a number from \(range.lowerBound) to \(range.upperBound)")
     }
@@ -254,7 +241,7 @@ public enum TokenizerFile {
     if let kind = FileKind(beginning: data) {
       throw TokenizerFileError(path: path, problem: .invalid("it is \(kind.name); expected a tokenizer's text"))
     }
-    return data.starts(with: [0xEF, 0xBB, 0xBF]) ? Data(data.dropFirst(3)) : data
+    return data.dropFirst(data.byteOrderMarkCount)
   }
 
   /// Runs code whose errors do not know which file they are about.

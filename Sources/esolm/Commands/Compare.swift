@@ -25,7 +25,9 @@ struct Compare: ParsableCommand {
       Unless sizes are given, the network has width 128, 4 blocks, 4 heads, conditioning 128 and no dropout.
       """)
 
-  @Option(help: ArgumentHelp("A text file to learn from instead of the toy language.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "A text file, or one of JSON lines, to learn from instead of the toy language.", valueName: "file"))
   var data: String?
 
   @Option(help: ArgumentHelp("The folder to make.", valueName: "folder"))
@@ -131,12 +133,12 @@ struct Compare: ParsableCommand {
       return try comparison(
         tokenizer: ToyLanguage.tokenizer, source: .toyLanguage(sequences: 32_000, seed: seed))
     }
-    let text = try TextFile.read(data)
-    return try comparison(
-      tokenizer: CharacterTokenizer(text: text),
-      source: .file(
-        path: URL(fileURLWithPath: data).standardizedFileURL.path, fingerprint: DataSet.fingerprint(of: text)))
+    let text = try LearnedText(data, length: length, validationFraction: validationFraction, seed: seed)
+    try text.report()
+    return try comparison(tokenizer: text.tokenizer, source: text.source)
   }
+
+  private var validationFraction: Double { data == nil ? 0.01 : 0.1 }
 
   private func comparison(
     tokenizer: any Tokenizer, source: DataConfiguration.Source
@@ -154,7 +156,7 @@ struct Compare: ParsableCommand {
     let network = model.configuration(for: tokenizer, else: .quick(for: tokenizer))
     var comparison = MethodComparison(
       contestants: try contestants, model: network,
-      data: DataConfiguration(source: source, validationFraction: data == nil ? 0.01 : 0.1), training: training,
+      data: DataConfiguration(source: source, validationFraction: validationFraction), training: training,
       length: length, tokenizer: tokenizer, folder: out)
     comparison.orders = orders
     comparison.samples = samples

@@ -19,7 +19,9 @@ struct Demo: ParsableCommand {
       far the model is from the best possible one, and which share of its sentences is grammatical.
       """)
 
-  @Option(help: ArgumentHelp("A text file to learn from instead of the toy language.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "A text file, or one of JSON lines, to learn from instead of the toy language.", valueName: "file"))
   var data: String?
 
   @Option(help: ArgumentHelp("The run folder to make. (default: runs/demo, runs/demo-2, …)", valueName: "run"))
@@ -65,17 +67,9 @@ struct Demo: ParsableCommand {
   }
 
   private func makeTrainer() throws -> Trainer {
-    let tokenizer: any Tokenizer
-    let source: DataConfiguration.Source
-    if let data {
-      let text = try TextFile.read(data)
-      tokenizer = CharacterTokenizer(text: text)
-      source = .file(
-        path: URL(fileURLWithPath: data).standardizedFileURL.path, fingerprint: DataSet.fingerprint(of: text))
-    } else {
-      tokenizer = ToyLanguage.tokenizer
-      source = .toyLanguage(sequences: 32_000, seed: seed)
-    }
+    let share = data == nil ? 0.01 : 0.1
+    let text = try data.map { try LearnedText($0, length: Self.length, validationFraction: share, seed: seed) }
+    let tokenizer = text?.tokenizer ?? ToyLanguage.tokenizer
     var training = TrainingConfiguration()
     training.steps = steps
     training.seed = seed
@@ -87,9 +81,14 @@ struct Demo: ParsableCommand {
     let configuration = RunConfiguration(
       method: MethodConfiguration(alpha0: alpha0, length: Self.length),
       model: .quick(for: tokenizer),
-      data: DataConfiguration(source: source, validationFraction: data == nil ? 0.01 : 0.1), training: training)
-    return try Trainer(
-      creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, device: device.device)
+      data: DataConfiguration(
+        source: text?.source ?? .toyLanguage(sequences: 32_000, seed: seed), validationFraction: share),
+      training: training)
+    let trainer = try Trainer(
+      creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, data: text?.data,
+      device: device.device)
+    try text?.report()
+    return trainer
   }
 
   private func freeFolder() -> String {

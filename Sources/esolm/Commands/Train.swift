@@ -32,8 +32,8 @@ struct Train: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "What to learn from: a text file (UTF-8), folders, other files as the options below say, or a token file; can "
-        + "be repeated.", valueName: "path"))
+      "What to learn from: files and folders of text (UTF-8), JSON lines or CSV, or a token file; can be repeated. With "
+        + "--resume, where the run's text is now.", valueName: "path"))
   var data: [String] = []
 
   @Option(
@@ -45,7 +45,9 @@ struct Train: ParsableCommand {
   var out: String?
 
   @Option(
-    help: ArgumentHelp("The run to go on with; only --steps, --device and --threads go with it.", valueName: "run"))
+    help: ArgumentHelp(
+      "The run to go on with; only --data, --validation-data, --steps, --device and --threads go with it.",
+      valueName: "run"))
   var resume: String?
 
   @Option(
@@ -65,12 +67,13 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     if let resume {
-      guard out == nil, data.isEmpty, validationData.isEmpty, initFrom == nil, !method.isGiven, !model.isGiven,
+      guard out == nil, initFrom == nil, !method.isGiven, !model.isGiven,
         !training.isGiven,
         !corpus.isGiven
       else {
         throw ValidationError(
-          "--resume \(resume) takes its settings from the run; only --steps, --device and --threads go with it")
+          "--resume \(resume) takes its settings from the run; only --data, --validation-data, --steps, --device and "
+            + "--threads go with it")
       }
     } else if initFrom == nil {
       _ = try configuration(ByteTokenizer(), source: .toyLanguage(sequences: 2, seed: 0))
@@ -112,58 +115,17 @@ struct Train: ParsableCommand {
       throw ValidationError(
         "--tokenizer cannot be given with --init-from \(initFrom), which has a tokenizer of its own")
     }
-    let (tokenizer, source) = try isPlainText(start) ? plainText(data[0], start) : tokenFiles(start)
-    return try Trainer(
-      creating: out, configuration: try configuration(tokenizer, source: source, start: start), tokenizer: tokenizer,
-      weights: try start?.model(for: tokenizer, device: device.device), device: device.device)
-  }
-
-  /// Whether the data are one text file that is held in memory, as bytes or as its own characters.
-  private func isPlainText(_ start: InitialWeights?) -> Bool {
-    guard case .kind = training.tokenizer, data.count == 1, validationData.isEmpty, !corpus.isGiven,
-      !data[0].hasPrefix("@")
-    else {
-      return false
-    }
-    if let own = start?.tokenizer, !(own is ByteTokenizer || own is CharacterTokenizer) { return false }
-    return !Folder.exists(data[0]) && !TokenFile.isTokenFile(data[0]) && !data[0].hasSuffix(".gz")
-  }
-
-  private func plainText(
-    _ path: String, _ start: InitialWeights?
-  ) throws -> (any Tokenizer, DataConfiguration.Source) {
-    let text = try TextFile.read(path)
-    let source = DataConfiguration.Source.file(path: absolutePath(path), fingerprint: DataSet.fingerprint(of: text))
-    if let own = start?.tokenizer { return (own, source) }
-    guard case .kind(let kind) = training.tokenizer else { return (ByteTokenizer(), source) }
-    return (kind.makeTokenizer(for: text), source)
-  }
-
-  private func tokenFiles(_ start: InitialWeights?) throws -> (any Tokenizer, DataConfiguration.Source) {
     let fixed = try start?.tokenizer ?? corpus.tokenizer(training.tokenizerChoice)
     let description = try corpus.configuration(
-      data: data, validationData: validationData, validationFraction: training.validationFraction ?? 0.1)
-    guard try description.source.isRepeatable else {
-      throw FileError("text that can be read only once is no data for a run: make a token file of it by esolm tokenize")
-    }
-    let tokenizer = try fixed ?? characters(of: description)
-    var view = TokenizationView()
-    defer { view.clear() }
-    let corpus = try Corpus(description, length: length(start), tokenizer: tokenizer) { view.show($0) }
-    return (tokenizer, .corpus(description, fingerprint: corpus.fingerprint))
-  }
-
-  private func characters(of description: CorpusConfiguration) throws -> any Tokenizer {
-    var sources = [description.source]
-    if case .source(let validation) = description.validation { sources.append(validation) }
-    guard !sources.contains(where: { $0.paths.contains(where: TokenFile.isTokenFile) }) else {
-      throw ValidationError("--tokenizer is missing: name the files of the tokenizer that made the token file")
-    }
-    var line = ProgressLine()
-    defer { line.clear() }
-    return try CharacterTokenizer(contentsOf: sources) { bytes in
-      line.show("looking for characters, \(Format.count(Double(bytes)))B read")
-    }
+      data: data, validationData: validationData, validationFraction: training.validationFraction ?? 0.1,
+      tokenizer: fixed)
+    let text = try LearnedText(description, length: length(start), tokenizer: fixed, seed: training.seed ?? 0)
+    let trainer = try Trainer(
+      creating: out, configuration: try configuration(text.tokenizer, source: text.source, start: start),
+      tokenizer: text.tokenizer, weights: try start?.model(for: text.tokenizer, device: device.device),
+      data: text.data, device: device.device)
+    try text.report()
+    return trainer
   }
 
   private func length(_ start: InitialWeights?) -> Int {
@@ -181,9 +143,22 @@ struct Train: ParsableCommand {
       throw ValidationError("--steps is \(steps), expected at least \(step), where \(path) is already")
     }
     // The run's configuration is left alone until all else was found in order.
-    let trainer = try Trainer(run, state: restored.state)
-    guard let steps, steps != run.configuration.training.steps else { return trainer }
-    return try trainer.continuing(until: steps)
+    var configuration = run.configuration
+    let trainer: Trainer
+    if data.isEmpty, validationData.isEmpty {
+      trainer = try Trainer(run, state: restored.state)
+    } else {
+      func places(_ paths: [String]) throws -> [String] { try TextOptions.listed(paths).map(absolutePath) }
+      configuration.data = try configuration.data.moved(to: places(data), validation: places(validationData))
+      do {
+        trainer = try Trainer(run, state: restored.state, data: configuration.data)
+      } catch let error as FileError {
+        let paths = run.configuration.data.paths.joined(separator: ", ")
+        throw FileError("this is not the text that \(path) was trained on, \(paths): \(error)")
+      }
+    }
+    if let steps { configuration.training.steps = steps }
+    return configuration == run.configuration ? trainer : try trainer.continuing(as: configuration)
   }
 
   private func configuration(
@@ -328,6 +303,7 @@ struct MethodOptions: ParsableArguments {
     } else {
       (settings.alpha0, settings.prepend, settings.blockSize) = (alpha0, prepend, blockSize)
       (settings.noiseRange, settings.keepsFirstToken) = (noiseRange, keepFirstToken ? true : nil)
+      settings.resamplesMasks = resample
     }
     settings.length = length
     return settings

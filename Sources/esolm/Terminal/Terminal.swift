@@ -22,7 +22,11 @@ struct ProgressLine {
   private var last: ContinuousClock.Instant?
   private let isInteractive = Terminal.isInteractive
 
-  init() { interval = isInteractive ? .milliseconds(100) : .seconds(10) }
+  /// - Parameter isForLongWork: whether nothing is shown of work that is done before a second line would be due.
+  init(isForLongWork: Bool = false) {
+    interval = isInteractive ? .milliseconds(100) : .seconds(10)
+    if isForLongWork { last = .now }
+  }
 
   /// Shows a text, unless the last one is too fresh.
   mutating func show(_ text: @autoclosure () -> String, always: Bool = false) {

@@ -24,7 +24,8 @@ struct EvaluatePerplexity: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A text file, or what the options below read. (default: what the run kept for validation)", valueName: "path"))
+      "A file or folder of text, JSON lines or CSV, or a token file. (default: what the run kept for validation)",
+      valueName: "path"))
   var data: String?
 
   @Flag(help: "Also compute exact perplexity, under 8 orders a sequence unless --orders says otherwise.")
@@ -57,44 +58,41 @@ struct EvaluatePerplexity: ParsableCommand {
     let results = Self.measure(
       PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed),
       orders: orders ?? (exact ? 8 : nil), draws: draws)
-    let tokens = blocks.indices.flatMap { blocks[$0].prefix(blocks.contentCount($0)) }
-    let characters = run.tokenizer.decode(tokens).unicodeScalars.count
-    let rows = results.map { Row($0, characters: characters, tokens: tokens.count) }
+    let tokens = blocks.indices.reduce(0) { $0 + blocks.contentCount($1) }
+    let characters = run.tokenizer.characterCount(
+      of: blocks.indices.lazy.flatMap { blocks[$0].prefix(blocks.contentCount($0)) })
+    let rows = results.map { Row($0, characters: characters, tokens: tokens) }
     if json {
       try printJSON(
         Report(
           run: options.folder, algorithm: run.configuration.method.algorithm.rawValue,
           alpha0: likelihood.method.esotericAlpha0,
           sequences: blocks.count, length: blocks.length,
-          tokens: tokens.count,
+          tokens: tokens,
           characters: characters, results: rows))
     } else {
-      try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks, tokens: tokens.count)
+      try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks, tokens: tokens)
     }
   }
 
   // MARK: Measuring
 
-  /// A file's text, or what the run kept for validation, in sequences of the run's length.
+  /// The text of files, or what the run kept for validation, in sequences of the run's length.
+  ///
+  /// - Parameter corpus: how files are read; nil if there are no options for that.
   static func blocks(
     of run: RunFolder, data: String?, _ corpus: CorpusOptions? = nil, maxSequences: Int?
   ) throws -> TokenBlocks {
     let length = run.configuration.method.length
     let blocks =
-      if let corpus, corpus.dataset != nil || data.map({ corpus.isGiven || !isPlainText($0) }) ?? false {
+      if let corpus, data != nil || corpus.dataset != nil {
         try corpus.blocks(data: data.map { [$0] } ?? [], length: length, tokenizer: run.tokenizer)
       } else if let data {
-        try TokenBlocks(documents: [TextFile.read(data)], name: data, tokenizer: run.tokenizer, length: length)
+        try CorpusConfiguration(source: CorpusSource(paths: [data])).blocks(length: length, tokenizer: run.tokenizer)
       } else {
         try DataSet(run.configuration.data, length: length, tokenizer: run.tokenizer).validation
       }
-    guard let maxSequences, maxSequences < blocks.count else { return blocks }
-    return blocks.first(maxSequences)
-  }
-
-  /// Whether a path is of a text that is read whole.
-  private static func isPlainText(_ path: String) -> Bool {
-    !Folder.exists(path) && !TokenFile.isTokenFile(path) && !path.hasSuffix(".gz") && !path.hasPrefix("@")
+    return blocks.first(maxSequences ?? .max)
   }
 
   /// One of the bounds.

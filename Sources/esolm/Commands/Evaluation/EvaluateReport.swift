@@ -26,7 +26,8 @@ struct EvaluateReport: ParsableCommand {
   var out: String?
 
   @Option(
-    help: ArgumentHelp("A text file for perplexity. (default: what the run kept for validation)", valueName: "file"))
+    help: ArgumentHelp(
+      "A file of text or JSON lines for perplexity. (default: what the run kept for validation)", valueName: "file"))
   var data: String?
 
   @Option(help: ArgumentHelp("Use only the first sequences for perplexity.", valueName: "count"))
@@ -105,7 +106,7 @@ struct EvaluateReport: ParsableCommand {
       report.measures += sets.map { set in
         Measure(
           "Zero-shot perplexity (NELBO)", set.title, set.perplexity, error: set.perplexityError,
-          note: set.path.map { "\(set.sequences ?? 0) sequences of \($0)" } ?? "no file")
+          note: set.path.map { "\(set.problem ?? "\(set.sequences ?? 0) sequences"), \($0)" } ?? "no file")
       }
     }
     try addSamples(run, likelihood, judge: judge, to: &report)

@@ -14,7 +14,8 @@ struct EvaluateZeroShot: ParsableCommand {
       The folder holds for each set NAME.jsonl (JSON lines with a field 'text', a document each) or NAME.txt (a document \
       on each line), with NAME one of \(ZeroShotSet.allCases.map(\.rawValue).joined(separator: ", ")); or a folder NAME \
       with the set's files as they come (see esolm datasets), which are then detokenised as the paper does. Sets without \
-      a file are listed as missing. Documents are packed, each with an end of text after it, \
+      a file are listed as missing, and sets with less text than one sequence as too short; it is an error only if nothing \
+      can be measured. Documents are packed, each with an end of text after it, \
       or as the set's preset says.
       """)
 
@@ -58,7 +59,7 @@ struct EvaluateZeroShot: ParsableCommand {
       table.add(
         [result.title, number(result.perplexity), number(result.perplexityError)]
           + (orders == nil ? [] : [number(result.exactPerplexity)])
-          + [result.sequences.map { "\($0)" } ?? "missing"])
+          + [result.problem ?? result.sequences.map { "\($0)" } ?? "missing"])
     }
     try printOutput("zero-shot perplexity, \(run.methodText(likelihood.method))\n\(table.text)")
   }
@@ -74,6 +75,8 @@ struct EvaluateZeroShot: ParsableCommand {
     var title: String
     /// nil, like all that follows, where the set has no file.
     var path: String?
+    /// Why the set was not measured, though it has a file.
+    var problem: String?
     var sequences: Int?
     var perplexity: Double?
     /// The standard error of `perplexity`.
@@ -91,18 +94,16 @@ struct EvaluateZeroShot: ParsableCommand {
   }
 
   private static func blocks(_ set: ZeroShotSet, at path: String, _ run: RunFolder) throws -> TokenBlocks {
-    let length = run.configuration.method.length
-    guard Folder.exists(path) else {
-      return try TokenBlocks(
-        documents: ZeroShotSet.documents(of: path), name: path, tokenizer: run.tokenizer, length: length)
+    var packing = Packing.continuous
+    var corpus = CorpusConfiguration(source: ZeroShotSet.source(at: path))
+    if Folder.exists(path) {
+      let preset = try DataSetPreset.named(set.rawValue)
+      corpus.source = try preset.source(preset.evaluated, in: absolutePath(path))
+      (corpus.appendsEndOfText, packing) = (preset.appendsEndOfText, preset.packing)
     }
-    let preset = try DataSetPreset.named(set.rawValue)
-    let corpus = CorpusConfiguration(
-      source: try preset.source(preset.evaluated, in: absolutePath(path)),
-      appendsEndOfText: preset.appendsEndOfText, tokenFolder: CorpusConfiguration.defaultTokenFolder)
     return try TokenBlocks(
-      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer), packing: preset.packing, length: length,
-      tokenizer: run.tokenizer)
+      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer), name: path, packing: packing,
+      length: run.configuration.method.length, tokenizer: run.tokenizer)
   }
 
   /// Throws, naming the files, unless a folder holds one of the sets.
@@ -114,26 +115,33 @@ struct EvaluateZeroShot: ParsableCommand {
 
   /// All sets, the missing ones too.
   ///
-  /// - Throws: an error naming the files if there is none of them, or one that cannot be used.
+  /// - Throws: an error naming the files if there is none of them, one that cannot be read, or all are too short.
   static func measure(
     _ run: RunFolder, dataDir: String, maxSequences: Int?, orders: Int?, draws: Int,
     evaluation: (TokenBlocks) -> PerplexityEvaluation
   ) throws -> [Result] {
     try requireSets(in: dataDir)
-    let paths = ZeroShotSet.allCases.map { ($0, path(of: $0, in: dataDir)) }
+    var shortage: CorpusError?
     // All files are read before anything is computed, so that a bad one shows at once.
-    let sets = try paths.map { set, path in
-      try (
-        set, path,
-        path.map { path in
-          try Self.blocks(set, at: path, run).first(maxSequences ?? .max)
+    let sets = try ZeroShotSet.allCases.map { set in
+      var result = Result(name: set.rawValue, title: set.title, path: path(of: set, in: dataDir))
+      guard let path = result.path else { return (set, result, TokenBlocks?.none) }
+      do {
+        return (set, result, try blocks(set, at: path, run).first(maxSequences ?? .max))
+      } catch let error as CorpusError {
+        shortage = shortage ?? error
+        result.problem = "too short"
+        if case .tooFewTokens(_, let found, let length, _) = error {
+          result.problem = "too short: \(found) tokens, expected at least \(length)"
         }
-      )
+        return (set, result, nil)
+      }
     }
+    if let shortage, sets.allSatisfy({ $0.2 == nil }) { throw shortage }
     var line = ProgressLine()
     defer { line.clear() }
-    return sets.map { set, path, blocks in
-      var result = Result(name: set.rawValue, title: set.title, path: path)
+    return sets.map { set, result, blocks in
+      var result = result
       guard let blocks else { return result }
       let evaluation = evaluation(blocks)
       let nelbo = evaluation.nelbo(draws: draws) { line.show("\(set.title): NELBO \(Format.percent($0))") }

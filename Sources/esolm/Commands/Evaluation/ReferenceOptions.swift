@@ -11,8 +11,8 @@ struct ReferenceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      Human text: a text file, cut to pieces of the samples' length, or a file of JSON lines with a field 'text' \
-      (.jsonl). (default: what the run kept for validation)
+      Human text: a text file, cut to pieces of the samples' length, or a folder or a file of JSON lines with a field \
+      'text', whose documents are the texts. (default: what the run kept for validation)
       """, valueName: "file"))
   var reference: String?
 
@@ -26,17 +26,15 @@ struct ReferenceOptions: ParsableArguments {
   }
 
   static func texts(for samples: SampleSet, reference: String?, count: Int) throws -> [String] {
-    if let reference, reference.hasSuffix(".jsonl") {
-      return try JSONLinesFile.read(TextLine.self, from: reference).values.prefix(count).map(\.value.text)
-    }
+    let source = reference.map { CorpusSource(paths: [$0]) }
+    if let source, !(try source.isWholeText()) { return try source.documents(first: count) }
     guard let run = samples.run else {
       throw FileError(
         "the run that wrote the samples cannot be opened to cut or find human text: name it by --reference FILE.jsonl")
     }
     let blocks =
-      if let reference {
-        try TokenBlocks(
-          documents: [TextFile.read(reference)], name: reference, tokenizer: run.tokenizer, length: samples.length)
+      if let source {
+        try CorpusConfiguration(source: source).blocks(length: samples.length, tokenizer: run.tokenizer)
       } else {
         try DataSet(run.configuration.data, length: samples.length, tokenizer: run.tokenizer).validation
       }

@@ -43,7 +43,7 @@ struct Tokenize: ParsableCommand {
 
   func run() throws {
     let tokenizer = try tokenizer.fixedTokenizer()
-    let source = try text.source(data)
+    let source = try text.source(data, for: tokenizer)
     guard let out else { return try printTokens(source, tokenizer) }
     let (file, seconds) = try make(source, tokenizer, at: out, endOfText: !noEndOfText)
     let skipped = file.metadata.skippedLines
@@ -81,6 +81,8 @@ struct Tokenize: ParsableCommand {
     let start = ContinuousClock.now
     let file = try TokenFile.make(
       at: path, of: source, tokenizer: tokenizer, appendsEndOfText: endOfText, progress: { view.show($0) })
+    view.clear()
+    try source.reportReading(into: file)
     return (file, (ContinuousClock.now - start).seconds)
   }
 
@@ -97,6 +99,5 @@ struct Tokenize: ParsableCommand {
           ? String(decoding: try encoder.encode(Document(tokens: tokens)), as: UTF8.self)
           : tokens.map(String.init).joined(separator: " "))
     }
-    if file.metadata.skippedLines > 0 { printError("\(file.metadata.skippedLines) bad lines left out") }
   }
 }

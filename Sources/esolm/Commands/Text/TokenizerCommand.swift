@@ -56,9 +56,11 @@ struct TrainTokenizer: ParsableCommand {
     let source = try text.source(data)
     var line = ProgressLine()
     var trainer = BytePairTrainer(specialTokens: specialTokens)
-    let skipped = try trainer.add(contentsOf: source) { bytes in
+    let (documents, skipped) = try trainer.add(contentsOf: source) { bytes in
       line.show("counting words, \(Format.count(Double(bytes)))B read")
     }
+    line.clear()
+    try source.reportReading(documents, skippedLines: skipped)
     let tokenizer = try trainer.train(vocabularySize: vocabularySize, minimumCount: minimumCount) { count in
       line.show("\(count) of \(vocabularySize) tokens")
     }

@@ -1,16 +1,15 @@
 import CZlib
-import Files
 import Foundation
 
 /// The bytes of a file or of standard input, decompressed if they are gzip's.
-final class ByteStream {
+public final class ByteStream {
   /// The name for standard input.
-  static let standardInput = "-"
+  public static let standardInput = "-"
 
-  let path: String
+  public let path: String
 
   /// How many bytes of the file itself were read.
-  private(set) var byteCount = 0
+  public private(set) var byteCount = 0
 
   private let descriptor: Int32
   private var inflater: Inflater?
@@ -21,7 +20,7 @@ final class ByteStream {
 
   private static let inputSize = 1 << 18
 
-  init(_ path: String) throws {
+  public init(_ path: String) throws {
     self.path = path == Self.standardInput ? "standard input" : path
     if path == Self.standardInput {
       descriptor = STDIN_FILENO
@@ -35,7 +34,7 @@ final class ByteStream {
   deinit { if descriptor != STDIN_FILENO { close(descriptor) } }
 
   /// Appends up to about `count` bytes to `buffer`. It appends none only at the end.
-  func read(_ count: Int, into buffer: inout [UInt8]) throws {
+  public func read(_ count: Int, into buffer: inout [UInt8]) throws {
     if !hasBegun {
       hasBegun = true
       while input.count < 2, try fill() {}
@@ -63,6 +62,18 @@ final class ByteStream {
     }
   }
 
+  /// All bytes of a file.
+  public static func contents(of path: String) throws -> [UInt8] {
+    let stream = try ByteStream(path)
+    var bytes: [UInt8] = []
+    var count = -1
+    while count < bytes.count {
+      count = bytes.count
+      try stream.read(1 << 20, into: &bytes)
+    }
+    return bytes
+  }
+
   /// Reads more input; false at the end.
   private func fill() throws -> Bool {
     guard !isAtEnd else { return false }
@@ -80,6 +91,16 @@ final class ByteStream {
     byteCount += count
     input.append(contentsOf: block[..<count])
     return count > 0
+  }
+}
+
+extension Collection<UInt8> {
+  /// How many bytes UTF-8's byte order mark takes, with which some programs begin a file.
+  public var byteOrderMarkCount: Int { starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0 }
+
+  /// What ends a file's lines, told by its beginning: a line feed, or a carriage return where there is nothing else.
+  public var lineEnd: UInt8 {
+    contains(UInt8(ascii: "\n")) || !contains(UInt8(ascii: "\r")) ? UInt8(ascii: "\n") : UInt8(ascii: "\r")
   }
 }
 
