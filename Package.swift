@@ -10,6 +10,7 @@ let package = Package(
     .library(name: "EsoLM", targets: ["EsoLM", "Randomness"]),
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
+    .library(name: "Prompts", targets: ["Prompts"]),
     .library(name: "Corpora", targets: ["Corpora"]),
     .library(name: "Training", targets: ["Training", "Checkpoints"]),
     .library(name: "Evaluation", targets: ["Evaluation", "Comparison", "Parity"]),
@@ -39,6 +40,7 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
+    .target(name: "Prompts", dependencies: ["EsoLM", "Tokenizers", "Randomness"]),
     .target(name: "Reports"),
     .target(
       name: "Evaluation",
@@ -50,12 +52,14 @@ let package = Package(
       ]),
     .target(
       name: "Parity",
-      dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Training", "Checkpoints", "Evaluation", "Files"]),
+      dependencies: [
+        "EsoLM", "Torch", "Tokenizers", "Randomness", "Corpora", "Training", "Checkpoints", "Evaluation", "Files",
+      ]),
     .executableTarget(
       name: "esolm",
       dependencies: [
-        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Comparison", "Parity",
-        "Files",
+        "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Checkpoints", "Training", "Evaluation", "Comparison",
+        "Parity", "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -68,6 +72,8 @@ let package = Package(
       dependencies: ["Corpora", "Files", "Tokenizers", "Randomness", "CommandSupport", "TestSupport"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
     .testTarget(name: "EsoLMTests", dependencies: ["EsoLM", "Torch", "Randomness", "TestSupport"]),
+    .testTarget(
+      name: "PromptsTests", dependencies: ["Prompts", "EsoLM", "Tokenizers", "Randomness", "TestSupport"]),
     .testTarget(name: "ParityTests", dependencies: ["Parity", "Torch", "TestSupport"]),
     .target(name: "CommandSupport", path: "Tests/CommandSupport"),
     .testTarget(

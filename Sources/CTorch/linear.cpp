@@ -18,8 +18,6 @@ using torch::autograd::variable_list;
 namespace {
 // From so many multiplications on, what a call of oneDNN costs more is small.
 constexpr int64_t largeProduct = 1 << 20;
-// From so many numbers in a weight on, a packed one is faster for any number of rows.
-constexpr int64_t largeWeight = 1 << 17;
 
 using Linear = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, std::string_view,
                           c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
@@ -75,12 +73,16 @@ struct LinearLayer : torch::autograd::Function<LinearLayer> {
 
 at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, bool gelu) {
   if (!suits(x, weight)) return activated(at::linear(x, weight, bias), gelu);
+  if (x.size(0) == 0) return at::empty({0, bias.defined() ? bias.size(0) : weight.size(0)}, x.options());
+  // With a packed weight a row comes out the same bit for bit among any others; but for a lone row oneDNN cuts long sums
+  // in another way.
+  if (weight.is_mkldnn() && x.size(0) == 1) return product(x.expand({2, x.size(1)}), weight, bias, gelu).narrow(0, 0, 1);
   return linearOperation()->call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, gelu ? "gelu" : "none",
                                  c10::List<std::optional<at::Scalar>>(), gelu ? "tanh" : "");
 }
 
 at::Tensor ctorch::packed(const at::Tensor &weight) {
-  if (!isPlain(weight) || weight.numel() < largeWeight || !linearOperation() || !packOperation()) return weight;
+  if (!isPlain(weight) || !linearOperation() || !packOperation()) return weight;
   at::NoGradGuard guard;
   return packOperation()->call(weight.contiguous(), std::nullopt);
 }
@@ -105,3 +107,5 @@ CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor
 CTStatus ct_pack(const CTTensor *weight, CTTensor **out) {
   return produce(out, [&] { return packed(unwrap(weight)); });
 }
+
+bool ct_packs(void) { return linearOperation() && packOperation(); }

@@ -31,41 +31,46 @@ extension MethodComparison {
       nelbo: evaluation.nelbo(draws: contestant.algorithm == .autoregressive ? 1 : draws), exact: exact)
   }
 
-  /// The plans that a method is sampled with, from few network calls to one a token.
-  func plans(_ contestant: Contestant, _ trainer: Trainer) throws -> [UnmaskingPlan] {
-    let method = trainer.run.method
-    func plan(_ steps: Int?, _ schedule: PlanRequest.Schedule? = nil) throws -> UnmaskingPlan {
-      try method.plan(
-        PlanRequest(length: length, steps: steps, schedule: schedule), seed: training.seed)
+  /// How a method is sampled, from few network calls to one a token.
+  func requests(_ contestant: Contestant) -> [GenerationRequest] {
+    func request(_ steps: Int?, _ schedule: GenerationRequest.Schedule? = nil) -> GenerationRequest {
+      GenerationRequest(length: length, steps: steps, schedule: schedule, seed: training.seed)
     }
     switch contestant.algorithm {
-    case .autoregressive: return [try plan(nil)]
+    case .autoregressive: return [request(nil)]
     case .esolmA, .esolmB, .maskedDiffusion:
-      return contestant.alpha0 == 0 ? [try plan(1)] : try timeSteps.map { try plan($0) }
+      return contestant.alpha0 == 0 ? [request(1)] : timeSteps.map { request($0) }
     case .blockDiffusion:
       let blocks = length / contestant.blockSize!
       let steps = Set(timeSteps.map { $0 / blocks }).filter { $0 >= 1 && $0 < contestant.blockSize! }
-      return try steps.sorted().map { try plan($0, .ancestral) } + [plan(nil)]
+      return steps.sorted().map { request($0, .ancestral) } + [request(nil)]
     }
   }
 
   func sampled(
-    _ trainer: Trainer, plan: UnmaskingPlan, judge: Likelihood?
+    _ trainer: Trainer, _ request: GenerationRequest, judge: Likelihood?
   ) throws -> ComparisonResults.Sampling {
-    var generation = Generation(
-      CachedNetwork(trainer.learner.average.network()), rule: trainer.run.method.decoding, plan: plan,
-      picker: try TokenPicker(topP: topP), seed: training.seed, batch: samples)
+    let network = CachedNetwork(trainer.learner.average.network())
+    let sampler = Sampler(network)
+    for number in 0..<samples {
+      var request = request
+      request.picker = try TokenPicker(topP: topP)
+      request.number = number
+      sampler.add(try trainer.run.method.generation(request, for: network.configuration))
+    }
     let start = ContinuousClock.now
-    try generation.finish()
+    let texts = try sampler.finish()
     let seconds = (ContinuousClock.now - start).seconds
     var sampling = ComparisonResults.Sampling(
-      networkCalls: plan.networkCalls, secondsPerSequence: seconds / Double(samples))
+      // Each sequence has its own plan: their calls differ by a few.
+      networkCalls: texts.reduce(0) { $0 + $1.networkCalls } / texts.count,
+      secondsPerSequence: seconds / Double(samples))
     if let judge {
-      let scores = judge.logProbabilities(generation.tokens.map { ($0, .leftToRight(length: $0.count)) })
+      let scores = judge.logProbabilities(texts.map { ($0.tokens, .leftToRight(length: length)) })
       let count = scores.reduce(0) { $0 + $1.count }
       sampling.perplexity = exp(-scores.joined().reduce(0, +) / Double(count))
     } else {
-      let quality = ToyLanguage.quality(of: generation.tokens.map { tokenizer.decode($0) }, skippingFirst: true)
+      let quality = ToyLanguage.quality(of: texts.map { tokenizer.decode($0.tokens) }, skippingFirst: true)
       sampling.grammaticalShare = quality.grammaticalShare
       sampling.perplexity = quality.sentencePerplexity
     }

@@ -64,22 +64,20 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
     return configuration
   }
 
-  /// A plan of about so many network calls; nil where the method has none.
+  /// What to ask for so that a text takes about so many network calls; nil where the method has no such plan.
   ///
   /// Of Eso-LM and MDLM, steps of positions far apart, exactly so many. AR has one plan. A BD3-LM writes a token a call,
   /// or each block in equally many stretches of time.
-  func plan(length: Int, calls: Int, method: any GenerationMethod, seed: UInt64) throws -> UnmaskingPlan? {
+  func request(length: Int, calls: Int) -> GenerationRequest? {
     switch algorithm {
     case .esolmA, .esolmB, .maskedDiffusion:
-      return try method.plan(
-        PlanRequest(length: length, steps: calls, schedule: .blockShuffled), seed: seed)
+      return GenerationRequest(length: length, steps: calls, schedule: .blockShuffled)
     case .autoregressive:
-      return calls == length ? try method.plan(PlanRequest(length: length), seed: seed) : nil
+      return calls == length ? GenerationRequest(length: length) : nil
     case .blockDiffusion:
-      guard calls < length else { return try method.plan(PlanRequest(length: length), seed: seed) }
+      guard calls < length else { return GenerationRequest(length: length) }
       let steps = calls * blockSize! / length
-      return steps == 0
-        ? nil : try method.plan(PlanRequest(length: length, steps: steps, schedule: .ancestral), seed: seed)
+      return steps == 0 ? nil : GenerationRequest(length: length, steps: steps, schedule: .ancestral)
     }
   }
 }

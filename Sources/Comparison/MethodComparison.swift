@@ -81,9 +81,10 @@ public struct MethodComparison {
       guard !shouldStop() else { return nil }
       report(.measuring(title: contestant.title))
       var entry = measured(contestant, trainer)
-      for plan in try plans(contestant, trainer) {
-        report(.sampling(title: contestant.title, networkCalls: plan.networkCalls))
-        entry.samplings.append(try sampled(trainer, plan: plan, judge: judgeOfTexts))
+      for request in requests(contestant) {
+        let most = try trainer.run.method.generation(request, for: model).remainingCalls ?? length
+        report(.sampling(title: contestant.title, networkCalls: most))
+        entry.samplings.append(try sampled(trainer, request, judge: judgeOfTexts))
       }
       entries.append(entry)
     }

@@ -92,24 +92,23 @@ public struct SamplingBenchmark {
     _ contestant: Contestant, length: Int, calls: Int, networks: Networks,
     progress: (_ share: Double) -> Void = { _ in }
   ) throws -> Measurement? {
-    let method = try contestant.configuration(length: length)
-      .method(maskToken: model.maskToken, beginningOfText: 0, endOfText: 0)
-    guard let plan = try contestant.plan(length: length, calls: calls, method: method, seed: seed) else { return nil }
+    let method = try contestant.configuration(length: length).method(
+      maskToken: model.maskToken, beginningOfText: 0, endOfText: 0)
+    guard var request = contestant.request(length: length, calls: calls) else { return nil }
     let network = try networks.network(isModulated: contestant.isModulated)
-    let picker = try TokenPicker(topP: 0.9)
-    func start() -> Generation {
-      Generation(network, rule: method.decoding, plan: plan, picker: picker, seed: seed, batch: batch)
-    }
-    let expected = try Self.secondsOfMiddleCall(start())
-    var generation = start()
+    request.seed = seed
+    request.picker = try TokenPicker(topP: 0.9)
+    network.resetPeak()
+    let texts = try Texts(request, of: method, batch: batch, network: network)
+    let expected = try Self.secondsOfMiddleCall(Texts(request, of: method, batch: batch, network: network))
     let affordable = Int(budget / expected)
     var seconds = 0.0
     var measured = 0
-    if affordable >= plan.networkCalls {
-      while !generation.isFinished {
-        seconds += try Self.time(&generation)
+    if affordable >= texts.calls {
+      while !texts.sampler.isEmpty {
+        seconds += try texts.time()
         measured += 1
-        progress(Double(measured) / Double(plan.networkCalls))
+        progress(Double(measured) / Double(texts.calls))
       }
     } else {
       // Calls in a row, the first of which is not counted: it finds caches cold as no call of a run does. Where a call
@@ -117,42 +116,69 @@ public struct SamplingBenchmark {
       let run = expected > 0.5 ? 1 : 4
       let places = min(max(3, affordable / (run + 1)), 32)
       for place in 0..<places {
-        let start = (2 * place + 1) * plan.networkCalls / (2 * places)
-        guard start + run < plan.networkCalls, start >= generation.madeCalls else { continue }
-        generation.skip(to: start)
-        if run > 1 { _ = try Self.time(&generation) }
+        let start = (2 * place + 1) * texts.calls / (2 * places)
+        guard start + run < texts.calls, start >= texts.made else { continue }
+        texts.skip(to: start)
+        if run > 1 { _ = try texts.time() }
         for _ in 0..<run {
-          seconds += try Self.time(&generation)
+          seconds += try texts.time()
           measured += 1
         }
         progress(Double(place + 1) / Double(places))
       }
-      generation.skip(to: plan.networkCalls)
+      texts.skip(to: texts.calls)
     }
     let perCall = seconds / Double(measured)
     return Measurement(
       method: contestant.description, title: contestant.title, length: length, batch: batch,
-      calls: plan.networkCalls, measuredCalls: measured,
-      secondsPerSequence: perCall * Double(plan.networkCalls) / Double(batch), secondsPerCall: perCall,
-      slotsPerToken: Double(generation.fedRows) / Double(batch * length),
-      callsPerToken: Double(plan.networkCalls) / Double(length),
-      cacheBytesPerSequence: generation.cacheByteCount / batch)
+      calls: texts.calls, measuredCalls: measured,
+      secondsPerSequence: perCall * Double(texts.calls) / Double(batch), secondsPerCall: perCall,
+      slotsPerToken: Double(texts.fedRows) / Double(batch * length),
+      callsPerToken: Double(texts.calls) / Double(length),
+      cacheBytesPerSequence: network.peakCacheByteCount / batch)
+  }
+
+  /// A batch that is being written.
+  private final class Texts {
+    let sampler: Sampler<CachedNetwork>
+    /// Network calls of the whole batch, and those that were made or skipped.
+    let calls: Int
+    private(set) var made = 0
+    private(set) var fedRows = 0
+
+    init(_ request: GenerationRequest, of method: any GenerationMethod, batch: Int, network: CachedNetwork) throws {
+      let texts = try (0..<batch).map { number in
+        var request = request
+        request.number = number
+        return try method.generation(request, for: network.configuration)
+      }
+      sampler = Sampler(network)
+      for text in texts { sampler.add(text) }
+      calls = texts.compactMap(\.remainingCalls).max() ?? 0
+    }
+
+    /// Makes a call and tells its seconds.
+    func time() throws -> Double {
+      let start = ContinuousClock.now
+      let steps = try sampler.advance()
+      let elapsed = ContinuousClock.now - start
+      fedRows += steps.reduce(0) { $0 + ($1.finished?.fedRows ?? 0) }
+      made += 1
+      return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+    }
+
+    func skip(to call: Int) {
+      fedRows += sampler.skip(call - made).reduce(0) { $0 + $1.fedRows }
+      made = call
+    }
   }
 
   /// What a call in the middle takes, which tells how many can be afforded.
-  private static func secondsOfMiddleCall(_ fresh: Generation) throws -> Double {
-    var generation = fresh
-    generation.skip(to: generation.plan.networkCalls / 2)
-    let first = try time(&generation)
+  private static func secondsOfMiddleCall(_ texts: Texts) throws -> Double {
+    texts.skip(to: texts.calls / 2)
+    let first = try texts.time()
     // A short call is measured again: the first one found everything cold.
-    return max(1e-6, first > 1 || generation.isFinished ? first : try time(&generation))
-  }
-
-  private static func time(_ generation: inout Generation) throws -> Double {
-    let start = ContinuousClock.now
-    _ = try generation.advance()
-    let elapsed = ContinuousClock.now - start
-    return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+    return max(1e-6, first > 1 || texts.sampler.isEmpty ? first : try texts.time())
   }
 
   /// How many times as long as Eso-LM (B) each method takes for texts of a length in as many network calls.

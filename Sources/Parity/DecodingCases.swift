@@ -14,15 +14,22 @@ extension Parity {
     else {
       throw FileError("\(parityCase.inputs.path): 'step_sizes' or 'tokens' do not fit the orders")
     }
-    let network = CachedNetwork(try parityCase.model().network())
-    var generation = Generation(
-      network, plan: UnmaskingPlan(diffusionSteps: sizes), orders: orders, picker: try TokenPicker(), seed: 0)
-    // Each call has logits of the same number of slots for every sequence.
-    var slots = [[Double]](repeating: [], count: orders.count)
-    while let logits = generation.advance(forcing: tokens) {
-      let share = logits.count / orders.count
-      let all: [Double] = logits.array()
-      for sequence in orders.indices { slots[sequence] += all[sequence * share..<(sequence + 1) * share] }
+    let model = try parityCase.model()
+    let network = CachedNetwork(model.network())
+    let slots = try zip(tokens, orders).map { text, order in
+      var start = 0
+      let steps = sizes.map { size in
+        defer { start += size }
+        return Array(order.positions[start..<start + size])
+      }
+      let sampler = Sampler(network)
+      sampler.add(
+        try Generation(
+          GenerationRequest(length: text.count), plan: FixedPlan(UnmaskingPlan(steps: steps)), for: model.configuration)
+      )
+      var logits: [Double] = []
+      while !sampler.isEmpty { _ = try sampler.advance(forcing: { _ in text }) { logits += $0.logits.array() } }
+      return logits
     }
     return ["logits": slots.flatMap { $0 }]
   }

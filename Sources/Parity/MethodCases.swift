@@ -118,24 +118,20 @@ extension Parity {
   private static func samplingLogits(
     _ clean: [[Int32]], network: CachedNetwork, size: Int, mask: Int32
   ) -> [Double] {
-    let length = clean[0].count
-    let cache = network.makeCache(batch: clean.count, capacity: length)
-    var rows = [[Double]](repeating: [], count: clean.count)
-    for start in stride(from: 0, to: length, by: size) {
-      for written in [0, size / 2] {
-        // The first call of a block brings the block before it, now finished.
-        let from = cache.count
-        let feed = DecodingFeed(
-          tokens: clean.map { tokens in
-            tokens[from..<start + written] + Array(repeating: mask, count: size - written)
-          },
-          positions: clean.map { _ in Array(from..<start + size) }, segments: .blocks(size), cleanCount: 0,
-          outputs: start - from..<start - from + size, keptCount: start - from)
-        let logits = network.logits(feed, cache: cache)
-        let (all, share): ([Double], Int) = (logits.array(), logits.count / clean.count)
-        for row in rows.indices { rows[row] += all[row * share..<(row + 1) * share] }
+    clean.flatMap { tokens -> [Double] in
+      let cache = network.makeCache()
+      return stride(from: 0, to: tokens.count, by: size).flatMap { start in
+        [0, size / 2].flatMap { written -> [Double] in
+          // The first call of a block brings the block before it, now finished.
+          let (from, end) = (cache.count, start + size)
+          var feed = DecodingFeed()
+          feed.append(
+            tokens: tokens[from..<start + written] + Array(repeating: mask, count: size - written),
+            positions: Array(from..<end), visible: (from..<end).map { $0 < start ? start : end },
+            outputs: start - from..<end - from, keptCount: start - from)
+          return network.logits(feed, caches: [cache]).array()
+        }
       }
     }
-    return rows.flatMap { $0 }
   }
 }

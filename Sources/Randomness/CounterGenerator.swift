@@ -66,4 +66,6 @@ public enum RandomStream: UInt32, Sendable, CaseIterable {
   case likelihoodOrder
   case toyLanguage
   case crop
+  case contextOrder
+  case holeLength
 }

@@ -20,22 +20,6 @@ extension Tensor {
   /// The rows `index` (int64) of this table.
   public func embedding(_ index: Tensor) -> Tensor { produce(self, index, ct_embedding) }
 
-  /// Scaled dot-product attention, `self` being the queries [batch, heads, rows, size].
-  ///
-  /// - Parameters:
-  ///   - key: [batch, heads, slots, size].
-  ///   - value: [batch, heads, slots, size].
-  ///   - visible: for each row how many slots, the first ones, it looks at: from 1 to all.
-  /// - Returns: [batch, heads, rows, size].
-  public func attention(key: Tensor, value: Tensor, visible: [Int]) -> Tensor {
-    let slots = key.size(2)
-    precondition(
-      visible.count == size(2) && visible.allSatisfy { (1...slots).contains($0) }, "a row sees from 1 to all slots")
-    return withExtendedLifetime(value) {
-      produce(self, key) { ct_prefix_attention($0, $1, value.handle, visible.map(Int64.init), $2) }
-    }
-  }
-
   /// Splits the output of a qkv projection, [rows, 3·hidden], and turns queries and keys by the rows' positions.
   ///
   /// - Parameters:
@@ -101,6 +85,12 @@ extension Tensor {
       return (Tensor(owning: loss!), Tensor(owning: nll!))
     }
   }
+}
+
+extension Torch {
+  /// Whether `linear` with a packed weight computes a row alike, bit for bit, whichever other rows come with it: it does
+  /// on a CPU where libtorch has oneDNN.
+  public static var hasBatchInvariantLinear: Bool { ct_packs() }
 }
 
 /// Rows that look at keys: one part of an attention.

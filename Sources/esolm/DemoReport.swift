@@ -55,16 +55,26 @@ struct DemoReport {
     var texts: [String]
     var tokens: [[Int32]]
     var seconds: Double
+    /// Of a text, on average.
+    var calls: Int
   }
 
-  private func sample(_ plan: UnmaskingPlan, batch: Int, usesCache: Bool) throws -> Run {
-    var generation = Generation(
-      CachedNetwork(network), plan: plan, picker: try TokenPicker(topP: 0.95), seed: seed, batch: batch,
-      usesCache: usesCache)
+  private func sample(_ request: GenerationRequest, batch: Int, usesCache: Bool) throws -> Run {
+    let cached = CachedNetwork(network)
+    let sampler = Sampler(cached, usesCache: usesCache)
+    for number in 0..<batch {
+      var request = request
+      request.picker = try TokenPicker(topP: 0.95)
+      request.seed = seed
+      request.number = number
+      sampler.add(try trainer.run.method.generation(request, for: cached.configuration))
+    }
     let start = ContinuousClock.now
-    try generation.finish()
+    let texts = try sampler.finish()
     let seconds = (ContinuousClock.now - start).seconds
-    return Run(texts: generation.tokens.map { tokenizer.decode($0) }, tokens: generation.tokens, seconds: seconds)
+    return Run(
+      texts: texts.map { tokenizer.decode($0.tokens) }, tokens: texts.map(\.tokens), seconds: seconds,
+      calls: texts.reduce(0) { $0 + $1.networkCalls } / texts.count)
   }
 
   /// Speed and quality over plans: many tokens at once, or few, or from left to right.
@@ -74,16 +84,16 @@ struct DemoReport {
     var table = Table(["plan", "NFE", "s, cached", "s, recomputed", "ratio", "same text"] + quality)
     var examples: [String] = []
     for (alpha0, steps) in [(1, 8), (1, 32), (1, 128), (0.5, 8), (0.5, 128), (0.125, 32), (0, 1)] {
-      let plan = UnmaskingPlan.ancestral(length: length, steps: steps, alpha0: alpha0, seed: seed)
-      let cached = try sample(plan, batch: batch, usesCache: true)
-      let recomputed = try sample(plan, batch: batch, usesCache: false)
+      let request = GenerationRequest(length: length, steps: steps, alpha0: alpha0)
+      let cached = try sample(request, batch: batch, usesCache: true)
+      let recomputed = try sample(request, batch: batch, usesCache: false)
       let name = alpha0 == 0 ? "α₀ = 0" : "α₀ = \(Format.number(alpha0, digits: 3)), T = \(steps)"
       let share =
         isToyLanguage
         ? [Format.percent(ToyLanguage.quality(of: cached.texts, skippingFirst: true).grammaticalShare)] : []
       table.add(
         [
-          name, "\(plan.networkCalls)", Format.seconds(cached.seconds), Format.seconds(recomputed.seconds),
+          name, "\(cached.calls)", Format.seconds(cached.seconds), Format.seconds(recomputed.seconds),
           Format.number(recomputed.seconds / cached.seconds, digits: 1) + "×",
           cached.tokens == recomputed.tokens ? "yes" : "NO",
         ] + share)
@@ -94,7 +104,7 @@ struct DemoReport {
     let explanation =
       isToyLanguage ? " Grammatical is the share of complete sentences that the language has." : ""
     return """
-      Sampling \(batch) sequences of \(length) characters at a time. NFE counts network calls.\(explanation)
+      Sampling \(batch) sequences of \(length) characters at a time. NFE counts the network calls of a text.\(explanation)
       \(table.text)
 
       \(examples.joined(separator: "\n"))
@@ -105,11 +115,11 @@ struct DemoReport {
   /// What the cache saves where it matters: long sequences, one token a call.
   func longSequences() throws -> String {
     let length = 512
-    let plan = UnmaskingPlan.block(length: length, steps: length, shuffled: true)
+    let request = GenerationRequest(length: length, steps: length, schedule: .blockShuffled)
     var table = Table(["α₀ = 1, L = NFE = \(length)", "s, cached", "s, recomputed", "ratio", "same text"])
     for batch in [1, 8] {
-      let cached = try sample(plan, batch: batch, usesCache: true)
-      let recomputed = try sample(plan, batch: batch, usesCache: false)
+      let cached = try sample(request, batch: batch, usesCache: true)
+      let recomputed = try sample(request, batch: batch, usesCache: false)
       table.add([
         "batch \(batch)", Format.seconds(cached.seconds), Format.seconds(recomputed.seconds),
         Format.number(recomputed.seconds / cached.seconds, digits: 1) + "×",

@@ -72,12 +72,15 @@ struct EsoLMCommand: ParsableCommand {
 func printError(_ line: String) { Terminal.write(line + "\n") }
 
 /// Prints a line on standard output.
-func printOutput(_ line: String) throws { try FileWriter.standardOutput.write(Data((line + "\n").utf8)) }
+func printOutput(_ line: String, terminator: String = "\n") throws {
+  try FileWriter.standardOutput.write(Data((line + terminator).utf8))
+}
 
 /// Prints a value as JSON on standard output.
-func printJSON(_ value: some Encodable) throws {
+func printJSON(_ value: some Encodable, onOneLine: Bool = false) throws {
   let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  if !onOneLine { encoder.outputFormatting.insert(.prettyPrinted) }
   encoder.nonConformingFloatEncodingStrategy = .convertToString(
     positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
   try printOutput(String(decoding: try encoder.encode(value), as: UTF8.self))

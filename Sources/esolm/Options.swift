@@ -64,7 +64,8 @@ struct AlgorithmOptions: ParsableArguments {
 
 extension MethodConfiguration.Algorithm: ExpressibleByArgument {}
 extension MethodConfiguration.Prepend: ExpressibleByArgument {}
-extension PlanRequest.Schedule: ExpressibleByArgument {}
+extension GenerationRequest.Schedule: ExpressibleByArgument {}
+extension GenerationRequest.ContextOrder: ExpressibleByArgument {}
 
 extension NoiseRange: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }

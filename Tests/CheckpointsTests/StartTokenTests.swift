@@ -6,11 +6,9 @@ import Testing
 /// The token that a sequence starts from: the one before texts, but in runs from before that could be said.
 @Suite("The first token")
 struct StartTokenTests {
-  private let network = TransformerConfiguration(
-    vocabularySize: 6, maskToken: 5, hiddenSize: 8, numBlocks: 1, numHeads: 2, conditioningSize: 4, dropout: 0)
-
   private func start(_ configuration: MethodConfiguration) -> Int32? {
-    configuration.method(maskToken: 5, beginningOfText: 2, endOfText: 3).decoding.start?.token
+    let method = configuration.method(maskToken: 5, beginningOfText: 2, endOfText: 3)
+    return (method as? AutoregressiveMethod)?.start.token ?? (method as? BlockDiffusionMethod)?.firstToken
   }
 
   private static let methods = [
@@ -29,17 +27,6 @@ struct StartTokenTests {
     let old = try JSONDecoder().decode(MethodConfiguration.self, from: Data(older.utf8))
     try old.validate()
     #expect(old.startToken == nil && start(old) == 3)
-  }
-
-  /// A folder says it, so that a run that becomes one and a run again starts as before.
-  @Test(arguments: methods)
-  func foldersKeepIt(configuration: MethodConfiguration) throws {
-    for token in [MethodConfiguration.StartToken.beginning, .end, nil] {
-      var method = configuration
-      method.startToken = token
-      let settings = ModelSettings(ModelSettings(network, method: method).plain)
-      #expect(try settings.method(for: network, path: "folder").startToken == token ?? .end)
-    }
   }
 
   @Test func theMaskIsNoTokenOfText() {

@@ -51,16 +51,22 @@ struct KillTests {
 
   /// Also of text that was becoming tokens: what is there is whole, and the next one does away with the rest.
   @Test func whatAKilledTokenisationLeftGoesWithTheNext() async throws {
-    let data = try Scratch.file(String(repeating: Esolm.text, count: 12_000).utf8)
-    let tokens = "\(try Scratch.folder())/tokens"
-    let arguments = ["tokenize", data, "--tokenizer", "bytes", "--out", "\(tokens)/text"]
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    let (tokens, pipe) = ("\(folder)/tokens", "\(folder)/pipe")
+    // A text that does not end: this process holds the pipe open.
+    try #require(mkfifo(pipe, 0o600) == 0)
+    let writer = try #require(FileHandle(forUpdatingAtPath: pipe))
+    try writer.write(contentsOf: Data(Esolm.text.utf8))
+    func arguments(_ data: String) -> [String] {
+      ["tokenize", data, "--tokenizer", "bytes", "--out", "\(tokens)/text"]
+    }
     try FileManager.default.createDirectory(atPath: tokens, withIntermediateDirectories: false)
     // Somebody else's, and one that a process is making.
     try "mine".write(to: "\(tokens)/a.tmp")
     let living = try #require(try LockedFile("\(tokens)/.other.esolm-1-0.tmp"))
     var generator = CounterGenerator(seed: 4, stream: .toyLanguage)
     for _ in 0..<5 {
-      let command = try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment)
+      let command = try await Command.start(Esolm.executable(), arguments(pipe), environment: Esolm.environment)
       try await command.wait { try unfinished(in: tokens).count > 1 }
       try await Task.sleep(for: .microseconds(Int.random(in: 0..<20_000, using: &generator)))
       command.send(SIGKILL)
@@ -68,9 +74,9 @@ struct KillTests {
       // Each found what the one before it left.
       #expect(try unfinished(in: tokens).count <= 2)
     }
-    try await Esolm.succeed(arguments)
+    try await Esolm.succeed(arguments(data))
     #expect(try contents(of: tokens) == [".other.esolm-1-0.tmp", "a.tmp", "text"])
-    withExtendedLifetime(living) {}
+    withExtendedLifetime((living, writer)) {}
   }
 
   private func unfinished(in folder: String) throws -> [String] {

@@ -33,13 +33,13 @@ struct LikelihoodTests {
   }
 
   @Test func theLikelihoodIsTheSumOfTheSamplersLogProbabilities() throws {
-    let plan = UnmaskingPlan(diffusionSteps: [1, 1, 1, 1])
     for positions in permutations(of: 4) {
-      var generation = Generation(
-        CachedNetwork(network), plan: plan, orders: [order(positions)], picker: try TokenPicker(), seed: 0)
-      let expected = positions.map { position in
-        let logits = generation.advance(forcing: [tokens])!.narrowed(dim: 1, to: 0..<3)
-        return logits.logSoftmax(dim: 1).array(of: Double.self)[Int(tokens[position])]
+      let generation = try Generation(
+        GenerationRequest(length: 4), plan: FixedPlan(UnmaskingPlan(steps: positions.map { [$0] })),
+        for: .small(vocabulary: 4))
+      let logits = try forcedLogits([generation], [tokens], by: CachedNetwork(network))[0]
+      let expected = zip(positions, logits).map { position, logits in
+        logits.narrowed(dim: 1, to: 0..<3).logSoftmax(dim: 1).array(of: Double.self)[Int(tokens[position])]
       }
       let found = Likelihood(network, alpha0: 0).logProbabilities([(tokens, order(positions))])[0]
       #expect(distance(found, expected) < 1e-5)

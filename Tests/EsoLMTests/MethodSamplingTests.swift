@@ -11,10 +11,8 @@ struct MethodSamplingTests {
   struct Case: CustomTestStringConvertible, Sendable {
     let testDescription: String
     let method: any GenerationMethod
-    let request: PlanRequest
+    let request: GenerationRequest
     var conditioning: Int? = 8
-
-    func plan(seed: UInt64 = 3) throws -> UnmaskingPlan { try method.plan(request, seed: seed) }
   }
 
   private static let length = 16
@@ -26,15 +24,15 @@ struct MethodSamplingTests {
     ([1, 4, 1000] as [Int]).map { steps in
       Case(
         testDescription: "Eso-LM (A), α₀ \(alpha0), T \(steps)", method: EsotericMethod(.a, alpha0: alpha0),
-        request: PlanRequest(length: length, steps: steps))
+        request: GenerationRequest(length: length, steps: steps))
     }
   }
 
   private static let others: [Case] = {
-    func request(_ steps: Int? = nil, _ schedule: PlanRequest.Schedule? = nil) -> PlanRequest {
-      PlanRequest(length: length, steps: steps, schedule: schedule)
+    func request(_ steps: Int? = nil, _ schedule: GenerationRequest.Schedule? = nil) -> GenerationRequest {
+      GenerationRequest(length: length, steps: steps, schedule: schedule)
     }
-    let plans: [(Int, PlanRequest.Schedule)] = [
+    let plans: [(Int, GenerationRequest.Schedule)] = [
       (1, .ancestral), (4, .ancestral), (1000, .ancestral), (5, .leftToRight), (16, .leftToRight), (4, .block),
     ]
     let mdlm: [Case] = plans.map {
@@ -66,46 +64,32 @@ struct MethodSamplingTests {
     Transformer.random(.small(conditioning: test.conditioning)).network()
   }
 
-  private func generation(
-    _ test: Case, batch: Int = 1, firstSequence: Int = 0, usesCache: Bool = true
-  ) throws -> Generation {
-    Generation(
-      CachedNetwork(network(test)), rule: test.method.decoding, plan: try test.plan(), picker: try TokenPicker(),
-      seed: 1, batch: batch, firstSequence: firstSequence, usesCache: usesCache)
-  }
-
-  private func tokens(_ generation: Generation) throws -> [[Int32]] {
-    var generation = generation
-    try generation.finish()
-    return generation.tokens
+  private func generations(_ test: Case, count: Int, first: Int = 0) throws -> [Generation] {
+    var request = test.request
+    request.seed = 1
+    return try test.method.generations(
+      request, count: count, first: first, for: .small(conditioning: test.conditioning))
   }
 
   // MARK: Steps
 
   @Test(arguments: cases)
   func everyPositionIsWrittenOnce(_ test: Case) throws {
-    var generation = try generation(test, batch: 2)
-    let given = try test.plan().givenCount - (Self.length < generation.plan.length ? 1 : 0)
-    var written = [Set<Int>](repeating: [], count: 2)
-    while let step = try generation.advance() {
-      for (sequence, positions) in step.positions.enumerated() {
-        for (position, token) in zip(positions, step.tokens[sequence]) {
-          #expect(written[sequence].insert(position).inserted)
-          #expect(generation.tokens[sequence][position] == token)
-        }
-      }
-    }
-    for sequence in 0..<2 {
-      #expect(written[sequence] == Set(given..<Self.length))
-      #expect(generation.tokens[sequence].count == Self.length)
-      #expect(generation.tokens[sequence].allSatisfy { (0..<12).contains($0) })
+    let all = try generations(test, count: 2)
+    let given = all.map { $0.tokens.indices(where: { $0 != Self.mask }) }
+    for (text, given) in zip(try written(all, by: CachedNetwork(network(test))), given) {
+      let positions = text.history.flatMap(\.positions)
+      #expect(Set(positions).count == positions.count)
+      #expect(Set(positions).union(given) == Set(0..<Self.length))
+      #expect(text.tokens.count == Self.length && text.tokens.allSatisfy { (0..<12).contains($0) })
     }
   }
 
-  @Test func aGivenFirstTokenIsKept() throws {
-    for test in Self.cases where test.method.decoding.start?.isText == true {
-      let first = test.method.decoding.start?.token
-      #expect(try tokens(generation(test, batch: 3)).allSatisfy { $0.first == first })
+  @Test func aFirstTokenThatIsGivenIsKept() throws {
+    for (name, token) in [("AR from 3", 3), ("BD3-LM 4, first token given", 5)] as [(String, Int32)] {
+      let test = try #require(Self.cases.first { $0.testDescription == name })
+      let texts = try written(generations(test, count: 3), by: CachedNetwork(network(test)))
+      #expect(texts.allSatisfy { $0.tokens.first == token })
     }
   }
 
@@ -113,22 +97,31 @@ struct MethodSamplingTests {
 
   @Test(arguments: cases, [1, 8])
   func cachedAndRecomputedGenerationsAreTheSame(_ test: Case, batch: Int) throws {
-    let cached = try tokens(generation(test, batch: batch))
-    #expect(try cached == tokens(generation(test, batch: batch, usesCache: false)))
-    var pair = try [true, false].map { try generation(test, batch: batch, usesCache: $0) }
-    let forced = randomSequences(batch, length: Self.length, tokens: 12)
-    while let first = pair[0].advance(forcing: forced) {
-      #expect(distance(first, pair[1].advance(forcing: forced)!) < 1e-4)
+    let (network, all) = (CachedNetwork(network(test)), try generations(test, count: batch))
+    let (cached, recomputed) = (try written(all, by: network), try written(all, by: network, usesCache: false))
+    #expect(cached.map(\.tokens) == recomputed.map(\.tokens))
+    for (cached, recomputed) in zip(cached, recomputed) { #expect(cached.fedRows <= recomputed.fedRows) }
+    let texts = forced(test, batch)
+    let pair = try [true, false].map { try forcedLogits(all, texts, by: network, usesCache: $0) }
+    #expect(pair[0].map(\.count) == pair[1].map(\.count))
+    for (cached, recomputed) in zip(pair[0].joined(), pair[1].joined()) { #expect(distance(cached, recomputed) < 1e-4) }
+  }
+
+  /// Texts with the token that a method takes as given.
+  private func forced(_ test: Case, _ count: Int) -> [[Int32]] {
+    randomSequences(count, length: Self.length, tokens: 12).map { text in
+      var text = text
+      if let method = test.method as? AutoregressiveMethod, method.start.isText { text[0] = method.start.token }
+      if let token = (test.method as? BlockDiffusionMethod)?.firstToken { text[0] = token }
+      return text
     }
-    #expect(pair[1].isFinished)
-    #expect(pair[0].fedRows <= pair[1].fedRows)
   }
 
   @Test(arguments: cases)
   func aSequenceDoesNotDependOnItsBatch(_ test: Case) throws {
-    let together = try tokens(generation(test, batch: 4, firstSequence: 5))
-    for (number, sequence) in together.enumerated() {
-      #expect(try tokens(generation(test, firstSequence: 5 + number)) == [sequence])
+    let (network, all) = (CachedNetwork(network(test)), try generations(test, count: 4, first: 5))
+    for (one, among) in zip(all, try written(all, by: network)) {
+      #expect(try written([one], by: network)[0].history == among.history)
     }
   }
 
@@ -136,53 +129,23 @@ struct MethodSamplingTests {
   @Test(arguments: cases)
   func logitsAreThoseOfTheTrainingPass(_ test: Case) throws {
     let network = network(test)
-    var generation = try generation(test, batch: 2)
-    var forced = randomSequences(2, length: Self.length, tokens: 12)
-    if let start = test.method.decoding.start, start.isText { for row in 0..<2 { forced[row][0] = start.token } }
-    var written = try test.plan().givenCount
-    let (orders, diffused) = (generation.orders, generation.plan.diffusedCount)
-    while let logits = generation.advance(forcing: forced) {
-      let slots = written..<written + logits.size(0) / 2
-      var input = NetworkInput()
-      let sequences = zip(forced, orders).map { tokens, order in
-        pass(test.method, tokens, order, writing: slots, diffused: diffused)
+    let (texts, all) = (forced(test, 2), try generations(test, count: 2))
+    let logits = try forcedLogits(all, texts, by: CachedNetwork(network))
+    for (place, generation) in all.enumerated() {
+      let plan = try #require(generation.plan as? FixedPlan).plan
+      let given = generation.tokens.indices(where: { $0 != Self.mask })
+      let order = GenerationOrder(
+        positions: given + plan.positions, cleanCount: 0)
+      var slot = given.count
+      for (step, logits) in zip(plan.steps, logits[place]) {
+        let slots = slot..<slot + step.count
+        let (sequence, pattern) = trainingPass(
+          test.method, texts[place], order.positions, writing: slots, diffused: given.count + plan.diffusedCount)
+        var input = NetworkInput()
+        input.append([sequence], pattern: pattern, maskToken: Int(Self.mask))
+        #expect(distance(logits, withoutGradients { network.logits(input) }) < 1e-4)
+        slot = slots.upperBound
       }
-      input.append(sequences.map(\.sequence), pattern: sequences[0].pattern, maskToken: Int(Self.mask))
-      #expect(distance(logits, withoutGradients { network.logits(input) }) < 1e-4)
-      written = slots.upperBound
-    }
-  }
-
-  /// The training pass that predicts the slots, with an output for each.
-  private func pass(
-    _ method: any GenerationMethod, _ tokens: [Int32], _ order: GenerationOrder, writing slots: Range<Int>,
-    diffused: Int
-  ) -> (sequence: NetworkSequence, pattern: AttentionPattern) {
-    func sequence(_ pattern: AttentionPattern, cleanCount: Int, upTo end: Int) -> (NetworkSequence, AttentionPattern) {
-      let positions = Array(order.positions[..<end])
-      return (
-        NetworkSequence(
-          tokens: positions.map { tokens[$0] }, positions: positions, cleanCount: cleanCount,
-          masked: Array(slots.lowerBound..<end), outputs: Array(slots)), pattern
-      )
-    }
-    switch method {
-    case is MaskedDiffusionMethod: return sequence(.bidirectional, cleanCount: slots.lowerBound, upTo: order.length)
-    case is EsotericMethod where slots.lowerBound < diffused:
-      return sequence(.cleanThenCausal, cleanCount: slots.lowerBound, upTo: slots.upperBound)
-    case is EsotericMethod:
-      return sequence(.cleanThenTwoStream, cleanCount: diffused, upTo: slots.upperBound)
-    case let block as BlockDiffusionMethod:
-      return sequence(.blockDiffusion(block.blockSize), cleanCount: 0, upTo: order.length)
-    default:
-      let start = method.decoding.start!
-      let row = start.isText ? tokens : [start.token] + tokens
-      let length = slots.lowerBound
-      return (
-        NetworkSequence(
-          tokens: Array(row[..<length]), positions: Array(0..<length), cleanCount: length, masked: [],
-          outputs: [length - 1]), .causal
-      )
     }
   }
 
@@ -193,15 +156,15 @@ struct MethodSamplingTests {
   func autoregressiveSequencesComeAsOftenAsTheirLikelihoodSays(startIsText: Bool) throws {
     let network = Transformer.random(.small(vocabulary: 4, conditioning: nil)).network()
     let method = AutoregressiveMethod(start: .init(token: startIsText ? 1 : 3, isText: startIsText))
-    var generation = Generation(
-      CachedNetwork(network), rule: method.decoding, plan: try method.plan(PlanRequest(length: 3), seed: 1),
-      picker: try TokenPicker(), seed: 1, batch: 4000)
-    try generation.finish()
+    let configuration = TransformerConfiguration.small(vocabulary: 4, conditioning: nil)
+    let texts = try written(
+      method.generations(GenerationRequest(length: 3, seed: 1), count: 4000, for: configuration),
+      by: CachedNetwork(network))
     let all = sequences(of: 3, length: 3).filter { !startIsText || $0[0] == 1 }
     let law = Likelihood(network, method: method)
       .logProbabilities(all.map { ($0, .leftToRight(length: 3)) }).map { exp($0.reduce(0, +)) }
     #expect(abs(law.reduce(0, +) - 1) < 1e-5)
-    let counts = all.map { tokens in generation.tokens.count { $0 == tokens } }
+    let counts = all.map { tokens in texts.count { $0.tokens == tokens } }
     #expect(counts.reduce(0, +) == 4000)
     #expect(chiSquareScore(counts, law: law) < 4)
   }
@@ -210,10 +173,10 @@ struct MethodSamplingTests {
   @Test func maskedDiffusionFollowsItsConditionals() throws {
     let network = Transformer.random(.small(vocabulary: 4)).network()
     let method = MaskedDiffusionMethod()
-    var generation = Generation(
-      CachedNetwork(network), rule: method.decoding, plan: UnmaskingPlan(diffusionSteps: [1, 1]),
-      picker: try TokenPicker(), seed: 1, batch: 4000)
-    try generation.finish()
+    let texts = try written(
+      method.generations(
+        GenerationRequest(length: 2, schedule: .blockShuffled, seed: 1), count: 4000, for: .small(vocabulary: 4)),
+      by: CachedNetwork(network))
     let all = sequences(of: 3, length: 2)
     func chance(_ tokens: [Int32], of position: Int, given: [Int]) -> Double {
       let clean = given + [0, 1].filter { !given.contains($0) }
@@ -233,7 +196,7 @@ struct MethodSamplingTests {
       }.mean
     }
     #expect(abs(law.reduce(0, +) - 1) < 1e-5)
-    let counts = all.map { tokens in generation.tokens.count { $0 == tokens } }
+    let counts = all.map { tokens in texts.count { $0.tokens == tokens } }
     #expect(chiSquareScore(counts, law: law) < 4)
   }
 
@@ -244,11 +207,8 @@ struct MethodSamplingTests {
     let length = 256
     let model = CachedNetwork(Transformer.random(.small(hidden: 4, blocks: 1, heads: 1, conditioning: nil)).network())
     func rows(_ method: any GenerationMethod) throws -> Double {
-      var generation = Generation(
-        model, rule: method.decoding, plan: try method.plan(PlanRequest(length: length, steps: nil), seed: 1),
-        picker: try TokenPicker(), seed: 1)
-      try generation.finish()
-      return Double(generation.fedRows) / Double(length)
+      let text = try method.generation(GenerationRequest(length: length, seed: 1), for: model.configuration)
+      return Double(try written([text], by: model)[0].fedRows) / Double(length)
     }
     #expect(abs(try rows(BlockDiffusionMethod(blockSize: blockSize)) - Double(blockSize + 1)) < 0.1)
     #expect(abs(try rows(EsotericMethod(alpha0: 0)) - 2) < 0.1)
@@ -258,32 +218,55 @@ struct MethodSamplingTests {
   // MARK: Requests that do not fit
 
   @Test func whatDoesNotBelongToAMethodIsNamed() {
-    func refusal(_ method: any GenerationMethod, _ request: PlanRequest) -> String? {
-      message { try method.plan(request, seed: 0) }
+    func refusal(_ method: any GenerationMethod, _ request: GenerationRequest) -> String? {
+      message { try method.generation(request, for: .small()) }
     }
     let ar = AutoregressiveMethod(start: .init(token: 12, isText: false))
-    #expect(refusal(ar, PlanRequest(length: 8, alpha0: 0.5)) == "alpha0 is 0.5, expected none for AR")
-    #expect(refusal(ar, PlanRequest(length: 8, schedule: .block)) == "schedule is block, expected left-to-right for AR")
+    let (mdlm, bd3lm) = (MaskedDiffusionMethod(), BlockDiffusionMethod(blockSize: 4))
+    let esolm = EsotericMethod(alpha0: 0.5)
+    #expect(refusal(ar, .init(length: 8, alpha0: 0.5)) == "alpha0 is 0.5, expected none for AR")
+    #expect(refusal(ar, .init(length: 8, schedule: .block)) == "schedule is block, expected left-to-right for AR")
     #expect(
-      refusal(ar, PlanRequest(length: 8, steps: 4)) == "steps is 4, expected none for AR, which takes 8 for this length"
-    )
+      refusal(ar, .init(length: 8, steps: 4)) == "steps is 4, expected none for AR, which takes 8 for this text")
     #expect(
-      refusal(MaskedDiffusionMethod(), PlanRequest(length: 8, alpha0: 1)) == "alpha0 is 1.0, expected none for MDLM")
+      refusal(ar, .init(template: [1, nil, 2, nil]))
+        == "template is a given token at position 3, behind a hole, expected given tokens at the start alone for AR, "
+        + "which writes from left to right")
     #expect(
-      refusal(MaskedDiffusionMethod(), PlanRequest(length: 8, schedule: .firstHitting))
+      refusal(AutoregressiveMethod(start: .init(token: 3, isText: true)), .init(length: 1))
+        == "length is 1, expected at least 2 for AR, whose first token is given")
+    #expect(refusal(mdlm, .init(length: 8, alpha0: 1)) == "alpha0 is 1.0, expected none for MDLM")
+    #expect(
+      refusal(mdlm, .init(length: 8, schedule: .firstHitting))
         == "schedule is first-hitting, expected ancestral or left-to-right or block or block-shuffled for MDLM")
-    let bd3lm = BlockDiffusionMethod(blockSize: 4)
-    #expect(refusal(bd3lm, PlanRequest(length: 10)) == "length is 10, expected a multiple of the block size 4")
+    #expect(refusal(bd3lm, .init(length: 10)) == "length is 10, expected a multiple of the block size 4")
     #expect(
-      refusal(bd3lm, PlanRequest(length: 8, steps: 2))
+      refusal(bd3lm, .init(template: [1, nil, nil, nil, nil, 2, nil, nil]))
+        == "template is a given token at position 6, behind a hole in an earlier block, expected none there for BD3-LM, "
+        + "whose blocks of 4 see only those before them")
+    #expect(
+      refusal(bd3lm, .init(length: 8, steps: 2))
         == "steps is 2, expected none with first-hitting, which writes one token a step")
     #expect(
-      refusal(EsotericMethod(alpha0: 0.5), PlanRequest(length: 8, alpha0: 0.5, schedule: .block))
-        == "alpha0 is 0.5, expected 1 with schedule block")
+      refusal(esolm, .init(length: 8, steps: 9, schedule: .block))
+        == "steps is 9, expected 1 to the 8 tokens to write with schedule block")
+    #expect(refusal(esolm, .init(length: 8, steps: 0)) == "steps is 0, expected 1 to 2^52")
+    #expect(refusal(esolm, .init(length: 8, alpha0: 1.5)) == "alpha0 is 1.5, expected 0 to 1")
+    #expect(refusal(esolm, .init(length: 8, alpha0: .nan)) == "alpha0 is nan, expected 0 to 1")
+    #expect(refusal(esolm, .init(length: 0)) == "length is 0, expected at least 1")
+    #expect(refusal(esolm, .init(length: -3)) == "length is 0, expected at least 1")
+    #expect(refusal(esolm, .init(length: 3, number: -1)) == "number is -1, expected from 0")
+    #expect(refusal(esolm, .init(template: [1, 2])) == "template is 2 given tokens, expected a hole to write into")
+    #expect(refusal(esolm, .init(template: [nil, 13])) == "token 2 is 13, expected 0 to 12")
+    #expect(refusal(esolm, .init(template: [nil, -1])) == "token 2 is -1, expected 0 to 12")
     #expect(
-      refusal(EsotericMethod(alpha0: 0.5), PlanRequest(length: 8, steps: 9, schedule: .block))
-        == "steps is 9, expected 1 to the length 8 with schedule block")
+      refusal(esolm, .init(template: [12, nil])) == "token 1 is the mask token, expected a token of text, or a hole")
     #expect(
-      refusal(EsotericMethod(alpha0: 0.5), PlanRequest(length: 8, steps: 0)) == "steps is 0, expected 1 to 2^52")
+      refusal(esolm, .init(template: [nil], alternativeCount: 13)) == "alternativeCount is 13, expected 0 to 12")
   }
+}
+
+extension Array {
+  /// The places of elements that fulfil a condition.
+  fileprivate func indices(where condition: (Element) -> Bool) -> [Int] { indices.filter { condition(self[$0]) } }
 }

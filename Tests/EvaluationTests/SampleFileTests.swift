@@ -25,7 +25,7 @@ struct SampleFileTests {
   }
 
   @Test(arguments: [
-    (#""formatVersion": 1"#, #""formatVersion": 2"#, "field 'formatVersion' is 2, expected 1"),
+    (#""formatVersion": 1"#, #""formatVersion": 3"#, "field 'formatVersion' is 3, expected 1 or 2"),
     (#""formatVersion": 1,"#, "", "field 'formatVersion' is missing"),
     (#""length": 3"#, #""length": 0"#, "field 'length' is 0, expected at least 1"),
     ("[1, 2, 3]", "[1, -2, 3]", "field 'samples.0.tokens' holds -2, expected numbers from 0"),
@@ -43,5 +43,40 @@ struct SampleFileTests {
     #expect(
       message { try read(#"{"formatVersion": 1, "run": "a", "length": 3, "samples": []}"#) }?
         .hasSuffix("/s.json: field 'samples' is empty, expected a sample") == true)
+  }
+
+  // MARK: A line for each
+
+  private let lines = """
+    {"formatVersion": 2, "run": "runs/a", "length": 3, "number": 1, "text": "b", "tokens": [2]}
+    {"formatVersion": 2, "run": "runs/a", "length": 4, "number": 0, "text": "a", "tokens": [1, 0]}
+
+    """
+
+  @Test func linesAreReadInTheOrderOfTheirNumbers() throws {
+    let file = try read(lines)
+    #expect(file.run == "runs/a" && file.length == 4)
+    #expect(file.samples.map(\.text) == ["a", "b"] && file.samples.map(\.tokens) == [[1, 0], [2]])
+  }
+
+  private static let damages: [(String, String, String)] = [
+    (
+      #""formatVersion": 2, "run": "runs/a", "length": 4"#, #""formatVersion": 1, "run": "runs/a", "length": 4"#,
+      "line 2: field 'formatVersion' is 1, expected 2"
+    ),
+    (#""number": 0, "#, "", "line 2: field 'number' is missing"),
+    (#""length": 3"#, #""length": 0"#, "line 1: field 'length' is 0, expected at least 1"),
+    ("[1, 0]", "[1, -7]", "line 2: field 'tokens' holds -7, expected numbers from 0"),
+    (
+      #""run": "runs/a", "length": 4"#, #""run": "b", "length": 4"#,
+      "line 2: field 'run' is b, expected runs/a as in the first line"
+    ),
+  ]
+
+  @Test(arguments: damages)
+  func whatDoesNotFitInALineIsNamed(field: String, replacement: String, problem: String) throws {
+    try #require(lines.contains(field))
+    let text = try #require(message { try read(lines.replacingOccurrences(of: field, with: replacement)) })
+    #expect(text.hasSuffix("/s.json, \(problem)"), "\(text)")
   }
 }

@@ -84,50 +84,6 @@ struct OperationsTests {
       shape: [2, 3], within: 1e-6)
   }
 
-  /// Few rows are computed in another way than many, and so are heads of some sizes. A row's neighbour sees as many
-  /// slots, one more, or any other number.
-  @Test(arguments: [1, 3, 7, 20], [8, 32, 64, 128])
-  func attentionIsAWeightedMean(rows: Int, size: Int) {
-    let slots = 37
-    let query = Tensor.random([2, 3, rows, size], seed: 1)
-    // Stores are longer than what is looked at, as a cache's are, and not contiguous.
-    let store = Tensor.random([2, 2, 3, slots + 5, size], seed: 2)
-    func part(_ number: Int) -> Tensor {
-      store.narrowed(dim: 0, to: number..<number + 1).reshaped([2, 3, slots + 5, size])
-        .narrowed(dim: 2, to: 0..<slots)
-    }
-    let (key, value) = (part(0), part(1))
-    let laws: [[Int]] = [
-      Array(1...rows), (0..<rows).map { slots - rows + 1 + $0 }, (0..<rows).map { $0 / 4 * 4 + 4 },
-      (0..<rows).map { ($0 * 29) % slots + 1 }, (0..<rows).map { max(1, slots - 2 * $0 * $0) },
-    ]
-    for visible in laws {
-      let expected = query.attention(key: key, value: value) { row, slot in slot < visible[row] }
-      #expect(distance(query.attention(key: key, value: value, visible: visible), expected) < 1e-6)
-    }
-  }
-
-  /// However large or small the scores are, and also where a row looks at one slot alone.
-  @Test(arguments: [0, 1, 40, 1000] as [Double])
-  func attentionOfFewRowsIsStable(factor: Double) {
-    let query = Tensor.random([1, 2, 2, 64], seed: 1) * factor
-    let (key, value) = (Tensor.random([1, 2, 50, 64], seed: 2), Tensor.random([1, 2, 50, 64], seed: 3))
-    for visible in [[1, 50], [17, 18]] {
-      let expected = query.attention(key: key, value: value) { row, slot in slot < visible[row] }
-      #expect(distance(query.attention(key: key, value: value, visible: visible), expected) < 1e-6 * max(1, factor))
-    }
-  }
-
-  /// A score that is no number leaves its row without numbers, and no other one.
-  @Test func attentionOfFewRowsHidesNoDamage() {
-    let query = Tensor.random([1, 1, 3, 32], seed: 1)
-    var keys = Tensor.random([1, 1, 20, 32], seed: 2).array(of: Float.self)
-    keys[17 * 32 + 5] = .nan
-    let value = Tensor.random([1, 1, 20, 32], seed: 3)
-    let result = query.attention(key: Tensor(keys, shape: [1, 1, 20, 32]), value: value, visible: [17, 18, 20])
-    #expect(result.array(of: Float.self).map(\.isNaN) == (0..<96).map { $0 >= 32 })
-  }
-
   // MARK: Autograd
 
   @Test func gradientsAddUpUntilTheyAreCleared() throws {

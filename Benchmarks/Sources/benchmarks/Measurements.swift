@@ -54,16 +54,23 @@ extension Model {
   /// Network calls of a generation that writes one token a call, cache and picking included.
   func sampling(batch: Int, on machine: Machine) throws -> Measurement {
     let network = CachedNetwork(try Transformer(configuration, seed: 1).network())
-    let plan = UnmaskingPlan.block(length: length, steps: length, shuffled: true)
-    let picker = try TokenPicker(topP: 0.9)
+    let method = EsotericMethod(alpha0: 1)
     let timing = try Timing(runs: runs) {
-      var generation = Generation(network, plan: plan, picker: picker, seed: 1, batch: batch)
-      try generation.finish()
+      let sampler = Sampler(network)
+      for number in 0..<batch {
+        sampler.add(
+          try method.generation(
+            GenerationRequest(
+              length: length, steps: length, schedule: .blockShuffled, picker: TokenPicker(topP: 0.9), seed: 1,
+              number: number), for: configuration))
+      }
+      try sampler.finish()
     }
     let call = timing.median / Double(length)
     let rows = Double(2 * batch)
     let operations = 2 * (rows * blockWeights + Double(batch) * outputWeights)
-    let cache = KVCache.byteCount(configuration, batch: batch, capacity: length / 2)
+    // Keys and values of half the text, on average.
+    let cache = 4 * 2 * configuration.numBlocks * configuration.hiddenSize * batch * length / 2
     let bytes = 4 * (blockWeights + outputWeights) + Double(cache)
     return Measurement(
       model: name, what: "sample a call, batch \(batch), L \(length)", seconds: call,

@@ -91,13 +91,25 @@ CTStatus ct_fill(CTTensor *tensor, double value);
 // Layers
 CTStatus ct_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
                        CTTensor **out);
-// Row i of the query, [batch, heads, rows, size], looks at the first visible[i] slots of key and value.
-CTStatus ct_prefix_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const int64_t *visible,
-                             CTTensor **out);
+// A sequence's rows in a call of a network with a KV cache: some of the queries, and new keys and values, which stand
+// behind those that its pages hold already.
+typedef struct {
+  int64_t firstQuery, queryCount;
+  int64_t firstKey, keyCount;
+  int64_t stored;    // slots in the pages before the call
+  int64_t kept;      // how many of the new keys and values the pages take over
+  int64_t firstPage; // where its pages begin among all
+} CTSequenceRows;
+// Row i of the query, [rows, heads, size], looks at the first visible[i] slots of its sequence. A page is [blocks, 2,
+// heads, slots, size], keys then values.
+CTStatus ct_ragged_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value,
+                             const CTSequenceRows *sequences, int64_t count, const int64_t *visible,
+                             CTTensor *const *pages, int64_t block, CTTensor **out);
 
 // Fused operations of our own, each with its own backward; their own files say what they compute.
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out);
 CTStatus ct_pack(const CTTensor *weight, CTTensor **out); // for ct_linear alone
+bool ct_packs(void);                                      // whether ct_pack does anything
 CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
                          int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value);
 CTStatus ct_part_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const int64_t *parts,

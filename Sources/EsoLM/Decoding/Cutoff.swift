@@ -132,7 +132,9 @@ struct Cutoff {
 
   /// The token at which the kept probabilities, added up by rising id, pass `uniform` of their sum. Going by id and not
   /// by probability keeps the draw where it was when rounding swaps two nearly equal tokens.
-  func draw(from chances: UnsafeBufferPointer<Float>, uniform: Double) -> Int32 {
+  ///
+  /// - Returns: the token, and the sum of all that are kept.
+  func draw(from chances: UnsafeBufferPointer<Float>, uniform: Double) -> (token: Int32, mass: Double) {
     // Up to the last token that is kept, tokens as likely as that are kept too, beyond it only likelier ones.
     let bounds = [0..<min(index + 1, chances.count), min(index + 1, chances.count)..<chances.count]
     let thresholds = [max(probability, Float.leastNonzeroMagnitude), max(probability.nextUp, .leastNonzeroMagnitude)]
@@ -142,7 +144,8 @@ struct Cutoff {
         return (range: range, threshold: threshold, mass: Self.mass(chances, range, from: threshold))
       }
     }
-    var rest = uniform * chunks.reduce(0) { $0 + $1.mass }
+    let mass = chunks.reduce(0) { $0 + $1.mass }
+    var rest = uniform * mass
     var last = 0
     for chunk in chunks where chunk.mass > 0 {
       if rest >= chunk.mass {
@@ -157,7 +160,7 @@ struct Cutoff {
       }
       break
     }
-    return Int32(last)
+    return (Int32(last), mass)
   }
 
   /// The sum of the chances in a range that reach a threshold.

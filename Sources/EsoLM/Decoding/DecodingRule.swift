@@ -38,8 +38,17 @@ public struct DecodingRule: Sendable, Equatable {
   /// Masks in causal order: Eso-LM (B).
   public static let causal = DecodingRule(segments: .each)
 
+  /// Where the text begins: behind a start token that is no part of it.
+  var textStart: Int { start?.isText == false ? 1 : 0 }
+
+  /// How many slots are fed at a time before anything is written: whole segments, enough to be bound by products.
+  var prefillPiece: Int {
+    guard case .blocks(let size) = segments else { return 256 }
+    return max(1, 256 / size) * size
+  }
+
   /// What one call of the network looks at.
-  struct Call: Equatable {
+  struct Reading: Equatable {
     /// The slots that have a row, up to this one.
     let end: Int
     /// The slots that the logits belong to; for a method that predicts next, those before the written ones.
@@ -51,19 +60,39 @@ public struct DecodingRule: Sendable, Equatable {
   }
 
   /// - Parameters:
-  ///   - slots: what the call writes; everything before is written.
-  ///   - diffused: where the plan's diffusion phase ends.
-  func call(writing slots: Range<Int>, diffused: Int, length: Int) -> Call {
+  ///   - slots: what the call evaluates; everything before is written.
+  ///   - clean: how many slots see each other both ways, where clean ones do.
+  ///   - isDiffusing: whether they still become more.
+  ///   - length: rows of the whole sequence.
+  func reading(writing slots: Range<Int>, clean: Int, isDiffusing: Bool, length: Int) -> Reading {
     let written = slots.lowerBound
-    let runs = SegmentRun.runs(segments, length: length, cleanCount: min(written, diffused))
+    let runs = SegmentRun.runs(segments, length: length, cleanCount: clean)
     func segment(of slot: Int) -> Range<Int> { runs.lazy.compactMap { $0.segment(of: slot) }.first! }
     if predictsNext {
-      return Call(end: written, outputs: slots.shifted(by: -1), finished: written, runs: runs)
+      return Reading(end: written, outputs: slots.shifted(by: -1), finished: written, runs: runs)
     }
     // Slots that are clean together still change while their segment grows.
-    let grows = segments == .cleanTogether && written < diffused
-    return Call(
+    let grows = segments == .cleanTogether && isDiffusing
+    return Reading(
       end: segment(of: slots.upperBound - 1).upperBound, outputs: slots,
       finished: grows ? 0 : segment(of: written).lowerBound, runs: runs)
+  }
+
+  /// The masks that are fed beside those of the call's own positions, because these see them.
+  ///
+  /// - Parameters:
+  ///   - positions: those that the call evaluates.
+  ///   - sequence: all tokens by position.
+  func companions(of positions: [Int], in sequence: [Int32], maskToken: Int32) -> [Int] {
+    let range: Range<Int>
+    switch segments {
+    case .each, .cleanTogether, .maskedTogether: return []
+    case .whole: range = sequence.indices
+    case .blocks(let size):
+      let start = positions[0] / size * size
+      range = start..<min(start + size, sequence.count)
+    }
+    let own = Set(positions)
+    return range.filter { sequence[$0] == maskToken && !own.contains($0) }
   }
 }

@@ -1,180 +1,293 @@
 import Randomness
 import Torch
 
-/// One batch of sequences being written: the sampling loop of all methods, one network call at a time.
+/// One sequence that is being written: a value, made by its method, that nothing else shares.
 ///
-/// Each call feeds what the cache does not hold yet: tokens written before, now clean, followed by masks for the slots
-/// that this call writes (and for those that they see). The logits of the slots give the tokens, each drawn
-/// independently. Keys and values that will never change stay in the cache, those of a mask never do. What a method sees
-/// and keeps is its ``DecodingRule``; which slots are written when is the ``UnmaskingPlan``.
+/// It holds what is given and what is written so far, the plan that decides what comes next, how tokens are drawn and
+/// when to stop. A ``Sampler`` runs it, alone or among others; a copy goes on from where it was copied.
 ///
 /// Every draw depends on the seed, the sequence's number and the slot alone. So a sequence does not depend on the others
-/// of its batch, and comes out the same with and without a cache.
-public struct Generation {
-  /// What one network call did.
-  public struct Step: Sendable {
-    /// Counted from 0.
-    public let index: Int
-    /// For each sequence, the positions written.
-    public let positions: [[Int]]
-    /// For each sequence, the tokens written there.
-    public let tokens: [[Int32]]
+/// that share its network calls, and comes out the same with and without a cache.
+///
+/// Positions count the text's tokens from 0. A *slot* is a place in the order in which the network sees tokens: given
+/// ones first, then each as it was written.
+public struct Generation: Sendable {
+  public let rule: DecodingRule
+  public let picker: TokenPicker
+  public let seed: UInt64
+  public let number: Int
+  public let alternativeCount: Int
+  public let maskToken: Int32
+  /// How many slots, the first ones, were given, a start token included.
+  public let givenCount: Int
+
+  /// Where the text ends: its length, or less once it was cut.
+  public private(set) var end: Int
+  /// Why the text is finished; nil while it is not.
+  public private(set) var finishReason: FinishReason?
+  /// What each network call wrote.
+  public private(set) var history: [Written] = []
+  /// How many rows the network was fed for this sequence so far.
+  public internal(set) var fedRows = 0
+
+  public enum FinishReason: String, Sendable, Codable {
+    /// Every position is written.
+    case length
+    /// The stop condition ended it.
+    case stop
   }
 
-  public let plan: UnmaskingPlan
-  public let rule: DecodingRule
-  /// For each sequence, the order that it is written in, a start token included.
-  public let orders: [GenerationOrder]
-  /// Whether keys and values are kept; otherwise each call recomputes those of all tokens written so far.
-  public let usesCache: Bool
-  /// How many rows the network was fed so far, in all sequences together.
-  public private(set) var fedRows = 0
+  /// The tokens of one network call.
+  public struct Written: Sendable, Equatable {
+    public let positions: [Int]
+    public let tokens: [Int32]
+    /// Of each token under the distribution that it was drawn from, in nats.
+    public let logProbabilities: [Double]
+    /// Of each token under the model's own distribution, without temperature, top-k and nucleus.
+    public let modelLogProbabilities: [Double]
+    /// For each token the likeliest ones with the model's log-probabilities, if they were asked for.
+    public let alternatives: [[(token: Int32, logProbability: Double)]]
+    /// All positions that were evaluated, where they were more.
+    public let candidates: [Int]?
 
-  private var written: Int
-  /// Slots as positions have them, a start token included.
-  private var sequences: [[Int32]]
-  private let network: any DecodingNetwork
-  private let picker: TokenPicker
-  private let seed: UInt64
-  private let firstSequence: Int
-  private let cache: KVCache
-  private var nextStep = 0
+    /// - Parameter candidates: all positions that were evaluated.
+    init(positions: [Int], picks: [TokenPicker.Pick], candidates: [Int]) {
+      self.positions = positions
+      tokens = picks.map(\.token)
+      logProbabilities = picks.map(\.logProbability)
+      modelLogProbabilities = picks.map(\.modelLogProbability)
+      alternatives = picks.contains { !$0.alternatives.isEmpty } ? picks.map(\.alternatives) : []
+      self.candidates = candidates == positions ? nil : candidates
+    }
+
+    /// Tokens that were not drawn.
+    init(positions: [Int], tokens: [Int32]) {
+      let picks = tokens.map {
+        TokenPicker.Pick(token: $0, logProbability: 0, modelLogProbability: 0, alternatives: [])
+      }
+      self.init(positions: positions, picks: picks, candidates: positions)
+    }
+
+    /// Tokens that mean nothing.
+    static func filler(at positions: [Int]) -> Written {
+      Written(positions: positions, tokens: positions.map { _ in 0 })
+    }
+
+    public static func == (a: Self, b: Self) -> Bool {
+      a.positions == b.positions && a.tokens == b.tokens && a.logProbabilities == b.logProbabilities
+        && a.modelLogProbabilities == b.modelLogProbabilities && a.candidates == b.candidates
+    }
+  }
+
+  /// What decides which positions come next, as it stands.
+  public private(set) var plan: any DecodingPlan
+  private let stop: (any StopCondition)?
+  /// By row position: the text's, behind a start token that is no text.
+  private var sequence: [Int32]
+  /// The row position of each slot.
+  private(set) var slots: [Int]
+  /// How many slots were clean when the diffusion phase ended; nil before.
+  private var diffusedCount: Int?
+  /// The first position of the text that is not written.
+  private var prefix = 0
+  /// How many of the first positions were given: a stop among them is none.
+  private var promptCount = 0
 
   /// - Parameters:
-  ///   - rule: how the network's method reads.
-  ///   - batch: how many sequences to write at a time.
-  ///   - firstSequence: the number of the first one; sequence n of a seed is the same in any batch.
-  public init(
-    _ network: any DecodingNetwork, rule: DecodingRule = .causal, plan: UnmaskingPlan, picker: TokenPicker,
-    seed: UInt64, batch: Int = 1, firstSequence: Int = 0, usesCache: Bool = true
+  ///   - rule: how the method reads.
+  ///   - given: positions with tokens, in the order in which the network sees them.
+  ///   - length: tokens of the text.
+  init(
+    rule: DecodingRule, plan: any DecodingPlan, given: [(position: Int, token: Int32)], request: GenerationRequest,
+    maskToken: Int
   ) {
-    let numbers = firstSequence..<firstSequence + batch
-    self.init(
-      network, rule: rule, plan: plan,
-      orders: numbers.map {
-        var generator = CounterGenerator(seed: seed, stream: .samplingOrder, major: $0)
-        return plan.order(using: &generator)
-      },
-      picker: picker, seed: seed, firstSequence: firstSequence, usesCache: usesCache)
-  }
-
-  /// The same with given orders.
-  public init(
-    _ network: any DecodingNetwork, rule: DecodingRule = .causal, plan: UnmaskingPlan, orders: [GenerationOrder],
-    picker: TokenPicker, seed: UInt64, firstSequence: Int = 0, usesCache: Bool = true
-  ) {
-    precondition(plan.givenCount == (rule.start == nil ? 0 : 1), "the plan and the rule disagree about a start token")
-    self.network = network
     self.rule = rule
     self.plan = plan
-    self.orders = orders
-    self.picker = picker
-    self.seed = seed
-    self.firstSequence = firstSequence
-    self.usesCache = usesCache
-    written = plan.givenCount
-    let mask = Int32(network.configuration.maskToken)
-    var sequence = Array(repeating: mask, count: plan.length)
-    if let start = rule.start { sequence[0] = start.token }
-    sequences = Array(repeating: sequence, count: orders.count)
-    // Nothing is ever kept of a sequence that is one segment.
-    cache = network.makeCache(batch: orders.count, capacity: rule.segments == .whole ? 0 : plan.length)
+    picker = request.picker
+    seed = request.seed
+    number = request.number
+    alternativeCount = request.alternativeCount
+    stop = request.stop
+    self.maskToken = Int32(maskToken)
+    end = request.length
+    let shift = rule.textStart
+    sequence = Array(repeating: Int32(maskToken), count: request.length + shift)
+    if shift == 1 { sequence[0] = rule.start!.token }
+    slots = Array(0..<shift) + given.map { $0.position + shift }
+    for (position, token) in given { sequence[position + shift] = token }
+    givenCount = slots.count
+    slots.reserveCapacity(sequence.count)
+    extendPrefix()
+    promptCount = prefix
   }
 
-  /// What is written so far, in text order, the mask token elsewhere.
-  public var tokens: [[Int32]] { sequences.map { Array($0.dropFirst(textStart)) } }
-
-  public var isFinished: Bool { nextStep == plan.networkCalls }
-
-  /// How many network calls were made.
-  public var madeCalls: Int { nextStep }
-
-  /// The most memory that keys and values take, in bytes.
-  public var cacheByteCount: Int {
-    KVCache.byteCount(network.configuration, batch: orders.count, capacity: cache.capacity)
+  private mutating func extendPrefix() {
+    while prefix < end, sequence[prefix + rule.textStart] != maskToken { prefix += 1 }
   }
 
-  /// Makes the next network call and writes its tokens; nil when everything is written.
+  /// A sequence with a plan of its own, for what no method offers.
   ///
-  /// - Throws: ``LogitsError``.
-  public mutating func advance() throws -> Step? {
+  /// - Parameters:
+  ///   - request: its template says what is given, the rest of it how tokens are drawn; it names no schedule.
+  ///   - rule: how the network's method reads.
+  /// - Throws: ``ConfigurationError`` for a request that cannot be met.
+  public init(
+    _ request: GenerationRequest, rule: DecodingRule = .causal, plan: any DecodingPlan,
+    for configuration: TransformerConfiguration
+  ) throws {
+    try request.validate(for: configuration)
+    self.init(
+      rule: rule, plan: plan, given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
+  }
+
+  // MARK: What is there
+
+  /// The text, the mask token where nothing is written yet.
+  public var tokens: [Int32] { Array(text) }
+  var text: ArraySlice<Int32> { sequence[rule.textStart..<rule.textStart + end] }
+
+  public var isFinished: Bool { finishReason != nil }
+  /// How many network calls wrote tokens (NFE).
+  public var networkCalls: Int { history.count }
+  /// How many calls are left, where the plan knows it.
+  public var remainingCalls: Int? { plan.remainingCalls }
+
+  /// The text's positions in the order of their slots, given ones first; a start token that is no text is left out.
+  public var order: [Int] { slots.dropFirst(rule.textStart).map { $0 - rule.textStart } }
+
+  /// The tokens up to the first position that is not written: they will not change.
+  public var finalTokens: ArraySlice<Int32> { text.prefix(prefix) }
+
+  /// log p of what was written under the plan: of the distributions that tokens were drawn from, in nats.
+  public var logProbability: Double { history.reduce(0) { $0 + $1.logProbabilities.reduce(0, +) } }
+  /// The same under the model's own distributions, without temperature, top-k and nucleus.
+  public var modelLogProbability: Double { history.reduce(0) { $0 + $1.modelLogProbabilities.reduce(0, +) } }
+
+  /// Ends the text before a position. What was to be written behind is left out; what is written there is no more text,
+  /// but still counts as written, and is still seen by what follows.
+  public mutating func cut(at position: Int) {
+    end = min(end, max(0, position))
+    prefix = min(prefix, end)
+    if prefix == end { finishReason = finishReason ?? .stop }
+  }
+
+  // MARK: What the next call looks at
+
+  /// The rows of a call and how they see each other, slots counted from the first.
+  struct Call {
+    let planned: PlannedCall
+    /// The row positions of the masks behind the written slots.
+    let masks: [Int]
+    let reading: DecodingRule.Reading
+  }
+
+  /// What the plan wants next; nil if the text is finished.
+  mutating func nextCall() -> Call? {
     guard !isFinished else { return nil }
-    let slots = slotsOfNextStep
-    let logits = self.logits(of: slots)
-    let uniforms = orders.indices.flatMap { sequence in
-      slots.map { slot in
-        var generator = CounterGenerator(
-          seed: seed, stream: .samplingToken, major: firstSequence + sequence, minor: slot)
-        return generator.uniform()
-      }
+    var plan = plan
+    let planned = plan.next(after: self)
+    self.plan = plan
+    guard let planned else {
+      finishReason = .length
+      return nil
     }
-    let picked = try picker.pick(from: logits, excluding: network.configuration.maskToken, uniforms: uniforms)
-    return write(orders.indices.map { Array(picked[$0 * slots.count..<($0 + 1) * slots.count]) }, at: slots)
+    if planned.takesBack > 0 { takeBack(planned.takesBack) }
+    if planned.isSequential { diffusedCount = diffusedCount ?? slots.count }
+    let candidates = planned.positions.map { $0 + rule.textStart }
+    let reading = rule.reading(
+      writing: slots.count..<slots.count + candidates.count, clean: diffusedCount ?? slots.count,
+      isDiffusing: !planned.isSequential, length: sequence.count)
+    let masks = candidates + rule.companions(of: candidates, in: sequence, maskToken: maskToken)
+    return Call(planned: planned, masks: masks, reading: reading)
   }
 
-  /// The same with given tokens instead of drawn ones, for checking: the logits that the tokens would have been drawn
-  /// from, [batch · slots, vocabulary], or nil when everything is written.
+  /// Adds the rows of some slots to a network call.
   ///
-  /// - Parameter forced: the tokens of each sequence in text order.
-  public mutating func advance(forcing forced: [[Int32]]) -> Tensor? {
-    guard !isFinished else { return nil }
-    let slots = slotsOfNextStep
-    let logits = self.logits(of: slots)
-    _ = write(
-      zip(orders, forced).map { order, tokens in slots.map { tokens[order.positions[$0] - textStart] } }, at: slots)
-    return logits
+  /// - Parameters:
+  ///   - masks: the row positions of the slots behind the written ones.
+  ///   - runs: how slots see each other; nil before anything is written.
+  ///   - outputs: the slots that logits are asked for.
+  ///   - kept: how many slots the cache holds afterwards.
+  mutating func append(
+    _ range: Range<Int>, masks: [Int] = [], runs: [SegmentRun]? = nil, outputs: Range<Int>, kept: Int,
+    to feed: inout DecodingFeed
+  ) {
+    let runs = runs ?? SegmentRun.runs(rule.segments, length: sequence.count, cleanCount: 0)
+    let positions = range.map { $0 < slots.count ? slots[$0] : masks[$0 - slots.count] }
+    feed.append(
+      tokens: positions.map { sequence[$0] }, positions: positions,
+      visible: runs.flatMap { run in
+        run.slots.clamped(to: range).map { min(run.segment(of: $0)!.upperBound, range.upperBound) }
+      },
+      outputs: outputs.shifted(by: -range.lowerBound), keptCount: max(0, kept - range.lowerBound))
+    fedRows += range.count
   }
 
-  /// Writes everything that is left.
-  public mutating func finish() throws { while try advance() != nil {} }
-
-  /// Passes over network calls as if they had been made, to measure what a later one costs: of what follows only the
-  /// time means anything.
-  ///
-  /// - Parameter step: the call that `advance` makes next.
-  public mutating func skip(to step: Int) {
-    precondition((nextStep...plan.networkCalls).contains(step), "call \(step) is not ahead")
-    if nextStep == 0 { cache.touch() }
-    while nextStep < step {
-      let slots = slotsOfNextStep
-      let call = call(writing: slots)
-      fedRows += (call.end - (usesCache ? cache.count : 0)) * orders.count
-      cache.count = max(cache.count, call.finished)
-      _ = write(orders.map { _ in Array(repeating: 0, count: slots.count) }, at: slots)
+  /// How many slots have keys and values that will never change.
+  var settledCount: Int {
+    switch rule.segments {
+    case .each: rule.predictsNext ? slots.count - 1 : slots.count
+    case .blocks(let size): slots.count / size * size
+    case .whole, .cleanTogether, .maskedTogether: 0
     }
   }
 
-  private func call(writing slots: Range<Int>) -> DecodingRule.Call {
-    rule.call(writing: slots, diffused: plan.givenCount + plan.diffusedCount, length: plan.length)
+  func cachedSlots(_ count: Int) -> [CachedSlot] {
+    slots[..<count].map { CachedSlot(token: sequence[$0], position: $0) }
   }
 
-  /// Where the text begins: behind a start token that is no part of it.
-  private var textStart: Int { rule.start?.isText == false ? 1 : 0 }
-
-  private var slotsOfNextStep: Range<Int> { written..<written + plan.steps[nextStep] }
-
-  private mutating func logits(of slots: Range<Int>) -> Tensor {
-    if !usesCache { cache.count = 0 }
-    let call = call(writing: slots)
-    let rows = cache.count..<call.end
-    let feed = DecodingFeed(
-      tokens: zip(sequences, orders).map { tokens, order in order.positions[rows].map { tokens[$0] } },
-      positions: orders.map { Array($0.positions[rows]) },
-      runs: call.runs.compactMap { $0.within(rows) },
-      outputs: call.outputs.shifted(by: -rows.lowerBound), keptCount: max(0, call.finished - rows.lowerBound))
-    fedRows += rows.count * orders.count
-    return network.logits(feed, cache: cache)
+  private mutating func takeBack(_ count: Int) {
+    precondition(count <= slots.count - givenCount, "more slots are taken back than were written")
+    for position in slots.suffix(count) { sequence[position] = maskToken }
+    slots.removeLast(count)
+    prefix = 0
+    var rest = count
+    while rest > 0, let last = history.last, last.positions.count <= rest {
+      rest -= last.positions.count
+      history.removeLast()
+    }
+    precondition(rest == 0, "whole calls are taken back")
   }
 
-  private mutating func write(_ picked: [[Int32]], at slots: Range<Int>) -> Step {
-    let positions = orders.map { Array($0.positions[slots]) }
-    for (sequence, (places, new)) in zip(positions, picked).enumerated() {
-      for (position, token) in zip(places, new) { sequences[sequence][position] = token }
+  /// The uniform numbers that the next tokens are drawn with.
+  func uniforms(_ count: Int) -> [Double] {
+    (slots.count..<slots.count + count).map { slot in
+      var generator = CounterGenerator(seed: seed, stream: .samplingToken, major: number, minor: slot)
+      return generator.uniform()
     }
-    defer {
-      nextStep += 1
-      written = slots.upperBound
+  }
+
+  var choosesByLogits: Bool { plan.choosesByLogits }
+
+  mutating func choose(from call: PlannedCall, logits: Tensor) -> [Int] {
+    var plan = plan
+    defer { self.plan = plan }
+    return plan.choose(from: call, logits: logits)
+  }
+
+  /// Takes over what a call drew.
+  mutating func write(_ written: Written) {
+    let known = prefix
+    for (position, token) in zip(written.positions, written.tokens) {
+      sequence[position + rule.textStart] = token
+      slots.append(position + rule.textStart)
     }
-    return Step(index: nextStep, positions: positions.map { $0.map { $0 - textStart } }, tokens: picked)
+    history.append(written)
+    extendPrefix()
+    if prefix > known, let stop {
+      let end = stop.end(of: finalTokens.dropFirst(promptCount), known: max(0, known - promptCount))
+      if let end { cut(at: promptCount + end) }
+    }
+    if !isFinished, slots.count == sequence.count { finishReason = .length }
+  }
+}
+
+extension GenerationRequest {
+  /// The given positions in the order in which the network sees them.
+  func orderedContext() -> [(position: Int, token: Int32)] {
+    let given = template.enumerated().compactMap { position, token in token.map { (position: position, token: $0) } }
+    guard contextOrder == .random else { return given }
+    var generator = CounterGenerator(seed: seed, stream: .contextOrder, major: number)
+    return given.shuffled(using: &generator)
   }
 }

@@ -22,26 +22,132 @@ public struct TokenPicker: Codable, Sendable, Equatable {
     self.topK = topK
   }
 
-  /// Draws one token per row.
+  /// Takes every token with the model's own chance.
+  public static let plain = try! TokenPicker()
+
+  /// What is to be drawn from one row of logits.
+  public struct Draw: Sendable {
+    public enum Choice: Sendable {
+      /// The token at this place, in [0, 1), of the distribution.
+      case at(Double)
+      /// This token, whose probability alone is asked for.
+      case token(Int32)
+    }
+
+    public var picker: TokenPicker
+    public var choice: Choice
+    /// How many of the likeliest tokens are to be told.
+    public var alternativeCount: Int
+
+    public init(_ picker: TokenPicker, _ choice: Choice, alternativeCount: Int = 0) {
+      self.picker = picker
+      self.choice = choice
+      self.alternativeCount = alternativeCount
+    }
+  }
+
+  /// A token that was drawn, with its log-probabilities in nats.
+  public struct Pick: Sendable {
+    public let token: Int32
+    /// Under the distribution that it was drawn from.
+    public let logProbability: Double
+    /// Under the model's own distribution, without temperature, top-k and nucleus.
+    public let modelLogProbability: Double
+    /// The likeliest tokens of the model's own distribution, with their log-probabilities.
+    public let alternatives: [(token: Int32, logProbability: Double)]
+  }
+
+  /// Draws one token per row. A row's result does not depend on the others.
   ///
   /// - Parameters:
   ///   - logits: [rows, vocabulary]; overwritten at the excluded token.
   ///   - excluded: a token that is never drawn (the mask).
-  ///   - uniforms: one number in [0, 1) per row.
-  /// - Throws: ``LogitsError`` if a logit is no number, as damaged or diverged weights give.
-  public func pick(from logits: Tensor, excluding excluded: Int?, uniforms: [Double]) throws -> [Int32] {
-    let probabilities = self.probabilities(of: logits, excluding: excluded).to(.cpu)
+  ///   - draws: one for each row.
+  /// - Throws: ``LogitsError`` if a logit is NaN, as damaged or diverged weights give.
+  public static func pick(from logits: Tensor, excluding excluded: Int?, _ draws: [Draw]) throws -> [Pick] {
+    let logits = withoutGradients { logits.to(.float32) }
+    if let excluded { withoutGradients { logits.narrowed(dim: 1, to: excluded..<excluded + 1).fill(-.infinity) } }
     let size = logits.size(1)
-    return try probabilities.withUnsafeElements(of: Float.self) { all in
-      // One logit that is no number leaves its whole row without probabilities.
-      guard uniforms.indices.allSatisfy({ !all[$0 * size].isNaN }) else { throw LogitsError() }
-      func draw(_ row: Int) -> Int32 {
-        let chances = UnsafeBufferPointer(rebasing: all[row * size..<(row + 1) * size])
-        return cutoff(chances).draw(from: chances, uniform: uniforms[row])
+    let model = withoutGradients { logits.softmax(dim: 1).to(.cpu) }
+    // Rows of one temperature together; temperature 0 takes the likeliest token, which needs no other distribution.
+    var tempered: [Double: (distributions: Tensor, rows: [Int: Int])] = [:]
+    for temperature in Set(draws.map(\.picker.temperature)) where temperature != 0 && temperature != 1 {
+      let rows = draws.indices.filter { draws[$0].picker.temperature == temperature }
+      let own = rows.count == draws.count ? logits : logits.selecting(Tensor(rows.map(Int64.init)).to(logits.device))
+      tempered[temperature] = (
+        withoutGradients {
+          let scaled = own * min(1 / temperature, 1e30)
+          if let excluded { scaled.narrowed(dim: 1, to: excluded..<excluded + 1).fill(-.infinity) }
+          return scaled.softmax(dim: 1).to(.cpu)
+        },
+        Dictionary(uniqueKeysWithValues: rows.enumerated().map { ($1, $0) })
+      )
+    }
+    let cold = logits.to(.cpu)
+    return try model.withUnsafeElements(of: Float.self) { all in
+      // One logit that is NaN leaves its whole row without probabilities.
+      guard draws.indices.allSatisfy({ !all[$0 * size].isNaN }) else { throw LogitsError() }
+      func pick(_ row: Int) -> Pick {
+        let draw = draws[row]
+        let own = UnsafeBufferPointer(rebasing: all[row * size..<(row + 1) * size])
+        let (token, chance): (Int32, Double) =
+          if let (distributions, rows) = tempered[draw.picker.temperature] {
+            distributions.withUnsafeElements(of: Float.self) {
+              let place = rows[row]!
+              return draw.picker.draw(
+                from: UnsafeBufferPointer(rebasing: $0[place * size..<(place + 1) * size]), draw.choice)
+            }
+          } else {
+            draw.picker.draw(from: own, draw.choice)
+          }
+        func logProbability(_ token: Int) -> Double {
+          guard own[token] < 1e-30 else { return log(Double(own[token])) }
+          // A float cannot hold the probability, but its logit tells how far it lies below the largest.
+          return cold.withUnsafeElements(of: Float.self) { logits in
+            let largest = own.indices.max { own[$0] < own[$1] }!
+            return Double(logits[row * size + token]) - Double(logits[row * size + largest]) + log(Double(own[largest]))
+          }
+        }
+        return Pick(
+          token: token, logProbability: log(chance), modelLogProbability: logProbability(Int(token)),
+          alternatives: likeliest(draw.alternativeCount, of: own).map { (Int32($0), logProbability($0)) })
       }
       // A few short rows are done sooner than other threads awake.
-      return uniforms.count * size < 1 << 15 ? uniforms.indices.map(draw) : Torch.parallelMap(uniforms.count, draw)
+      return draws.count * size < 1 << 15 ? draws.indices.map(pick) : Torch.parallelMap(draws.count, pick)
     }
+  }
+
+  /// Draws one token per row, all in this way.
+  ///
+  /// - Parameter uniforms: one number in [0, 1) per row.
+  public func pick(from logits: Tensor, excluding excluded: Int?, uniforms: [Double]) throws -> [Int32] {
+    try Self.pick(from: logits, excluding: excluded, uniforms.map { Draw(self, .at($0)) }).map(\.token)
+  }
+
+  private func draw(
+    from chances: UnsafeBufferPointer<Float>, _ choice: Draw.Choice
+  ) -> (token: Int32, chance: Double) {
+    let cutoff = cutoff(chances)
+    switch choice {
+    case .at(let uniform):
+      let (token, mass) = cutoff.draw(from: chances, uniform: uniform)
+      return (token, Double(chances[Int(token)]) / mass)
+    case .token(let token):
+      let chance = chances[Int(token)]
+      guard cutoff.keeps(chance, at: Int(token)) else { return (token, 0) }
+      return (token, Double(chance) / cutoff.draw(from: chances, uniform: 0).mass)
+    }
+  }
+
+  /// The tokens with the largest probabilities, falling; of equal ones the smaller ids.
+  private static func likeliest(_ count: Int, of chances: UnsafeBufferPointer<Float>) -> [Int] {
+    var best: [Int] = []
+    for token in chances.indices where count > 0 {
+      if best.count == count, chances[token] <= chances[best[count - 1]] { continue }
+      if best.count == count { best.removeLast() }
+      best.insert(token, at: best.firstIndex { chances[$0] < chances[token] } ?? best.count)
+    }
+    return best
   }
 
   /// The law that tokens are drawn from: [rows][vocabulary], zero for what top-k and nucleus leave out. The logits are

@@ -66,19 +66,32 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
 
   public func predictedCount(ofLength length: Int) -> Int { start.isText ? max(0, length - 1) : length }
 
-  public var decoding: DecodingRule { DecodingRule(segments: .each, predictsNext: true, start: start) }
-
-  public func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan {
+  /// Given tokens must be the first ones. Where nothing stands before the text and nothing is given, the start token
+  /// is its first.
+  public func generation(
+    _ request: GenerationRequest, for configuration: TransformerConfiguration
+  ) throws -> Generation {
+    var request = request
+    try request.validate(for: configuration)
     try request.forbidAlpha0("AR")
     _ = try request.schedule(of: "AR", known: [.leftToRight])
-    let least = start.isText ? 2 : 1
-    try ConfigurationError.require(
-      request.length >= least, "length", request.length, expected: "at least \(least) for AR")
-    if let steps = request.steps {
-      let calls = predictedCount(ofLength: request.length)
+    if start.isText, request.template[0] == nil {
       try ConfigurationError.require(
-        steps == calls, "steps", steps, expected: "none for AR, which takes \(calls) for this length")
+        request.length >= 2, "length", request.length, expected: "at least 2 for AR, whose first token is given")
+      request.template[0] = start.token
     }
-    return .autoregressive(length: start.isText ? request.length : request.length + 1, givenCount: 1)
+    let holes = request.holes
+    try ConfigurationError.require(
+      holes.first == request.length - holes.count, "template",
+      "a given token at position \((request.template.lastIndex { $0 != nil } ?? 0) + 1), behind a hole",
+      expected: "given tokens at the start alone for AR, which writes from left to right")
+    if let steps = request.steps {
+      try ConfigurationError.require(
+        steps == holes.count, "steps", steps, expected: "none for AR, which takes \(holes.count) for this text")
+    }
+    return Generation(
+      rule: DecodingRule(segments: .each, predictsNext: true, start: start),
+      plan: FixedPlan(.leftToRight(holes: holes, steps: holes.count, isDiffusion: false)),
+      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
   }
 }

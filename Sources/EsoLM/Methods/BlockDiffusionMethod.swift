@@ -102,35 +102,49 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   }
 
   public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
-    UnmaskingPlan.blocks(length: length, blockSize: blockSize, steps: nil, using: &generator).order(using: &generator)
+    let blocks = stride(from: 0, to: length, by: blockSize).flatMap { start in
+      (start..<min(start + blockSize, length)).shuffled(using: &generator)
+    }
+    return GenerationOrder(positions: blocks, cleanCount: 0)
   }
 
   /// A first token that is given is not counted.
   public func predictedCount(ofLength length: Int) -> Int { firstToken == nil ? length : max(0, length - 1) }
 
-  public var decoding: DecodingRule {
-    DecodingRule(
-      segments: .blocks(blockSize), start: firstToken.map { DecodingRule.Start(token: $0, isText: true) })
-  }
-
-  /// T counts the stretches of time of one block.
-  public func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan {
+  /// T counts the stretches of time of one block. Given tokens must stand before the first hole, or in its block: a
+  /// block does not see those after it.
+  public func generation(
+    _ request: GenerationRequest, for configuration: TransformerConfiguration
+  ) throws -> Generation {
+    var request = request
+    try request.validate(for: configuration)
     try request.forbidAlpha0("BD3-LM")
     let schedule = try request.schedule(of: "BD3-LM", known: [.firstHitting, .ancestral])
     try ConfigurationError.require(
-      request.length > 0 && request.length % blockSize == 0, "length", request.length,
+      request.length % blockSize == 0, "length", request.length,
       expected: "a multiple of the block size \(blockSize)")
-    try ConfigurationError.require(
-      request.length > (firstToken == nil ? 0 : 1), "length", request.length, expected: "more than the given token")
+    if let firstToken, request.template[0] == nil {
+      try ConfigurationError.require(
+        request.length > 1, "length", request.length, expected: "more than the given token")
+      request.template[0] = firstToken
+    }
     if schedule == .firstHitting, let steps = request.steps {
       throw ConfigurationError(
         field: "steps", found: "\(steps)", expected: "none with first-hitting, which writes one token a step")
     }
-    var generator = CounterGenerator(seed: seed, stream: .samplingPlan)
-    return .blocks(
-      length: request.length, blockSize: blockSize,
-      steps: schedule == .firstHitting ? nil : try request.steps.map { _ in try request.ancestralSteps() } ?? blockSize,
-      givenCount: firstToken == nil ? 0 : 1, using: &generator)
+    let holes = request.holes
+    let lastGiven = request.template.lastIndex { $0 != nil } ?? 0
+    try ConfigurationError.require(
+      holes.isEmpty || lastGiven / blockSize <= holes[0] / blockSize, "template",
+      "a given token at position \(lastGiven + 1), behind a hole in an earlier block",
+      expected: "none there for BD3-LM, whose blocks of \(blockSize) see only those before them")
+    var generators = request.generators
+    let plan = UnmaskingPlan.blocks(
+      holes: holes, blockSize: blockSize,
+      steps: schedule == .firstHitting ? nil : try request.ancestralSteps(default: blockSize), using: &generators)
+    return Generation(
+      rule: DecodingRule(segments: .blocks(blockSize)), plan: FixedPlan(plan),
+      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
   }
 
   // MARK: Clipped noise

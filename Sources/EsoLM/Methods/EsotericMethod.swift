@@ -73,18 +73,15 @@ public struct EsotericMethod: GenerationMethod, Equatable {
     return .random(length: length, diffused: diffused, using: &generator)
   }
 
-  public var decoding: DecodingRule {
-    DecodingRule(segments: variant == .a ? .cleanTogether : .each)
-  }
-
-  public func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan {
+  public func generation(
+    _ request: GenerationRequest, for configuration: TransformerConfiguration
+  ) throws -> Generation {
+    try request.validate(for: configuration)
     let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled])
-    if let plan = try request.fixedPlan(schedule) {
-      try ConfigurationError.require(
-        request.alpha0 ?? 1 == 1, "alpha0", request.alpha0 ?? 1, expected: "1 with schedule \(schedule.rawValue)")
-      return plan
-    }
-    return .ancestral(
-      length: request.length, steps: try request.ancestralSteps(), alpha0: request.alpha0 ?? alpha0, seed: seed)
+    // The steps of a block schedule diffuse, unless a share is asked for.
+    let plan = try request.anyOrderPlan(schedule, alpha0: request.alpha0 ?? (schedule == .ancestral ? alpha0 : 1))
+    return Generation(
+      rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each), plan: FixedPlan(plan),
+      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
   }
 }

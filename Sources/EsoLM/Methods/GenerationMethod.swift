@@ -4,7 +4,7 @@ import Randomness
 ///
 /// All methods train the same network by the same step and write by the same loop. What they differ in is data: orders,
 /// an attention pattern and loss weights (``ScoredBatch``), a plan and a rule for reading what is written
-/// (``UnmaskingPlan``, ``DecodingRule``).
+/// (``UnmaskingPlan``, ``DecodingRule``), which make a ``Generation``.
 public protocol GenerationMethod: Sendable {
   /// A training batch whose loss, `Σ weight · nll`, is the method's objective in nats per token.
   ///
@@ -37,13 +37,11 @@ public protocol GenerationMethod: Sendable {
   /// - Parameter length: tokens of the sequence, without padding.
   func predictedCount(ofLength length: Int) -> Int
 
-  /// How the method's samples are written.
-  var decoding: DecodingRule { get }
-
-  /// The plan of a generation.
+  /// A sequence as the method writes it.
   ///
+  /// - Parameter configuration: of the network that will write it.
   /// - Throws: ``ConfigurationError``, which names what does not belong to the method or does not fit.
-  func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan
+  func generation(_ request: GenerationRequest, for configuration: TransformerConfiguration) throws -> Generation
 }
 
 extension GenerationMethod {
@@ -103,74 +101,5 @@ public struct EvaluationNoise: Sendable, Equatable {
           uniform: $1, index: (first + place) * perSequence + $0 + shift, count: count * perSequence)
       }
     }
-  }
-}
-
-/// What a user asks of a plan. What a method does not know must be left nil.
-public struct PlanRequest: Sendable, Equatable {
-  public enum Schedule: String, CaseIterable, Sendable, Codable {
-    /// Over equal stretches of time, each writing its binomial share.
-    case ancestral
-    /// One token at a time, when the first masked token would be hit.
-    case firstHitting = "first-hitting"
-    case leftToRight = "left-to-right"
-    /// Steps of positions far apart.
-    case block
-    case blockShuffled = "block-shuffled"
-  }
-
-  /// Tokens of the text.
-  public var length: Int
-  /// Time steps, or steps of a fixed schedule.
-  public var steps: Int?
-  /// The share that diffusion writes.
-  public var alpha0: Double?
-  public var schedule: Schedule?
-
-  public init(length: Int, steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil) {
-    self.length = length
-    self.steps = steps
-    self.alpha0 = alpha0
-    self.schedule = schedule
-  }
-
-  /// The time steps T that a method takes: where none are asked for, as many as the text has tokens, unless the method
-  /// writes one token a call anyway.
-  public func timeSteps(of method: any GenerationMethod) -> Int? {
-    steps ?? (method.diffusionPass == nil ? nil : length)
-  }
-
-  /// Throws for a schedule that is not one of `known`; the first of them is the default.
-  func schedule(of method: String, known: [Schedule]) throws -> Schedule {
-    guard let schedule else { return known[0] }
-    try ConfigurationError.require(
-      known.contains(schedule), "schedule", schedule.rawValue,
-      expected: "\(known.map(\.rawValue).joined(separator: " or ")) for \(method)")
-    return schedule
-  }
-
-  /// A schedule whose steps are fixed beforehand; nil for the others.
-  func fixedPlan(_ schedule: Schedule) throws -> UnmaskingPlan? {
-    guard [.leftToRight, .block, .blockShuffled].contains(schedule) else { return nil }
-    let steps = steps ?? length
-    try ConfigurationError.require(
-      (1...length).contains(steps), "steps", steps,
-      expected: "1 to the length \(length) with schedule \(schedule.rawValue)")
-    return schedule == .leftToRight
-      ? .leftToRight(length: length, steps: steps)
-      : .block(length: length, steps: steps, shuffled: schedule == .blockShuffled)
-  }
-
-  /// T of ancestral sampling.
-  func ancestralSteps() throws -> Int {
-    let steps = steps ?? length
-    try ConfigurationError.require(
-      (1...UnmaskingPlan.maximumSteps).contains(steps), "steps", steps, expected: "1 to 2^52")
-    return steps
-  }
-
-  func forbidAlpha0(_ method: String) throws {
-    guard let alpha0 else { return }
-    throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
   }
 }

@@ -28,13 +28,15 @@ public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
     .random(length: length, diffused: length, using: &generator)
   }
 
-  public var decoding: DecodingRule { DecodingRule(segments: .whole) }
-
   /// Stretches of time in which no token is written cost nothing: the network would see what it saw before.
-  public func plan(_ request: PlanRequest, seed: UInt64) throws -> UnmaskingPlan {
+  public func generation(
+    _ request: GenerationRequest, for configuration: TransformerConfiguration
+  ) throws -> Generation {
+    try request.validate(for: configuration)
     try request.forbidAlpha0("MDLM")
     let schedule = try request.schedule(of: "MDLM", known: [.ancestral, .leftToRight, .block, .blockShuffled])
-    return try request.fixedPlan(schedule)
-      ?? .ancestral(length: request.length, steps: try request.ancestralSteps(), alpha0: 1, seed: seed)
+    return Generation(
+      rule: DecodingRule(segments: .whole), plan: FixedPlan(try request.anyOrderPlan(schedule, alpha0: 1)),
+      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
   }
 }

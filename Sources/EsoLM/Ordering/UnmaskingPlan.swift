@@ -1,40 +1,53 @@
 import Randomness
 
-/// Which slots of a generation are written in which network call, decided before it starts.
+/// Which positions of one sequence are written in which network call, decided before it starts.
 ///
-/// All slots of a step are written at once, independently of each other given what came before; the sequential phase
-/// then writes one token a call. The number of network calls (NFE) is therefore the number of steps.
+/// All positions of a step are written at once, independently of each other given what came before; the sequential phase
+/// then writes one token a call. The number of network calls (NFE) is therefore the number of steps. Positions that
+/// are given are in no step.
 ///
-/// Invariant: every step writes at least one slot, and all of them together every slot once that is not given.
+/// Invariant: every step writes at least one position, and no position is written twice.
 public struct UnmaskingPlan: Sendable, Equatable {
-  /// How many slots, the first ones, at the first positions, are there before the first step.
-  public let givenCount: Int
-  /// How many slots each step of the diffusion phase writes.
-  public let diffusionSteps: [Int]
-  /// How many tokens the sequential phase writes.
-  public let sequentialCount: Int
-  /// How many slots each network call writes.
-  public let steps: [Int]
-  private let arrangement: Arrangement
-
-  /// Which positions the slots of the diffusion phase hold.
-  private enum Arrangement: Sendable, Equatable {
-    case random
-    case leftToRight
-    case strided(shuffled: Bool)
-    /// Block after block, at random inside.
-    case blocks(size: Int)
-  }
+  /// The positions that each network call writes, in the order in which the network sees them.
+  public let steps: [[Int]]
+  /// How many steps, the first ones, diffusion takes; those of the sequential phase follow.
+  public let diffusionStepCount: Int
 
   /// The most time steps, few enough to be exact as floating-point numbers.
   public static let maximumSteps = 1 << 52
 
-  public var length: Int { givenCount + diffusedCount + sequentialCount }
-  public var diffusedCount: Int { diffusionSteps.reduce(0, +) }
+  /// A plan with given steps.
+  ///
+  /// - Throws: ``ConfigurationError`` if a step is empty or a position comes twice.
+  public init(steps: [[Int]], diffusionStepCount: Int? = nil) throws {
+    try ConfigurationError.require(
+      steps.allSatisfy { !$0.isEmpty }, "steps", "one without positions", expected: "a position in each")
+    try ConfigurationError.require(
+      Set(steps.joined()).count == steps.reduce(0) { $0 + $1.count } && steps.joined().allSatisfy { $0 >= 0 },
+      "steps", "a position twice or below 0", expected: "each position once")
+    let count = diffusionStepCount ?? steps.count
+    try ConfigurationError.require(
+      (0...steps.count).contains(count), "diffusionStepCount", count, expected: "0 to \(steps.count)")
+    self.init(trusting: steps, diffusionStepCount: count)
+  }
+
+  init(trusting steps: [[Int]], diffusionStepCount: Int) {
+    self.steps = steps
+    self.diffusionStepCount = diffusionStepCount
+  }
+
+  /// How many positions are written.
+  public var count: Int { steps.reduce(0) { $0 + $1.count } }
+  /// How many of them diffusion writes.
+  public var diffusedCount: Int { steps[..<diffusionStepCount].reduce(0) { $0 + $1.count } }
   /// How many times the network runs.
   public var networkCalls: Int { steps.count }
+  /// All positions in the order in which they are written.
+  public var positions: [Int] { Array(steps.joined()) }
 
-  /// Ancestral sampling over `steps` equal stretches of time, the paper's plan.
+  // MARK: The paper's plan
+
+  /// Ancestral sampling over `steps` equal stretches of time.
   ///
   /// In the stretch from t to s = t − 1/T each masked token is written with chance (α_s − α_t)/(1 − α_t). So a token
   /// that is masked at t = 1 is still masked at s with chance (1 − α_s)/(1 − α_1), and the steps' sizes, which going
@@ -43,14 +56,20 @@ public struct UnmaskingPlan: Sendable, Equatable {
   /// outlast t = 0 are left to the sequential phase; for α₀ = 1 there are none.
   ///
   /// - Parameters:
+  ///   - holes: the positions to write, ascending.
   ///   - steps: T, from 1 to 2⁵².
   ///   - alpha0: the share that diffusion writes, which need not be that of training.
-  public static func ancestral(
-    length: Int, steps: Int, alpha0: Double, using generator: inout CounterGenerator
+  static func ancestral(
+    holes: [Int], steps: Int, alpha0: Double, using generators: inout SamplingGenerators
   ) -> UnmaskingPlan {
-    precondition(length > 0 && (1...maximumSteps).contains(steps), "a plan needs tokens and steps")
-    let sizes = stretches(count: length, steps: steps, schedule: NoiseSchedule(alpha0: alpha0), using: &generator)
-    return UnmaskingPlan(diffusionSteps: sizes, sequentialCount: length - sizes.reduce(0, +), arrangement: .random)
+    precondition((1...maximumSteps).contains(steps), "T is from 1 to 2^52")
+    let sizes = stretches(
+      count: holes.count, steps: steps, schedule: NoiseSchedule(alpha0: alpha0), using: &generators.plan)
+    let diffused = sizes.reduce(0, +)
+    let shuffled = holes.shuffled(using: &generators.order)
+    return UnmaskingPlan(
+      trusting: shuffled[..<diffused].cut(into: sizes) + shuffled[diffused...].sorted().map { [$0] },
+      diffusionStepCount: sizes.count)
   }
 
   /// How many of `count` masked tokens each stretch of time writes, empty stretches left out.
@@ -69,108 +88,80 @@ public struct UnmaskingPlan: Sendable, Equatable {
     return sizes.sorted { $0.key < $1.key }.map(\.value)
   }
 
-  /// The plan that a seed gives; all sequences sampled with that seed follow it.
-  public static func ancestral(length: Int, steps: Int, alpha0: Double, seed: UInt64) -> UnmaskingPlan {
-    var generator = CounterGenerator(seed: seed, stream: .samplingPlan)
-    return .ancestral(length: length, steps: steps, alpha0: alpha0, using: &generator)
-  }
+  // MARK: Other plans
 
-  /// The block ("optimised") schedule: of S steps, step j writes the positions j, j + S, j + 2S, …, so that tokens
-  /// written together lie far apart.
+  /// The block ("optimised") schedule: of S steps, step j takes the holes j, j + S, j + 2S, …, so that tokens written
+  /// together lie far apart. With α₀ < 1 the first α₀ S steps diffuse, and what they leave follows from left to right.
   ///
   /// - Parameters:
-  ///   - steps: S, from 1 to `length`.
+  ///   - steps: S, from 1 to the number of holes.
   ///   - shuffled: whether the steps, and the positions inside each, come in random order.
-  public static func block(length: Int, steps: Int, shuffled: Bool) -> UnmaskingPlan {
-    precondition((1...length).contains(steps), "a block schedule of \(length) tokens has 1 to \(length) steps")
+  static func block(
+    holes: [Int], steps: Int, shuffled: Bool, alpha0: Double, using generators: inout SamplingGenerators
+  ) -> UnmaskingPlan {
+    precondition((1...max(1, holes.count)).contains(steps), "\(holes.count) tokens in \(steps) steps")
+    var blocks = (0..<steps).map { start in stride(from: start, to: holes.count, by: steps).map { holes[$0] } }
+    if shuffled {
+      blocks = blocks.map { $0.shuffled(using: &generators.order) }.shuffled(using: &generators.order)
+    }
+    let diffused = Int((alpha0 * Double(steps)).rounded())
     return UnmaskingPlan(
-      diffusionSteps: (0..<steps).map { (length - $0 + steps - 1) / steps }, sequentialCount: 0,
-      arrangement: .strided(shuffled: shuffled))
+      trusting: blocks[..<diffused] + blocks[diffused...].joined().sorted().map { [$0] }, diffusionStepCount: diffused)
   }
 
-  /// One slot a call from left to right: autoregressive.
+  /// From left to right in steps of equally many positions.
   ///
-  /// - Parameter givenCount: how many of the first positions are given.
-  public static func autoregressive(length: Int, givenCount: Int = 0) -> UnmaskingPlan {
-    UnmaskingPlan(
-      diffusionSteps: [], sequentialCount: length - givenCount, givenCount: givenCount, arrangement: .leftToRight)
-  }
-
-  /// `steps` steps of equally many positions, from left to right.
-  ///
-  /// - Parameter steps: from 1 to `length`.
-  public static func leftToRight(length: Int, steps: Int) -> UnmaskingPlan {
-    precondition((1...length).contains(steps), "\(length) tokens are written in 1 to \(length) steps")
+  /// - Parameters:
+  ///   - steps: from 1 to the number of holes.
+  ///   - isDiffusion: whether these steps are the diffusion phase's.
+  static func leftToRight(holes: [Int], steps: Int, isDiffusion: Bool = true) -> UnmaskingPlan {
+    precondition((1...max(1, holes.count)).contains(steps), "\(holes.count) tokens in \(steps) steps")
+    let count = holes.count
     return UnmaskingPlan(
-      diffusionSteps: (0..<steps).map { length * ($0 + 1) / steps - length * $0 / steps }, sequentialCount: 0,
-      arrangement: .leftToRight)
+      trusting: holes[...].cut(into: (0..<steps).map { count * ($0 + 1) / steps - count * $0 / steps }),
+      diffusionStepCount: isDiffusion ? steps : 0)
   }
 
   /// Block after block, as BD3-LM writes, each by ancestral sampling of its own.
   ///
   /// - Parameters:
-  ///   - blockSize: divides `length`.
+  ///   - blockSize: blocks begin at its multiples.
   ///   - steps: stretches of time for each block; nil writes one token a step, at the times at which a masked token
   ///     would be hit first (first-hitting sampling): the limit of infinitely many steps, but without the empty ones.
-  ///   - givenCount: how many of the first positions are given, fewer than a block.
-  public static func blocks(
-    length: Int, blockSize: Int, steps: Int?, givenCount: Int = 0, using generator: inout CounterGenerator
+  static func blocks(
+    holes: [Int], blockSize: Int, steps: Int?, using generators: inout SamplingGenerators
   ) -> UnmaskingPlan {
-    precondition(length % blockSize == 0 && givenCount < length, "blocks of \(blockSize) do not divide \(length)")
-    let sizes = stride(from: 0, to: length, by: blockSize).flatMap { start in
-      let count = blockSize - min(max(0, givenCount - start), blockSize)
-      guard let steps else { return Array(repeating: 1, count: count) }
-      return stretches(count: count, steps: steps, schedule: NoiseSchedule(alpha0: 1), using: &generator)
+    let plans = Dictionary(grouping: holes) { $0 / blockSize }.sorted { $0.key < $1.key }.flatMap { _, block in
+      let sizes =
+        steps.map {
+          stretches(count: block.count, steps: $0, schedule: NoiseSchedule(alpha0: 1), using: &generators.plan)
+        } ?? Array(repeating: 1, count: block.count)
+      return block.shuffled(using: &generators.order)[...].cut(into: sizes)
     }
-    return UnmaskingPlan(
-      diffusionSteps: sizes, sequentialCount: 0, givenCount: givenCount, arrangement: .blocks(size: blockSize))
+    return UnmaskingPlan(trusting: plans, diffusionStepCount: plans.count)
   }
+}
 
-  /// A plan with given steps, each of at least one slot; which slots are whose is drawn at random.
-  public init(diffusionSteps: [Int], sequentialCount: Int = 0) {
-    precondition(diffusionSteps.allSatisfy { $0 > 0 } && sequentialCount >= 0, "a step must write a slot")
-    self.init(diffusionSteps: diffusionSteps, sequentialCount: sequentialCount, arrangement: .random)
+/// What the draws of one sequence's plan depend on: the seed and the sequence's number alone.
+struct SamplingGenerators {
+  /// How many tokens each step writes.
+  var plan: CounterGenerator
+  /// Which positions they have.
+  var order: CounterGenerator
+
+  init(seed: UInt64, number: Int) {
+    plan = CounterGenerator(seed: seed, stream: .samplingPlan, major: number)
+    order = CounterGenerator(seed: seed, stream: .samplingOrder, major: number)
   }
+}
 
-  private init(diffusionSteps: [Int], sequentialCount: Int, givenCount: Int = 0, arrangement: Arrangement) {
-    self.givenCount = givenCount
-    self.diffusionSteps = diffusionSteps
-    self.sequentialCount = sequentialCount
-    self.arrangement = arrangement
-    steps = diffusionSteps + Array(repeating: 1, count: sequentialCount)
-  }
-
-  /// Draws the order in which one sequence follows the plan.
-  public func order(using generator: inout CounterGenerator) -> GenerationOrder {
-    GenerationOrder(positions: Array(0..<givenCount) + positions(using: &generator), cleanCount: 0)
-  }
-
-  private func positions(using generator: inout CounterGenerator) -> [Int] {
-    switch arrangement {
-    case .random:
-      return GenerationOrder.random(length: length, diffused: diffusedCount, using: &generator).positions
-    case .leftToRight:
-      return Array(givenCount..<length)
-    case .blocks(let size):
-      return stride(from: 0, to: length, by: size).flatMap { start in
-        (max(start, givenCount)..<max(start + size, givenCount)).shuffled(using: &generator)
-      }
-    case .strided(let shuffled):
-      let stride = diffusionSteps.count
-      let blocks = diffusionSteps.indices.map { Array(Swift.stride(from: $0, to: length, by: stride)) }
-      return (shuffled ? Self.shuffled(blocks, using: &generator) : blocks).flatMap { $0 }
+extension ArraySlice<Int> {
+  /// Consecutive pieces of these sizes.
+  fileprivate func cut(into sizes: [Int]) -> [[Int]] {
+    var start = startIndex
+    return sizes.map { size in
+      defer { start += size }
+      return Array(self[start..<start + size])
     }
-  }
-
-  /// Blocks in random order, and the positions inside each. Blocks of different size keep their places, so that all
-  /// sequences share the plan's sizes.
-  private static func shuffled(_ blocks: [[Int]], using generator: inout CounterGenerator) -> [[Int]] {
-    var blocks = blocks.map { $0.shuffled(using: &generator) }
-    for size in Set(blocks.map(\.count)).sorted() {
-      let places = blocks.indices.filter { blocks[$0].count == size }
-      let shuffledBlocks = places.map { blocks[$0] }.shuffled(using: &generator)
-      for (place, block) in zip(places, shuffledBlocks) { blocks[place] = block }
-    }
-    return blocks
   }
 }

@@ -1,55 +1,100 @@
 import Torch
 
-/// Keys and values of the tokens that a batch of generations has written so far.
+/// A cache made of pages: its memory follows what is written, and sequences that begin alike share pages.
 ///
-/// Attention is causal along the generation order, so the key and value of a written token never change: storing them
-/// is exact. A mask's never enter. They are written behind the end for the one call that needs them, where the next
-/// call's rows overwrite them, so that attention always reads one contiguous stretch.
-///
-/// A cache is an argument of the network, never its state: one network serves any number of them.
-public final class KVCache {
-  /// How many slots are stored.
-  public internal(set) var count = 0
-  public let capacity: Int
-  public let batch: Int
-  /// Per block, [batch, heads, capacity, head size].
-  private var keys: [Tensor]
-  private var values: [Tensor]
+/// A page is copied when a cache writes to it while another one has it too.
+public final class PagedCache: KVCache {
+  public private(set) var count = 0
+  private var pages: [Page] = []
+  private let pool: PagePool
 
-  /// - Parameter capacity: the most slots at a time, those of one call's masks included.
-  public init(for network: Network, batch: Int, capacity: Int) {
-    let configuration = network.configuration
-    let shape = [batch, configuration.numHeads, capacity, configuration.headSize]
-    keys = (0..<configuration.numBlocks).map { _ in .zeros(shape, device: network.device) }
-    values = (0..<configuration.numBlocks).map { _ in .zeros(shape, device: network.device) }
-    self.batch = batch
-    self.capacity = capacity
+  init(pool: PagePool) { self.pool = pool }
+
+  public var byteCount: Int { pages.count * pool.pageByteCount }
+
+  public func truncate(to count: Int) {
+    precondition((0...self.count).contains(count), "\(count) of \(self.count) slots")
+    self.count = count
+    pages.removeLast(pages.count - pool.pages(for: count))
   }
 
-  /// The memory that a cache of these sizes takes.
-  public static func byteCount(
-    _ configuration: TransformerConfiguration, batch: Int, capacity: Int, dtype: DType = .float32
-  ) -> Int {
-    2 * configuration.numBlocks * batch * configuration.hiddenSize * capacity * dtype.byteCount
+  public func copy(upTo count: Int) -> PagedCache {
+    precondition((0...self.count).contains(count), "\(count) of \(self.count) slots")
+    let copy = PagedCache(pool: pool)
+    copy.pages = Array(pages.prefix(pool.pages(for: count)))
+    copy.count = count
+    return copy
   }
 
-  /// Writes to all of the memory, so that it is really there, as after a generation.
-  func touch() {
-    for store in keys + values { store.fill(0.01) }
+  public func pad(to count: Int) {
+    guard count > self.count else { return }
+    let fresh = pages.count
+    _ = reserve(count - self.count)
+    for page in pages[fresh...] { page.tensor.fill(0.01) }
+    self.count = count
   }
 
-  /// Puts the keys and values of `fed` rows a sequence, [batch·fed, heads, size], behind the stored ones and returns
-  /// all, [batch, heads, count + fed, size]. They stay only if `count` is moved past them; a call that keeps none where
-  /// none is stored leaves them where they are.
-  func extended(block: Int, key: Tensor, value: Tensor, fed: Int, keeps: Bool) -> (key: Tensor, value: Tensor) {
-    let new = count..<count + fed
-    func place(_ rows: Tensor, in store: Tensor) -> Tensor {
-      let rows = rows.reshaped([batch, fed, rows.size(1), rows.size(2)]).transposed(1, 2)
-      guard keeps || count > 0 else { return rows }
-      precondition(new.upperBound <= capacity, "the cache is full")
-      store.narrowed(dim: 2, to: new).copy(from: rows)
-      return store.narrowed(dim: 2, to: 0..<new.upperBound)
+  /// The pages, with room for more slots that the caller is about to write.
+  func reserve(_ more: Int) -> [Tensor] {
+    guard more > 0 else { return pages.map(\.tensor) }
+    if count % pool.slots > 0, !isKnownUniquelyReferenced(&pages[count / pool.slots]) {
+      let own = Page(of: pool)
+      own.tensor.copy(from: pages[count / pool.slots].tensor)
+      pages[count / pool.slots] = own
     }
-    return (place(key, in: keys[block]), place(value, in: values[block]))
+    while pages.count < pool.pages(for: count + more) { pages.append(Page(of: pool)) }
+    return pages.map(\.tensor)
   }
+
+  func grow(by more: Int) { count += more }
+}
+
+/// Some slots of one sequence in all blocks: [blocks, 2, heads, slots, head size], keys then values.
+private final class Page {
+  let tensor: Tensor
+  private let pool: PagePool
+
+  init(of pool: PagePool) {
+    self.pool = pool
+    tensor = pool.take()
+  }
+
+  deinit { pool.giveBack(tensor) }
+}
+
+/// The memory of all caches of one network. Pages that are given back serve again.
+final class PagePool {
+  /// Slots of a page: few, so that little is wasted at a sequence's end, yet enough for memory to be read in long
+  /// stretches.
+  let slots = 32
+  private let shape: [Int]
+  private let device: Device
+  private var free: [Tensor] = []
+
+  /// Pages in use, and the most that were at one time.
+  private(set) var count = 0
+  private(set) var peak = 0
+
+  init(_ configuration: TransformerConfiguration, device: Device) {
+    shape = [configuration.numBlocks, 2, configuration.numHeads, slots, configuration.headSize]
+    self.device = device
+  }
+
+  var pageByteCount: Int { shape.reduce(DType.float32.byteCount, *) }
+
+  func pages(for count: Int) -> Int { (count + slots - 1) / slots }
+
+  func take() -> Tensor {
+    count += 1
+    peak = max(peak, count)
+    return free.popLast() ?? .zeros(shape, device: device)
+  }
+
+  func giveBack(_ page: Tensor) {
+    count -= 1
+    free.append(page)
+  }
+
+  /// Starts to look for the peak anew.
+  func resetPeak() { peak = count }
 }

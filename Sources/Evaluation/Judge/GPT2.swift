@@ -96,13 +96,16 @@ public struct GPT2 {
     func callAsFunction(_ stream: Tensor) -> Tensor {
       let (batch, length, hidden) = (stream.size(0), stream.size(1), stream.size(2))
       let all = qkv(attentionNorm(stream))
-      /// Query, key or value: [sequences, heads, length, size].
+      /// Query, key or value: [sequences · length, heads, size].
       func part(_ number: Int) -> Tensor {
         all.narrowed(dim: 2, to: number * hidden..<(number + 1) * hidden)
-          .reshaped([batch, length, heads, hidden / heads]).transposed(1, 2)
+          .reshaped([batch * length, heads, hidden / heads])
       }
-      let attended = part(0).attention(key: part(1), value: part(2), visible: Array(1...length))
-      let x = stream + attentionOut(attended.transposed(1, 2).reshaped([batch, length, hidden]))
+      let attention = RaggedAttention(
+        (0..<batch).map { .init(queries: $0 * length..<($0 + 1) * length, keys: $0 * length..<($0 + 1) * length) },
+        visible: (0..<batch).flatMap { _ in 1...length })
+      let attended = attention(query: part(0), key: part(1), value: part(2))
+      let x = stream + attentionOut(attended.reshaped([batch, length, hidden]))
       return x + mlpOut(mlpIn(mlpNorm(x)).gelu())
     }
   }

@@ -1,183 +1,156 @@
 import ArgumentParser
 import Checkpoints
 import EsoLM
+import Files
 import Foundation
+import Prompts
+import Tokenizers
 import Training
 
 struct Sample: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sample",
-    abstract: "Write text with a trained run.",
+    abstract: "Write text with a trained run: from nothing, after a prompt, or into holes.",
     discussion: """
       Eso-LM: diffusion writes a share alpha0 of the tokens, many in one network call; the rest follows from left to \
       right. With T time steps the diffusion phase takes at most T calls. MDLM writes everything by diffusion, BD3-LM \
       block after block (T counts the time steps of a block), AR one token a call. The same seed gives the same text.
+
+      Eso-LM and MDLM fill holes anywhere; AR and BD3-LM continue a prompt. What is written is exactly distributed as \
+      the model says, given the rest. The length of a hole [[..20]] with text behind it is drawn by how well that text \
+      fits there, which supposes that all lengths are equally probable; with nothing behind it, the text ends where a \
+      stop or the end-of-text token ends it.
+
+      Examples:
+        esolm sample RUN --prompt "Once upon a time" --max-tokens 40
+        esolm sample RUN --template "The [[5]] sat on [[..20]]."
+        esolm sample RUN --prompts questions.jsonl --num-samples 4 --json
       """)
 
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
   var folder: String
 
   @OptionGroup var algorithm: AlgorithmOptions
+  @OptionGroup(title: "What is given") var prompting: PromptOptions
+  @OptionGroup(title: "How it is written") var writing: WritingOptions
 
-  @Option(
-    help: ArgumentHelp("Time steps T of diffusion. (default: the length; BD3-LM: one token a step)", valueName: "T"))
-  var steps: Int?
-
-  @Option(name: .customLong("alpha0"), help: ArgumentHelp("Eso-LM: share that diffusion writes. (default: the run's)"))
-  var alpha0: Double?
-
-  @Option(help: ArgumentHelp("Tokens of a sample. (default: the run's)"))
-  var length: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      """
-      How steps are laid out: ancestral (Eso-LM, MDLM, BD3-LM), first-hitting (BD3-LM), block and block-shuffled, whose \
-      positions lie far apart (Eso-LM, MDLM), left-to-right (MDLM, AR). (default: the first that fits)
-      """))
-  var schedule: PlanRequest.Schedule?
-
-  @Option(help: "How many samples.")
+  @Option(help: "How many texts, of each prompt.")
   var numSamples = 1
-
-  @Option(help: "How many samples to write at a time.")
-  var batch = 8
-
-  @Option(help: "The seed.")
-  var seed: UInt64 = 0
-
-  @OptionGroup var picking: PickingOptions
 
   @Flag(help: "Recompute keys and values in every call, for checking: the text must be the same.")
   var noCache = false
 
-  @Flag(help: "Show how masks turn into text, step by step, on standard error (first sample of each batch).")
+  @Flag(help: "Print each text from left to right while it is written, as far as it is final; one after another.")
+  var stream = false
+
+  @Flag(help: "Show how masks turn into text, step by step, on standard error (one text at a time).")
   var watch = false
 
-  @Flag(help: "Print samples with tokens, NFE and times as JSON.")
+  @Flag(help: "Print a JSON object a line for each text, when it is done: tokens, log-probabilities, NFE, times.")
   var json = false
+
+  @Option(help: ArgumentHelp("With --json: tell the likeliest tokens of each written one.", valueName: "k"))
+  var alternatives = 0
 
   @OptionGroup var weights: WeightOptions
   @OptionGroup var device: DeviceOptions
 
   func validate() throws {
-    try require("steps", steps, in: 1...)
-    try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
-    try require("alpha0", alpha0, in: 0...1)
-    try require("length", length, in: 1...(1 << 20))
     try require("num-samples", numSamples, in: 1...(1 << 24))
-    try require("batch", batch, in: 1...(1 << 16))
+    try require("alternatives", alternatives, in: 0...100)
+    if stream, json || watch { throw ValidationError("--stream goes with neither --json nor --watch") }
+    if alternatives > 0, !json { throw ValidationError("--alternatives goes with --json") }
   }
 
   func run() throws {
     try device.apply()
+    let prompts = try prompting.read()
     let run = try RunFolder(opening: folder)
     let model = try weights.model(of: run, device: device.device)
     let method = try algorithm.method(of: run)
-    let request = PlanRequest(
-      length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0, schedule: schedule)
-    let plan = try asUsage { try method.plan(request, seed: seed) }
     let network = CachedNetwork(model.network())
-    let picker = try picking.picker()
+    let stop = try StopStrings(
+      prompting.stop, tokens: prompting.ignoreEndOfText ? [] : [run.tokenizer.endOfText], tokenizer: run.tokenizer)
 
-    var output = Output(
-      run: folder, algorithm: run.configuration.method.algorithm.rawValue,
-      alpha0: alpha0 ?? run.configuration.method.alpha0, steps: request.timeSteps(of: method),
-      schedule: schedule?.rawValue,
-      length: request.length, seed: seed, topP: picker.topP, topK: picker.topK, temperature: picker.temperature,
-      usesCache: !noCache, nfe: plan.networkCalls)
-    var line = ProgressLine()
-    for first in stride(from: 0, to: numSamples, by: batch) {
-      var generation = Generation(
-        network, rule: method.decoding, plan: plan, picker: picker, seed: seed,
-        batch: min(batch, numSamples - first), firstSequence: first, usesCache: !noCache)
-      var view = WatchView(tokenizer: run.tokenizer, maskToken: run.configuration.model.maskToken)
-      let start = ContinuousClock.now
-      while let step = try generation.advance() {
-        if watch {
-          view.show(generation, after: step)
-        } else if Terminal.isInteractive {
-          line.show("sample \(first + 1) of \(numSamples), call \(step.index + 1) of \(plan.networkCalls)")
-        }
+    let maker = TextMaker(command: self, run: run, method: method, network: network, stop: stop)
+    // Whatever is wrong with a prompt is said before anything is written.
+    for (index, prompt) in prompts.enumerated() { _ = try maker.make(prompt, number: index * numSamples) }
+
+    let sampler = Sampler(network, places: writing.batch, usesCache: !noCache)
+    let (count, places) = (prompts.count * numSamples, stream || watch ? 1 : writing.batch)
+    var texts: [Generation.ID: TextMaker.Text] = [:]
+    var view = SampleView(self, run: run, stop: stop, count: count)
+    var report = SampleReport(command: self, run: run, method: method, network: network, stop: stop)
+    var next = 0
+    while next < count || !sampler.isEmpty {
+      while next < count, texts.count < places {
+        let text = try maker.make(prompts[next / numSamples], number: next)
+        texts[sampler.add(text.generation)] = text
+        next += 1
       }
-      output.add(generation, seconds: (ContinuousClock.now - start).seconds) { run.tokenizer.decode($0) }
+      let start = ContinuousClock.now
+      let steps = try sampler.advance()
+      report.seconds += (ContinuousClock.now - start).seconds
+      view.progress(finished: next - texts.count, calls: sampler.madeCalls)
+      for step in steps {
+        guard let generation = step.finished ?? sampler[step.id], let text = texts[step.id] else { continue }
+        try view.show(step, generation, number: text.number)
+        guard step.finished != nil else { continue }
+        texts[step.id] = nil
+        let line = try report.line(of: text, generation, seconds: step.elapsed.seconds)
+        view.clear()
+        if json { try printJSON(line, onOneLine: true) } else { try view.print(line.text, number: text.number) }
+      }
     }
-    line.clear()
-    if json { try printJSON(output) } else { try output.printText() }
+    view.clear()
+    if !json { report.finish(calls: sampler.madeCalls) }
+  }
+}
+
+/// Makes the texts that were asked for, as they are before anything is written.
+struct TextMaker {
+  let command: Sample
+  let run: RunFolder
+  let method: any GenerationMethod
+  let network: CachedNetwork
+  let stop: StopStrings
+
+  struct Text {
+    let number: Int
+    let template: PromptTemplate?
+    let request: GenerationRequest
+    let generation: Generation
   }
 
-  private struct Output: Encodable {
-    struct Sample: Encodable {
-      var text: String
-      var tokens: [Int32]
-    }
-
-    let formatVersion = 1
-    let run: String
-    let algorithm: String
-    let alpha0: Double?
-    let steps: Int?
-    let schedule: String?
-    let length: Int
-    let seed: UInt64
-    let topP: Double
-    let topK: Int?
-    let temperature: Double
-    let usesCache: Bool
-    /// Network calls of a sample.
-    let nfe: Int
-    /// Rows that the network computed for each token written.
-    var slotsPerToken = 0.0
-    var seconds = 0.0
-    var secondsPerSample = 0.0
-    var secondsPerCall = 0.0
-    var cacheBytes = 0
-    var samples: [Sample] = []
-    private var calls = 0
-    private var rows = 0
-
-    init(
-      run: String, algorithm: String, alpha0: Double?, steps: Int?, schedule: String?, length: Int, seed: UInt64,
-      topP: Double, topK: Int?, temperature: Double, usesCache: Bool, nfe: Int
-    ) {
-      self.run = run
-      self.algorithm = algorithm
-      self.alpha0 = alpha0
-      self.steps = steps
-      self.schedule = schedule
-      self.length = length
-      self.seed = seed
-      self.topP = topP
-      self.topK = topK
-      self.temperature = temperature
-      self.usesCache = usesCache
-      self.nfe = nfe
-    }
-
-    private enum CodingKeys: CodingKey {
-      case formatVersion, run, algorithm, alpha0, steps, schedule, length, seed, topP, topK, temperature, usesCache,
-        nfe, slotsPerToken, seconds, secondsPerSample, secondsPerCall, cacheBytes, samples
-    }
-
-    mutating func add(_ generation: Generation, seconds: Double, decode: ([Int32]) -> String) {
-      samples += generation.tokens.map { Sample(text: decode($0), tokens: $0) }
-      self.seconds += seconds
-      calls += nfe
-      rows += generation.fedRows
-      slotsPerToken = Double(rows) / Double(samples.count * length)
-      secondsPerSample = self.seconds / Double(samples.count)
-      secondsPerCall = self.seconds / Double(calls)
-      cacheBytes = max(cacheBytes, generation.usesCache ? generation.cacheByteCount : 0)
-    }
-
-    func printText() throws {
-      for (number, sample) in samples.enumerated() {
-        if samples.count > 1 { try printOutput("--- sample \(number + 1) ---") }
-        try printOutput(sample.text)
+  /// - Parameter number: of the text, among all of all prompts.
+  func make(_ prompt: PromptOptions.Prompt, number: Int) throws -> Text {
+    try named(prompt) {
+      let length = command.writing.length ?? run.configuration.method.length
+      var lengths: [Int]?
+      if let template = prompt.template, template.hasOpenLengths {
+        let holes = HoleLengths(method, network: network, tokenizer: run.tokenizer)
+        lengths = try holes.draw(template, seed: command.writing.seed, number: number)
       }
-      printError(
-        "\(samples.count) × \(length) tokens, NFE \(nfe), \(Format.seconds(seconds)) s, "
-          + "\(Format.seconds(secondsPerCall * 1000)) ms a call")
+      let tokens =
+        try prompt.template?.tokens(run.tokenizer, length: length, lengths: lengths)
+        ?? Array(repeating: nil, count: length)
+      var request = try command.writing.request(tokens, of: run, number: number)
+      request.contextOrder = command.prompting.contextOrder
+      request.alternativeCount = min(command.alternatives, network.configuration.vocabularySize - 1)
+      if prompt.template != nil || !command.prompting.stop.isEmpty { request.stop = stop }
+      return Text(
+        number: number, template: prompt.template, request: request,
+        generation: try method.generation(request, for: network.configuration))
+    }
+  }
+
+  /// Errors about one of several prompts name it.
+  private func named<Result>(_ prompt: PromptOptions.Prompt, _ body: () throws -> Result) throws -> Result {
+    guard let place = prompt.place else { return try asUsage(body) }
+    do {
+      return try body()
+    } catch {
+      throw FileError("\(place): \(error)")
     }
   }
 }

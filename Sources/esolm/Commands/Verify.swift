@@ -1,6 +1,8 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Parity
+import Torch
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,7 +17,13 @@ struct Verify: ParsableCommand {
       """)
 
   @Argument(help: "Folders, each with config.json, inputs and expected.safetensors, or cases.json.")
-  var folders: [String]
+  var folders: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Write 64 sequences with this run's network together and each alone, on one thread and on all, and compare.",
+      valueName: "run"))
+  var batchInvariance: String?
 
   @Option(
     help: ArgumentHelp(
@@ -26,7 +34,14 @@ struct Verify: ParsableCommand {
   @Flag(help: "Print results as JSON.")
   var json = false
 
+  func validate() throws {
+    if folders.isEmpty == (batchInvariance == nil) {
+      throw ValidationError("expected folders of cases, or --batch-invariance with a run")
+    }
+  }
+
   func run() throws {
+    if let batchInvariance { return try verifyBatches(RunFolder(opening: batchInvariance)) }
     var results: [ParityResult] = []
     var unreadable = 0
     for folder in folders {
@@ -49,6 +64,24 @@ struct Verify: ParsableCommand {
       try printOutput("\(results.count - failed - skipped) passed, \(failed) failed\(rest)")
     }
     if failed + unreadable > 0 { throw ExitCode.failure }
+  }
+
+  private func verifyBatches(_ run: RunFolder) throws {
+    var line = ProgressLine()
+    let report = try BatchInvariance(
+      run.model().network(), method: run.method, length: run.configuration.method.length
+    ).check { line.show("each alone \(Format.percent($0))") }
+    line.clear()
+    if json {
+      try printJSON(report)
+    } else {
+      let bits = report.promisesBits ? "" : " (not promised on this machine)"
+      try printOutput(
+        "\(report.sequences) sequences together and alone, threads \(report.threads.map(String.init).joined(separator: ", ")): "
+          + "\(report.otherTokens) with other tokens, \(report.otherBits) with other bits\(bits): "
+          + (report.passed ? "pass" : "FAIL"))
+    }
+    if !report.passed { throw ExitCode.failure }
   }
 
   private func table(_ results: [ParityResult], folder: String) -> String {

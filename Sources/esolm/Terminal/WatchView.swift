@@ -16,17 +16,18 @@ struct WatchView {
   }
 
   mutating func show(_ generation: Generation, after step: Generation.Step) {
-    let tokens = generation.tokens[0]
-    let title = "call \(step.index + 1) of \(generation.plan.networkCalls), \(step.positions[0].count) written"
+    let tokens = generation.tokens
+    let calls = step.index + 1 + (generation.isFinished ? 0 : generation.remainingCalls ?? 0)
+    let title = "call \(step.index + 1) of \(calls), \(step.written.positions.count) written"
     guard isInteractive else {
       Terminal.write("[\(title)] \(text(tokens, fresh: []).replacingOccurrences(of: "\n", with: "⏎"))\n")
       return
     }
-    let body = text(tokens, fresh: Set(step.positions[0]))
+    let body = text(tokens, fresh: Set(step.written.positions))
     let up = linesDrawn > 0 ? "\u{1B}[\(linesDrawn)A" : ""
     Terminal.write("\(up)\r\u{1B}[J\(title)\n\(body)\u{1B}[0m\n")
     linesDrawn = 2 + rows(of: text(tokens, fresh: []))
-    Thread.sleep(forTimeInterval: min(0.05, 6 / Double(generation.plan.networkCalls)))
+    Thread.sleep(forTimeInterval: min(0.05, 6 / Double(calls)))
   }
 
   /// Runs of written tokens are decoded together, since a character may take several tokens.

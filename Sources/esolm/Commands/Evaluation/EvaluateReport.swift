@@ -171,8 +171,8 @@ struct EvaluateReport: ParsableCommand {
   ) throws {
     let samples = try SampleSet(
       writing: numSamples, with: run, likelihood,
-      plan: PlanRequest(length: run.configuration.method.length, steps: steps),
-      picker: picking.picker(), seed: seed, batch: batch)
+      GenerationRequest(
+        length: run.configuration.method.length, steps: steps, picker: picking.picker(), seed: seed), batch: batch)
     report.samples = Array(samples.texts.prefix(4))
     report.facts.append(.init("samples", samples.origin))
     report.measures += Measure.of(SampleSummary(samples.tokens))

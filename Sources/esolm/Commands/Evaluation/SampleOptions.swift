@@ -18,48 +18,19 @@ struct SampleOptions: ParsableArguments {
   @Option(help: "From a run: how many samples. (default: 64)")
   var numSamples: Int?
 
-  @Option(help: ArgumentHelp("From a run: time steps of the diffusion phase. (default: the length)", valueName: "T"))
-  var steps: Int?
-
   @OptionGroup var algorithm: AlgorithmOptions
-
-  @Option(help: "From a run: how steps are laid out, as in `esolm sample`. (default: the first that fits)")
-  var schedule: PlanRequest.Schedule?
-
-  @Option(name: .customLong("alpha0"), help: "From a run of Eso-LM: share that diffusion writes. (default: the run's)")
-  var alpha0: Double?
-
-  @Option(help: "From a run: tokens of a sample. (default: the run's)")
-  var length: Int?
-
-  @Option(help: "The seed of sampling.")
-  var seed: UInt64 = 0
-
-  @OptionGroup var picking: PickingOptions
-
-  @Option(help: "From a run: samples to write at a time.")
-  var batch = 8
-
+  @OptionGroup(title: "From a run") var writing: WritingOptions
   @OptionGroup var weights: WeightOptions
   @OptionGroup var device: DeviceOptions
 
-  func validate() throws {
-    try require("batch", batch, in: 1...(1 << 16))
-    try require("num-samples", numSamples, in: 1...(1 << 24))
-    try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
-    try require("alpha0", alpha0, in: 0...1)
-    try require("length", length, in: 1...(1 << 20))
-  }
+  func validate() throws { try require("num-samples", numSamples, in: 1...(1 << 24)) }
 
   /// Reads or writes the samples.
   func load() throws -> SampleSet {
     try device.apply()
     guard Folder.exists(source) else {
-      let given = [
-        ("num-samples", numSamples != nil), ("steps", steps != nil), ("alpha0", alpha0 != nil),
-        ("length", length != nil), ("schedule", schedule != nil), ("algo", algorithm.algorithm != nil),
-      ]
-      if let (name, _) = given.first(where: \.1) {
+      let given = [("num-samples", numSamples != nil), ("algo", algorithm.algorithm != nil)].filter(\.1).map(\.0)
+      if let name = (given + writing.given).first {
         throw ValidationError("--\(name) goes with a run folder; \(source) is a file of samples")
       }
       return try SampleSet(reading: source)
@@ -67,11 +38,8 @@ struct SampleOptions: ParsableArguments {
     let run = try RunFolder(opening: source)
     return try SampleSet(
       writing: numSamples ?? 64, with: run,
-      run.likelihood(
-        weights, method: algorithm.method(of: run), device: device.device),
-      plan: PlanRequest(
-        length: length ?? run.configuration.method.length, steps: steps, alpha0: alpha0, schedule: schedule),
-      picker: picking.picker(), seed: seed, batch: batch)
+      run.likelihood(weights, method: algorithm.method(of: run), device: device.device),
+      writing.request(of: run), batch: writing.batch)
   }
 }
 
@@ -101,31 +69,31 @@ struct SampleSet {
   }
 
   init(
-    writing count: Int, with run: RunFolder, _ likelihood: Likelihood, plan request: PlanRequest, picker: TokenPicker,
-    seed: UInt64, batch: Int
+    writing count: Int, with run: RunFolder, _ likelihood: Likelihood, _ request: GenerationRequest, batch: Int
   ) throws {
-    let plan = try asUsage { try likelihood.method.plan(request, seed: seed) }
     let cached = CachedNetwork(likelihood.network)
-    var tokens: [[Int32]] = []
+    let sampler = Sampler(cached, places: batch)
+    for number in 0..<count {
+      var request = request
+      request.number = number
+      sampler.add(try asUsage { try likelihood.method.generation(request, for: cached.configuration) })
+    }
     var line = ProgressLine()
-    for first in stride(from: 0, to: count, by: batch) {
-      var generation = Generation(
-        cached, rule: likelihood.method.decoding, plan: plan, picker: picker, seed: seed,
-        batch: min(batch, count - first), firstSequence: first)
-      while let step = try generation.advance() {
-        line.show("writing sample \(first + 1) of \(count), call \(step.index + 1) of \(plan.networkCalls)")
-      }
-      tokens += generation.tokens
+    var finished = 0
+    let texts = try sampler.finish { step in
+      if step.finished != nil { finished += 1 }
+      line.show("\(finished) of \(count) samples written, call \(sampler.madeCalls)")
     }
     line.clear()
-    self.tokens = tokens
-    texts = tokens.map { run.tokenizer.decode($0) }
+    tokens = texts.map(\.tokens)
+    self.texts = tokens.map { run.tokenizer.decode($0) }
     length = request.length
     self.run = run
     let alpha0 = (request.alpha0 ?? likelihood.method.esotericAlpha0).map { ", α₀ = \($0)" } ?? ""
+    let calls = Double(texts.reduce(0) { $0 + $1.networkCalls }) / Double(count)
     origin =
-      "\(count) samples of \(length) tokens\(alpha0), \(plan.networkCalls) network calls, top-p \(picker.topP), "
-      + "seed \(seed)"
+      "\(count) samples of \(length) tokens\(alpha0), \(Format.count(calls)) network calls each, "
+      + "top-p \(request.picker.topP), seed \(request.seed)"
   }
 
   /// The samples in the tokens of a judge.

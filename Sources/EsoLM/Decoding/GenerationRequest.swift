@@ -1,0 +1,173 @@
+/// What is asked of one sequence: which tokens are given, how the others are to be written, and when to stop.
+///
+/// What a method does not know must be left nil. A request says what is wanted; ``GenerationMethod/generation(_:for:)``
+/// makes the sequence, or says why it cannot.
+public struct GenerationRequest: Sendable {
+  public enum Schedule: String, CaseIterable, Sendable, Codable {
+    /// Over equal stretches of time, each writing its binomial share.
+    case ancestral
+    /// One token at a time, when the first masked token would be hit.
+    case firstHitting = "first-hitting"
+    case leftToRight = "left-to-right"
+    /// Steps of positions far apart.
+    case block
+    case blockShuffled = "block-shuffled"
+  }
+
+  /// In which order the network sees given tokens, where the method's attention lets that matter (Eso-LM (B)).
+  public enum ContextOrder: String, CaseIterable, Sendable, Codable {
+    /// From left to right, so that texts which begin alike share what is computed of them.
+    case ascending
+    /// At random, as clean tokens stand in training.
+    case random
+  }
+
+  /// The text: given tokens, nil where one is to be written.
+  public var template: [Int32?]
+  /// Time steps, or steps of a fixed schedule.
+  public var steps: Int?
+  /// The share that diffusion writes.
+  public var alpha0: Double?
+  public var schedule: Schedule?
+  public var contextOrder: ContextOrder
+  /// How tokens are drawn.
+  public var picker: TokenPicker
+  /// When a text ends before its last position.
+  public var stop: (any StopCondition)?
+  public var seed: UInt64
+  /// Which sequence of the seed it is: with the seed it decides every draw.
+  public var number: Int
+  /// How many of the likeliest tokens are told for each written one.
+  public var alternativeCount: Int
+
+  public init(
+    template: [Int32?], steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil,
+    contextOrder: ContextOrder = .ascending, picker: TokenPicker = .plain, stop: (any StopCondition)? = nil,
+    seed: UInt64 = 0, number: Int = 0, alternativeCount: Int = 0
+  ) {
+    self.template = template
+    self.steps = steps
+    self.alpha0 = alpha0
+    self.schedule = schedule
+    self.contextOrder = contextOrder
+    self.picker = picker
+    self.stop = stop
+    self.seed = seed
+    self.number = number
+    self.alternativeCount = alternativeCount
+  }
+
+  /// A text of which nothing is given.
+  public init(
+    length: Int, steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil, picker: TokenPicker = .plain,
+    seed: UInt64 = 0, number: Int = 0
+  ) {
+    self.init(
+      template: Array(repeating: nil, count: max(0, length)), steps: steps, alpha0: alpha0, schedule: schedule,
+      picker: picker, seed: seed, number: number)
+  }
+
+  /// Tokens of the text.
+  public var length: Int { template.count }
+  /// The positions to write, ascending.
+  public var holes: [Int] { template.indices.filter { template[$0] == nil } }
+
+  /// The time steps T that a method takes: where none are asked for, as many as tokens are written, unless the method
+  /// writes one token a call anyway.
+  public func timeSteps(of method: any GenerationMethod) -> Int? {
+    steps ?? (method.diffusionPass == nil ? nil : max(1, holes.count))
+  }
+
+  // MARK: Checks
+
+  /// Throws for what no method can do.
+  func validate(for configuration: TransformerConfiguration) throws {
+    try ConfigurationError.require(!template.isEmpty, "length", 0, expected: "at least 1")
+    for (position, token) in template.enumerated() {
+      guard let token else { continue }
+      try ConfigurationError.require(
+        (0..<Int32(configuration.vocabularySize)).contains(token), "token \(position + 1)", token,
+        expected: "0 to \(configuration.vocabularySize - 1)")
+      try ConfigurationError.require(
+        Int(token) != configuration.maskToken, "token \(position + 1)", "the mask token",
+        expected: "a token of text, or a hole")
+    }
+    try ConfigurationError.require(
+      template.contains(nil), "template", "\(template.count) given tokens", expected: "a hole to write into")
+    if let alpha0 {
+      try ConfigurationError.require((0...1).contains(alpha0), "alpha0", alpha0, expected: "0 to 1")
+    }
+    try ConfigurationError.require(number >= 0, "number", number, expected: "from 0")
+    try ConfigurationError.require(
+      (0...configuration.vocabularySize - 1).contains(alternativeCount), "alternativeCount", alternativeCount,
+      expected: "0 to \(configuration.vocabularySize - 1)")
+  }
+
+  /// Throws for a schedule that is not one of `known`; the first of them is the default.
+  func schedule(of method: String, known: [Schedule]) throws -> Schedule {
+    guard let schedule else { return known[0] }
+    try ConfigurationError.require(
+      known.contains(schedule), "schedule", schedule.rawValue,
+      expected: "\(known.map(\.rawValue).joined(separator: " or ")) for \(method)")
+    return schedule
+  }
+
+  /// The steps of a schedule whose steps are fixed beforehand.
+  private func fixedSteps(_ schedule: Schedule) throws -> Int {
+    let steps = steps ?? holes.count
+    try ConfigurationError.require(
+      (1...holes.count).contains(steps), "steps", steps,
+      expected: "1 to the \(holes.count) tokens to write with schedule \(schedule.rawValue)")
+    return steps
+  }
+
+  /// T of ancestral sampling.
+  func ancestralSteps(default standard: Int? = nil) throws -> Int {
+    let steps = steps ?? standard ?? holes.count
+    try ConfigurationError.require(
+      (1...UnmaskingPlan.maximumSteps).contains(steps), "steps", steps, expected: "1 to 2^52")
+    return steps
+  }
+
+  func forbidAlpha0(_ method: String) throws {
+    guard let alpha0 else { return }
+    throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
+  }
+
+  /// The plan of a method that writes in any order.
+  func anyOrderPlan(_ schedule: Schedule, alpha0: Double) throws -> UnmaskingPlan {
+    var generators = generators
+    switch schedule {
+    case .block, .blockShuffled:
+      return .block(
+        holes: holes, steps: try fixedSteps(schedule), shuffled: schedule == .blockShuffled, alpha0: alpha0,
+        using: &generators)
+    case .leftToRight: return .leftToRight(holes: holes, steps: try fixedSteps(schedule))
+    case .ancestral, .firstHitting:
+      return .ancestral(holes: holes, steps: try ancestralSteps(), alpha0: alpha0, using: &generators)
+    }
+  }
+
+  var generators: SamplingGenerators { SamplingGenerators(seed: seed, number: number) }
+}
+
+/// Tells where a text ends.
+public protocol StopCondition: Sendable {
+  /// How many tokens a text keeps, if it ends in its first tokens, which are final; nil if it goes on.
+  ///
+  /// - Parameters:
+  ///   - tokens: the text up to the first position that is not written.
+  ///   - known: how many of them were there when it was last asked.
+  func end(of tokens: ArraySlice<Int32>, known: Int) -> Int?
+}
+
+/// Ends a text before the first of some tokens, such as the one between documents.
+public struct StopTokens: StopCondition, Equatable {
+  public let tokens: Set<Int32>
+
+  public init(_ tokens: Set<Int32>) { self.tokens = tokens }
+
+  public func end(of text: ArraySlice<Int32>, known: Int) -> Int? {
+    text.dropFirst(known).firstIndex(where: tokens.contains).map { $0 - text.startIndex }
+  }
+}

@@ -1,0 +1,89 @@
+import Torch
+
+// How probable a text was, from one pass over all of it instead of call by call.
+extension Generation {
+  /// log p of each written token, in the order of slots, had the text been written one token at a time in that order:
+  /// `log p(x_{σ(i)} | x_{σ(<i)})` under the model's own distributions, in nats.
+  ///
+  /// What parallel writing lost is the sum of these less ``modelLogProbability``.
+  ///
+  /// - Returns: nil for MDLM, BD3-LM and Eso-LM (A), where no pass gives it: what a clean token is to the others changes
+  ///   with every later one.
+  /// - Throws: ``LogitsError``.
+  public func oneAtATimeLogProbabilities(under network: some DecodingNetwork) throws -> [Double]? {
+    guard rule.segments == .each else { return nil }
+    if history.allSatisfy({ $0.positions.count == 1 && $0.candidates == nil }) {
+      return history.flatMap(\.modelLogProbabilities)
+    }
+    let single = history.flatMap { call in
+      zip(call.positions, call.tokens).map { (candidates: [$0], positions: [$0], tokens: [$1]) }
+    }
+    return try replay(single, under: network).map(\.modelLogProbability)
+  }
+
+  /// log p of each written token under the plan that was followed, in the order of slots: what ``logProbability`` and
+  /// ``modelLogProbability`` add up.
+  ///
+  /// - Returns: nil where no pass gives it, as above, and for AR, whose calls write one token each.
+  /// - Throws: ``LogitsError``.
+  public func replayedLogProbabilities(under network: some DecodingNetwork) throws -> [(drawn: Double, model: Double)]?
+  {
+    guard rule.segments == .each, !rule.predictsNext else { return nil }
+    let calls = history.map { ($0.candidates ?? $0.positions, $0.positions, $0.tokens) }
+    return try replay(calls, under: network).map { ($0.logProbability, $0.modelLogProbability) }
+  }
+
+  /// log p of tokens that are written next, one at a time in this order, given what is there; positions that are not
+  /// named are never written, and so never seen.
+  ///
+  /// - Parameter tokens: at positions of the text that are not written.
+  /// - Returns: nil where no pass gives it: for MDLM, BD3-LM, Eso-LM (A) and AR.
+  /// - Throws: ``LogitsError``.
+  public func logProbabilities(
+    ofWriting tokens: [(position: Int, token: Int32)], under network: some DecodingNetwork
+  ) throws -> [Double]? {
+    guard rule.segments == .each, !rule.predictsNext else { return nil }
+    var finished = self
+    finished.write(Written(positions: tokens.map(\.position), tokens: tokens.map(\.token)))
+    let calls = tokens.map { (candidates: [$0.position], positions: [$0.position], tokens: [$0.token]) }
+    return try finished.replay(calls, from: slots.count, under: network).map(\.modelLogProbability)
+  }
+
+  /// All slots are stored first, clean. Then the masks of many calls are fed at once, each call with a cache that ends
+  /// where it began: so a mask sees the clean slots of the calls before and the masks before it in its own.
+  private func replay<Network: DecodingNetwork>(
+    _ calls: [(candidates: [Int], positions: [Int], tokens: [Int32])], from first: Int? = nil,
+    under network: Network
+  ) throws -> [TokenPicker.Pick] {
+    let cache = network.makeCache()
+    var copy = self
+    for start in stride(from: 0, to: slots.count, by: rule.prefillPiece) {
+      var feed = DecodingFeed()
+      let end = min(start + rule.prefillPiece, slots.count)
+      copy.append(start..<end, outputs: end..<end, kept: end, to: &feed)
+      _ = network.logits(feed, caches: [cache])
+    }
+    var picks: [TokenPicker.Pick] = []
+    var before = first ?? givenCount
+    var rest = calls[...]
+    while !rest.isEmpty {
+      var (feed, caches, rows, draws) = (DecodingFeed(), [Network.Cache](), [Int64](), [TokenPicker.Draw]())
+      // Logits of so many rows are held at a time.
+      while let call = rest.first, feed.tokens.isEmpty || feed.tokens.count + call.candidates.count <= 256 {
+        let masks = call.candidates
+        rows += call.positions.map { Int64(feed.outputs.count + masks.firstIndex(of: $0)!) }
+        draws += call.tokens.map { TokenPicker.Draw(picker, .token($0)) }
+        feed.append(
+          tokens: masks.map { _ in maskToken }, positions: masks.map { $0 + rule.textStart },
+          visible: masks.indices.map { before + $0 + 1 }, outputs: masks.indices, keptCount: 0)
+        caches.append(cache.copy(upTo: before))
+        before += call.positions.count
+        rest = rest.dropFirst()
+      }
+      let logits = network.logits(feed, caches: caches)
+      picks += try TokenPicker.pick(
+        from: logits.selecting(Tensor(rows).to(logits.device)), excluding: Int(maskToken), draws)
+    }
+    return picks
+  }
+}

@@ -1,0 +1,87 @@
+import Torch
+
+/// What decoding asks of a network: one function, and memory for keys and values.
+///
+/// A network that computes elsewhere, or keeps nothing, implements it with a cache of its own.
+public protocol DecodingNetwork<Cache> {
+  associatedtype Cache: KVCache
+
+  var configuration: TransformerConfiguration { get }
+
+  /// An empty cache for one sequence.
+  func makeCache() -> Cache
+
+  /// Logits of a feed's outputs, [outputs, vocabulary]. Afterwards each sequence's cache holds its kept rows too.
+  ///
+  /// - Parameter caches: of the feed's sequences.
+  func logits(_ feed: DecodingFeed, caches: [Cache]) -> Tensor
+}
+
+/// Keys and values of the first slots of one sequence.
+///
+/// Attention is causal along the generation order, so the key and value of a written token never change: storing them
+/// is exact. A mask's never enter. A cache is an argument of the network, never its state: one network serves any number
+/// of them.
+public protocol KVCache: AnyObject {
+  /// How many slots are stored.
+  var count: Int { get }
+
+  /// Forgets all slots but the first ones.
+  func truncate(to count: Int)
+
+  /// A cache of its own that begins with the first slots of this one, sharing memory as long as neither changes it.
+  func copy(upTo count: Int) -> Self
+
+  /// Grows to so many slots with contents that mean nothing, to measure what a call costs then.
+  func pad(to count: Int)
+
+  /// The memory that it takes, shared or not, in bytes.
+  var byteCount: Int { get }
+}
+
+/// What one network call is fed: rows of several sequences, one sequence after another, each with rows behind those that
+/// its cache holds, clean ones first, then masks.
+public struct DecodingFeed: Sendable {
+  public struct Sequence: Sendable, Equatable {
+    /// Its rows.
+    public let rows: Range<Int>
+    /// Its part of the outputs.
+    public let outputs: Range<Int>
+    /// How many of its rows, the first ones, stay in the cache.
+    public let keptCount: Int
+  }
+
+  /// The token of each row.
+  public private(set) var tokens: [Int32] = []
+  /// The position of each row.
+  public private(set) var positions: [Int] = []
+  /// How many slots of its sequence, the first ones, each row sees; those in the cache count too.
+  public private(set) var visible: [Int] = []
+  /// The rows that logits are asked for.
+  public private(set) var outputs: [Int] = []
+  public private(set) var sequences: [Sequence] = []
+
+  public init() {}
+
+  /// Adds a sequence.
+  ///
+  /// - Parameters:
+  ///   - visible: for each row; slots are counted from the first in the cache.
+  ///   - outputs: which of the rows logits are asked for.
+  public mutating func append(
+    tokens: [Int32], positions: [Int], visible: [Int], outputs: Range<Int>, keptCount: Int
+  ) {
+    precondition(
+      positions.count == tokens.count && visible.count == tokens.count && outputs.clamped(to: tokens.indices) == outputs
+        && (0...tokens.count).contains(keptCount), "a sequence's rows do not fit each other")
+    let first = self.tokens.count
+    sequences.append(
+      Sequence(
+        rows: first..<first + tokens.count, outputs: self.outputs.count..<self.outputs.count + outputs.count,
+        keptCount: keptCount))
+    self.tokens += tokens
+    self.positions += positions
+    self.visible += visible
+    self.outputs += outputs.shifted(by: first)
+  }
+}

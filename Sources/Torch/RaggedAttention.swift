@@ -1,0 +1,77 @@
+import CTorch
+
+/// Scaled dot-product attention of sequences of different length with a KV cache: what a call of a decoding network
+/// needs, the same for all of its blocks.
+///
+/// Rows of all sequences stand one after another. A sequence's slots are those in its pages, then its new rows. A row is
+/// computed alike whichever sequences share the call.
+public struct RaggedAttention {
+  /// One sequence of the call.
+  public struct Sequence {
+    /// Its queries among all; fewer than its keys where only some rows are asked for.
+    public var queries: Range<Int>
+    /// Its new keys and values among all.
+    public var keys: Range<Int>
+    /// How many slots its pages hold.
+    public var stored: Int
+    /// How many of the new keys and values, the first ones, its pages take over.
+    public var kept: Int
+    /// Each [blocks, 2, heads, slots, size], keys then values, with room for all that is stored and kept.
+    public var pages: [Tensor]
+
+    public init(queries: Range<Int>, keys: Range<Int>, stored: Int = 0, kept: Int = 0, pages: [Tensor] = []) {
+      self.queries = queries
+      self.keys = keys
+      self.stored = stored
+      self.kept = kept
+      self.pages = pages
+    }
+  }
+
+  private let sequences: [CTSequenceRows]
+  private let visible: [Int64]
+  private let pages: [Tensor]
+  private let handles: [OpaquePointer?]
+
+  /// - Parameters:
+  ///   - sequences: together they have every query once.
+  ///   - visible: for each query how many slots, the first ones of its sequence, it looks at: from 1 to all.
+  public init(_ sequences: [Sequence], visible: [Int]) {
+    var pages: [Tensor] = []
+    self.sequences = sequences.map { sequence in
+      precondition(
+        visible[sequence.queries].allSatisfy { (1...sequence.stored + sequence.keys.count).contains($0) },
+        "a row sees from 1 to all slots of its sequence")
+      precondition(
+        (0...sequence.keys.count).contains(sequence.kept)
+          && sequence.stored + sequence.kept <= sequence.pages.reduce(0) { $0 + $1.size(3) },
+        "a sequence's pages hold what is stored and kept")
+      defer { pages += sequence.pages }
+      return CTSequenceRows(
+        firstQuery: Int64(sequence.queries.lowerBound), queryCount: Int64(sequence.queries.count),
+        firstKey: Int64(sequence.keys.lowerBound), keyCount: Int64(sequence.keys.count),
+        stored: Int64(sequence.stored), kept: Int64(sequence.kept), firstPage: Int64(pages.count))
+    }
+    self.visible = visible.map(Int64.init)
+    self.pages = pages
+    handles = pages.map(\.handle)
+  }
+
+  /// Stores what is kept and attends.
+  ///
+  /// - Parameters:
+  ///   - query: [queries, heads, size].
+  ///   - key: [keys, heads, size].
+  ///   - value: [keys, heads, size].
+  ///   - block: which part of the pages is this block's.
+  /// - Returns: [queries, heads, size].
+  public func callAsFunction(query: Tensor, key: Tensor, value: Tensor, block: Int = 0) -> Tensor {
+    precondition(query.size(0) == visible.count, "\(query.size(0)) queries for \(visible.count) rows")
+    return withExtendedLifetime((value, pages)) {
+      produce(query, key) { query, key, out in
+        ct_ragged_attention(
+          query, key, value.handle, sequences, Int64(sequences.count), visible, handles, Int64(block), out)
+      }
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import Checkpoints
+import EsoLM
+import Foundation
+import Prompts
+import Tokenizers
+
+/// What is told about each text, and about all of them.
+struct SampleReport {
+  private let command: Sample
+  private let run: RunFolder
+  private let method: any GenerationMethod
+  private let network: CachedNetwork
+  private let stop: StopStrings
+  /// In network calls, drawing included.
+  var seconds = 0.0
+  private var count = 0
+  private var tokens = 0
+  private var calls: [Int] = []
+  private var lost: [Double] = []
+
+  init(command: Sample, run: RunFolder, method: any GenerationMethod, network: CachedNetwork, stop: StopStrings) {
+    self.command = command
+    self.run = run
+    self.method = method
+    self.network = network
+    self.stop = stop
+  }
+
+  /// One text, with all that is needed to write it again.
+  struct Line: Encodable {
+    struct Alternative: Encodable {
+      let token: Int32
+      let text: String
+      let logProbability: Double
+    }
+
+    let formatVersion = 2
+    let run: String
+    let algorithm: String
+    let number: Int
+    let text: String
+    let tokens: [Int32]
+    /// The text of each hole; absent where nothing was given.
+    let fillings: [String]?
+    let finishReason: String
+    let alpha0: Double?
+    let steps: Int?
+    let schedule: String?
+    let length: Int
+    let seed: UInt64
+    let topP: Double
+    let topK: Int?
+    let temperature: Double
+    let usesCache: Bool
+    /// Network calls that wrote tokens.
+    let nfe: Int
+    /// Rows that the network computed for the text, those of given tokens included.
+    let rows: Int
+    /// Rows for each token written.
+    let slotsPerToken: Double
+    /// From its first call to its last, beside others of the batch.
+    let seconds: Double
+    let secondsPerCall: Double
+    /// The most that all caches took at a time so far.
+    let cacheBytes: Int
+    /// In nats: under the distributions that tokens were drawn from.
+    let logProbability: Double
+    /// Under the model's own distributions, without temperature, top-k and nucleus.
+    let modelLogProbability: Double
+    /// The same, one token at a time in the same order; null where the method has none.
+    let oneAtATimeLogProbability: Double?
+    /// The positions in the order in which they were written, and each one's log-probability under the model.
+    let order: [Int]
+    let logProbabilities: [Double]
+    let alternatives: [[Alternative]]?
+  }
+
+  /// - Parameter seconds: from the text's first call to its last.
+  mutating func line(of text: TextMaker.Text, _ generation: Generation, seconds: Double) throws -> Line {
+    let oneAtATime = try generation.oneAtATimeLogProbabilities(under: network)?.reduce(0, +)
+    let written = generation.history.reduce(0) { $0 + $1.positions.count }
+    count += 1
+    tokens += written
+    calls.append(generation.networkCalls)
+    if let oneAtATime { lost.append(oneAtATime - generation.modelLogProbability) }
+    let configuration = run.configuration.method
+    return Line(
+      run: command.folder, algorithm: configuration.algorithm.rawValue, number: text.number,
+      text: stop.text(of: generation.tokens), tokens: generation.tokens,
+      fillings: text.template == nil ? nil : fillings(of: text.request, generation),
+      finishReason: generation.finishReason!.rawValue,
+      alpha0: text.request.alpha0 ?? configuration.alpha0, steps: text.request.timeSteps(of: method),
+      schedule: text.request.schedule?.rawValue, length: text.request.length, seed: text.request.seed,
+      topP: text.request.picker.topP, topK: text.request.picker.topK, temperature: text.request.picker.temperature,
+      usesCache: !command.noCache, nfe: generation.networkCalls, rows: generation.fedRows,
+      slotsPerToken: Double(generation.fedRows) / Double(max(1, written)), seconds: seconds,
+      secondsPerCall: seconds / Double(max(1, generation.networkCalls)),
+      cacheBytes: command.noCache ? 0 : network.peakCacheByteCount, logProbability: generation.logProbability,
+      modelLogProbability: generation.modelLogProbability, oneAtATimeLogProbability: oneAtATime,
+      order: generation.history.flatMap(\.positions),
+      logProbabilities: generation.history.flatMap(\.modelLogProbabilities),
+      alternatives: command.alternatives == 0
+        ? nil
+        : generation.history.flatMap(\.alternatives).map { all in
+          all.map {
+            Line.Alternative(
+              token: $0.token, text: run.tokenizer.decode([$0.token]), logProbability: $0.logProbability)
+          }
+        })
+  }
+
+  /// The text of each run of positions that were not given.
+  private func fillings(of request: GenerationRequest, _ generation: Generation) -> [String] {
+    let tokens = generation.tokens
+    var fillings: [String] = []
+    var place = 0
+    while place < tokens.count {
+      let end = request.template[place...].prefix(tokens.count - place).prefix { $0 == nil }.count + place
+      if end > place { fillings.append(stop.text(of: tokens[place..<end])) }
+      place = max(end, place + 1)
+    }
+    return fillings
+  }
+
+  /// A line about all texts.
+  func finish(calls made: Int) {
+    guard count > 0 else { return }
+    let mean = Double(calls.reduce(0, +)) / Double(count)
+    let nfe = Set(calls).count == 1 ? "\(calls[0])" : Format.number(mean, digits: 1) + " on average"
+    var parts = [
+      "\(count) × \(Format.count(Double(tokens) / Double(count))) tokens, NFE \(nfe)",
+      "\(Format.seconds(seconds)) s", "\(Format.seconds(seconds / Double(made) * 1000)) ms a call",
+    ]
+    if !lost.isEmpty, lost.contains(where: { abs($0) > 1e-9 }) {
+      let loss = lost.reduce(0, +) / Double(tokens)
+      parts.append("parallel writing lost \(Format.number(loss, digits: 4)) nats a token")
+    }
+    printError(parts.joined(separator: ", "))
+  }
+}
+
+/// What is seen of texts while they are written, and afterwards.
+struct SampleView {
+  private let command: Sample
+  private let run: RunFolder
+  private let stop: StopStrings
+  private let count: Int
+  private var line = ProgressLine()
+  private var watch: (number: Int, view: WatchView)?
+  private var stream: (number: Int, text: TextStream)?
+  /// Texts that wait for those before them.
+  private var done: [Int: String] = [:]
+  private var printed = 0
+
+  init(_ command: Sample, run: RunFolder, stop: StopStrings, count: Int) {
+    self.command = command
+    self.run = run
+    self.stop = stop
+    self.count = count
+  }
+
+  mutating func progress(finished: Int, calls: Int) {
+    guard Terminal.isInteractive, !command.watch, !command.stream else { return }
+    let count = count
+    line.show("\(finished) of \(count) texts written, call \(calls)")
+  }
+
+  mutating func show(_ step: Generation.Step, _ generation: Generation, number: Int) throws {
+    if command.watch {
+      if watch?.number != number {
+        watch = (number, WatchView(tokenizer: run.tokenizer, maskToken: run.configuration.model.maskToken))
+      }
+      watch!.view.show(generation, after: step)
+    }
+    if command.stream {
+      if stream?.number != number {
+        stream = (number, TextStream(run.tokenizer, stop: stop))
+        if count > 1 { try printOutput("--- sample \(number + 1) ---") }
+      }
+      let new = stream!.text.next(generation.finalTokens, isFinished: generation.isFinished)
+      try printOutput(new, terminator: generation.isFinished ? "\n" : "")
+    }
+  }
+
+  /// A whole text, once those before it were printed; nothing if it was seen already.
+  mutating func print(_ text: String, number: Int) throws {
+    guard !command.stream else { return }
+    done[number] = text
+    while let text = done.removeValue(forKey: printed) {
+      printed += 1
+      if count > 1 { try printOutput("--- sample \(printed) ---") }
+      try printOutput(text)
+    }
+  }
+
+  func clear() { line.clear() }
+}

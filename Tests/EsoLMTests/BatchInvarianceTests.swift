@@ -1,0 +1,81 @@
+import EsoLM
+import Foundation
+import Randomness
+import TestSupport
+import Testing
+import Torch
+
+/// A sequence's logits are the same bit for bit whoever shares its calls, on a CPU with oneDNN; elsewhere its tokens are.
+@Suite("Batch invariance", .serialized)
+struct BatchInvarianceTests {
+  /// Heads of 32 take the operation for few rows, of 8 libtorch's.
+  private static func network(hidden: Int, heads: Int, conditioning: Int?) -> CachedNetwork {
+    CachedNetwork(
+      Transformer.random(.small(vocabulary: 50, hidden: hidden, heads: heads, conditioning: conditioning)).network())
+  }
+
+  static let methods: [any GenerationMethod] = [
+    EsotericMethod(alpha0: 0.5), EsotericMethod(.a, alpha0: 0.5), MaskedDiffusionMethod(),
+    BlockDiffusionMethod(blockSize: 4), AutoregressiveMethod(start: .init(token: 49, isText: false)),
+  ]
+
+  /// Requests of different length, prompt, plan and way of drawing.
+  private func requests(_ method: any GenerationMethod, count: Int) throws -> [GenerationRequest] {
+    try (0..<count).map { number in
+      var generator = CounterGenerator(seed: 8, stream: .toyLanguage, major: number)
+      let length = 4 * Int.random(in: 3...12, using: &generator)
+      let prompt = Int.random(in: 0...min(16, length - 4), using: &generator)
+      let template: [Int32?] = (0..<length).map { $0 < prompt ? Int32.random(in: 0..<49, using: &generator) : nil }
+      return GenerationRequest(
+        template: template,
+        steps: method is AutoregressiveMethod || method is BlockDiffusionMethod
+          ? nil : Int.random(in: 1...length, using: &generator),
+        picker: try TokenPicker(
+          temperature: [0.7, 1, 1, 1.3].randomElement(using: &generator)!,
+          topP: [0.9, 1].randomElement(using: &generator)!),
+        seed: UInt64(number % 3), number: number)
+    }
+  }
+
+  @Test(arguments: methods.indices, [(64, 2), (32, 4)])
+  func aSequenceAmongOthersIsTheSequenceAlone(index: Int, size: (hidden: Int, heads: Int)) throws {
+    let method = Self.methods[index]
+    let network = Self.network(
+      hidden: size.hidden, heads: size.heads, conditioning: method is AutoregressiveMethod ? nil : 8)
+    let all = try requests(method, count: 64).map { try method.generation($0, for: network.configuration) }
+
+    // They join and leave at random calls.
+    var generator = CounterGenerator(seed: 9, stream: .toyLanguage)
+    let sampler = Sampler(network, places: 24)
+    var (places, found, next) = ([Generation.ID: Int](), [Int: Generation](), 0)
+    while next < all.count || !sampler.isEmpty {
+      for _ in 0..<Int.random(in: 0...5, using: &generator) where next < all.count {
+        places[sampler.add(all[next])] = next
+        next += 1
+      }
+      guard !sampler.isEmpty else { continue }
+      if Int.random(in: 0..<8, using: &generator) == 0, let id = sampler.ids.randomElement(using: &generator) {
+        // Taken out, it comes back as it was: what it had in the cache is computed anew.
+        let generation = sampler.remove(id)!
+        if !(method is BlockDiffusionMethod), generation.networkCalls == 0 {
+          places[sampler.add(generation)] = places[id]
+        } else {
+          found[places[id]!] = nil
+        }
+        continue
+      }
+      for step in try sampler.advance() { if let text = step.finished { found[places[step.id]!] = text } }
+    }
+    #expect(found.count > 32)
+    for threads in [1, 2] {
+      try Torch.withThreads(atMost: threads) {
+        for (place, text) in found {
+          let alone = try written([all[place]], by: network)[0]
+          #expect(alone.tokens == text.tokens)
+          // Log-probabilities are functions of all logits of their rows.
+          if Torch.hasBatchInvariantLinear { #expect(alone.history == text.history) }
+        }
+      }
+    }
+  }
+}

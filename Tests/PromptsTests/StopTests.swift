@@ -1,0 +1,68 @@
+import EsoLM
+import Foundation
+import Prompts
+import TestSupport
+import Testing
+import Tokenizers
+
+@Suite("Stops and streams")
+struct StopTests {
+  /// Two letters a token.
+  private let pairs = CharacterPairs()
+
+  private struct CharacterPairs: Tokenizer {
+    let vocabularySize = 256 * 256
+    let endOfText: Int32 = 0
+    func encode(_ text: String) -> [Int32] {
+      let bytes = Array(text.utf8)
+      return stride(from: 0, to: bytes.count - 1, by: 2).map { Int32(bytes[$0]) << 8 | Int32(bytes[$0 + 1]) }
+    }
+    func makeEncoder() -> any TextEncoder { ByteTokenizer().makeEncoder() }
+    func decode(_ tokens: some Sequence<Int32>, keepingSpecialTokens: Bool) -> String {
+      String(decoding: tokens.flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] }, as: UTF8.self)
+    }
+  }
+
+  private func end(_ text: String, _ stops: [String], known: Int = 0) throws -> Int? {
+    let tokens = pairs.encode(text)
+    return try StopStrings(stops, tokenizer: pairs).end(of: tokens[...], known: known)
+  }
+
+  @Test func aTextEndsBeforeItsFirstStop() throws {
+    #expect(try end("abcdef", ["x"]) == nil)
+    #expect(try end("abcdef", ["cd"]) == 1)
+    // A token with text before the stop stays, and the text is cut.
+    #expect(try end("abcdef", ["de"]) == 2)
+    #expect(try end("abcdef", ["ef", "bc"]) == 1)
+    #expect(try end("abcdef", ["de"], known: 2) == 2)
+    #expect(try StopStrings(["de"], tokenizer: pairs).text(of: pairs.encode("abcdef")) == "abc")
+    let tokens = try StopStrings(["zz"], tokens: [pairs.encode("cd")[0]], tokenizer: pairs)
+    #expect(tokens.end(of: pairs.encode("abcdef")[...], known: 0) == 1)
+    #expect(
+      message { try StopStrings([""], tokenizer: pairs) }
+        == "stop is an empty text, expected texts of at least one character")
+  }
+
+  /// In every way of coming bit by bit, a stream says in the end what the whole text is, and never takes back.
+  @Test func streamsSayTheWholeText() throws {
+    let text = "añ – 🙂 STOP!STOR STO"
+    let bytes = ByteTokenizer()
+    let tokens = bytes.encode(text)
+    let stop = try StopStrings(["STOP!!", "RX"], tokenizer: bytes)
+    for stop in [nil, stop] {
+      for step in [1, 2, 5, 100] {
+        var stream = TextStream(bytes, stop: stop)
+        var said = ""
+        for end in Array(stride(from: step, to: tokens.count, by: step)) + [tokens.count] {
+          said += stream.next(tokens[..<end], isFinished: end == tokens.count)
+          #expect(text.hasPrefix(said))
+        }
+        #expect(said == text)
+      }
+    }
+    var cut = try TextStream(bytes, stop: StopStrings(["STOP!S"], tokenizer: bytes))
+    var said = ""
+    for end in 1...tokens.count { said += cut.next(tokens[..<end], isFinished: end == tokens.count) }
+    #expect(said == "añ – 🙂 ")
+  }
+}

@@ -1,0 +1,135 @@
+import TestSupport
+import Testing
+import Torch
+
+@Suite("Ragged attention")
+struct RaggedAttentionTests {
+  private let heads = 3
+
+  /// A sequence of a call: its new rows, and what its pages hold of the slots before.
+  private struct Member {
+    var stored: Int
+    var rows: Int
+    var kept = 0
+    /// The last of its rows that ask.
+    var queries: Int
+    var visible: [Int]
+  }
+
+  /// All rows one after another, attended to at once, and each sequence by itself, with all its slots in one tensor.
+  private func check(_ members: [Member], size: Int, tolerance: Double = 1e-6) {
+    let block = 1
+    var (rows, queries) = (0, 0)
+    var sequences: [RaggedAttention.Sequence] = []
+    var slots: [(keys: Tensor, values: Tensor)] = []
+    let all = members.reduce(0) { $0 + $1.rows }
+    let (key, value) = (Tensor.random([all, heads, size], seed: 1), Tensor.random([all, heads, size], seed: 2))
+    let query = Tensor.random([members.reduce(0) { $0 + $1.queries }, heads, size], seed: 3)
+    for (number, member) in members.enumerated() {
+      // Pages of five slots, of two blocks.
+      let count = (member.stored + member.kept + 4) / 5
+      let pages = (0..<count).map { Tensor.random([2, 2, heads, 5, size], seed: UInt64(100 * number + $0 + 10)) }
+      func stored(_ kind: Int) -> [Tensor] {
+        guard member.stored > 0 else { return [] }
+        let parts = pages.map {
+          $0.narrowed(dim: 0, to: block..<block + 1).narrowed(dim: 1, to: kind..<kind + 1).reshaped([heads, 5, size])
+        }
+        return [Tensor.concatenated(parts, dim: 1).narrowed(dim: 1, to: 0..<member.stored).transposed(0, 1)]
+      }
+      slots.append(
+        (
+          .concatenated(stored(0) + [key.narrowed(dim: 0, to: rows..<rows + member.rows)]),
+          .concatenated(stored(1) + [value.narrowed(dim: 0, to: rows..<rows + member.rows)])
+        ))
+      sequences.append(
+        .init(
+          queries: queries..<queries + member.queries, keys: rows..<rows + member.rows, stored: member.stored,
+          kept: member.kept, pages: pages))
+      rows += member.rows
+      queries += member.queries
+    }
+    let result = RaggedAttention(sequences, visible: members.flatMap(\.visible))(
+      query: query, key: key, value: value, block: block)
+    for (number, member) in members.enumerated() {
+      let own = query.narrowed(dim: 0, to: sequences[number].queries).transposed(0, 1)
+      func batched(_ x: Tensor) -> Tensor { x.reshaped([1] + x.shape) }
+      let expected = batched(own).attention(
+        key: batched(slots[number].keys.transposed(0, 1)), value: batched(slots[number].values.transposed(0, 1))
+      ) { row, slot in slot < member.visible[row] }
+      let found = result.narrowed(dim: 0, to: sequences[number].queries).transposed(0, 1)
+      #expect(distance(batched(found), expected) < tolerance)
+      // What is kept stands behind what was stored.
+      for slot in member.stored..<member.stored + member.kept {
+        let page = sequences[number].pages[slot / 5].narrowed(dim: 0, to: block..<block + 1)
+        let place = page.narrowed(dim: 3, to: slot % 5..<slot % 5 + 1).reshaped([2, heads, size])
+        let row = sequences[number].keys.lowerBound + slot - member.stored
+        #expect(distance(place.narrowed(dim: 0, to: 0..<1), key.narrowed(dim: 0, to: row..<row + 1)) == 0)
+        #expect(distance(place.narrowed(dim: 0, to: 1..<2), value.narrowed(dim: 0, to: row..<row + 1)) == 0)
+      }
+    }
+  }
+
+  /// Few rows are computed in another way than many, and so are heads of some sizes. A row's neighbour sees as many
+  /// slots, one more, or any other number.
+  @Test(arguments: [8, 32, 64, 128])
+  func itIsAWeightedMeanOfEachSequence(size: Int) {
+    check(
+      [
+        Member(stored: 0, rows: 1, queries: 1, visible: [1]),
+        Member(stored: 12, rows: 3, kept: 2, queries: 2, visible: [14, 15]),
+        Member(stored: 0, rows: 20, kept: 7, queries: 20, visible: Array(1...20)),
+        Member(stored: 5, rows: 4, kept: 4, queries: 0, visible: []),
+        Member(stored: 31, rows: 24, kept: 24, queries: 24, visible: (0..<24).map { 32 + $0 }),
+        Member(stored: 10, rows: 18, queries: 18, visible: (0..<18).map { ($0 * 29) % 28 + 1 }),
+        Member(stored: 10, rows: 7, kept: 1, queries: 7, visible: (0..<7).map { ($0 * 13) % 17 + 1 }),
+        Member(stored: 3, rows: 40, queries: 17, visible: Array(repeating: 43, count: 17)),
+      ], size: size)
+  }
+
+  /// The same bits alone and among others, and with more rows of its own.
+  @Test(arguments: [32, 64, 128]) func rowsDoNotDependOnEachOther(size: Int) {
+    let (query, key, value) = (
+      Tensor.random([16, heads, size], seed: 1), Tensor.random([16, heads, size], seed: 2),
+      Tensor.random([16, heads, size], seed: 3)
+    )
+    let visible = (0..<16).map { ($0 * 7) % 16 + 1 }
+    let all = RaggedAttention([.init(queries: 0..<16, keys: 0..<16)], visible: visible)(
+      query: query, key: key, value: value)
+    for count in 1...16 {
+      for first in stride(from: 0, to: 16 - count + 1, by: 3) {
+        let part = RaggedAttention(
+          [.init(queries: 0..<count, keys: 0..<16)], visible: Array(visible[first..<first + count]))(
+            query: query.narrowed(dim: 0, to: first..<first + count), key: key, value: value)
+        let expected = all.narrowed(dim: 0, to: first..<first + count)
+        #expect(part.array(of: Float.self) == expected.array(of: Float.self))
+      }
+    }
+  }
+
+  /// However large or small the scores are, and also where a row looks at one slot alone.
+  @Test(arguments: [0, 1, 40, 1000] as [Double])
+  func fewRowsAreStable(factor: Double) {
+    let query = Tensor.random([2, 2, 64], seed: 1) * factor
+    let (key, value) = (Tensor.random([50, 2, 64], seed: 2), Tensor.random([50, 2, 64], seed: 3))
+    for visible in [[1, 50], [17, 18]] {
+      let result = RaggedAttention([.init(queries: 0..<2, keys: 0..<50)], visible: visible)(
+        query: query, key: key, value: value)
+      func batched(_ x: Tensor) -> Tensor { x.transposed(0, 1).reshaped([1, x.size(1), x.size(0), x.size(2)]) }
+      let expected = batched(query).attention(key: batched(key), value: batched(value)) { row, slot in
+        slot < visible[row]
+      }
+      #expect(distance(batched(result), expected) < 1e-6 * max(1, factor))
+    }
+  }
+
+  /// A score that is NaN leaves its row without numbers, and no other one.
+  @Test func fewRowsHideNoDamage() {
+    let query = Tensor.random([3, 1, 32], seed: 1)
+    var keys = Tensor.random([20, 1, 32], seed: 2).array(of: Float.self)
+    keys[17 * 32 + 5] = .nan
+    let value = Tensor.random([20, 1, 32], seed: 3)
+    let result = RaggedAttention([.init(queries: 0..<3, keys: 0..<20)], visible: [17, 18, 20])(
+      query: query, key: Tensor(keys, shape: [20, 1, 32]), value: value)
+    #expect(result.array(of: Float.self).map(\.isNaN) == (0..<96).map { $0 >= 32 })
+  }
+}
