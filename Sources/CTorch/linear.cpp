@@ -74,9 +74,10 @@ struct LinearLayer : torch::autograd::Function<LinearLayer> {
 at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, bool gelu) {
   if (!suits(x, weight)) return activated(at::linear(x, weight, bias), gelu);
   if (x.size(0) == 0) return at::empty({0, bias.defined() ? bias.size(0) : weight.size(0)}, x.options());
-  // With a packed weight a row comes out the same bit for bit among any others; but for a lone row oneDNN cuts long sums
-  // in another way.
-  if (weight.is_mkldnn() && x.size(0) == 1) return product(x.expand({2, x.size(1)}), weight, bias, gelu).narrow(0, 0, 1);
+  // With a packed weight a row comes out the same bit for bit among any others; but for a lone row oneDNN cuts sums of
+  // more than 1024 products in another way.
+  if (weight.is_mkldnn() && x.size(0) == 1 && x.size(1) > 1024)
+    return product(x.expand({2, x.size(1)}), weight, bias, gelu).narrow(0, 0, 1);
   return linearOperation()->call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, gelu ? "gelu" : "none",
                                  c10::List<std::optional<at::Scalar>>(), gelu ? "tanh" : "");
 }

@@ -94,7 +94,8 @@ struct MultipleChoiceTests {
   }
 
   @Test(arguments: [
-    ("{", "no valid JSON at byte 1: expected a key in quotes"), ("[]", "it is no JSON object"), ("{\"endings\": []}", "field 'ctx' is missing"),
+    ("{", "no valid JSON at byte 1: expected a key in quotes"), ("[]", "it is no JSON object"),
+    ("{\"endings\": []}", "field 'ctx' is missing"),
     (#"{"ctx": "a", "endings": ["a", "b"]}"#, "field 'label' is missing"),
     (#"{"ctx": "a", "endings": ["a", "b"], "label": "x"}"#, "field 'label' is not of type Int"),
     (#"{"ctx": "a", "endings": ["a"], "label": 0}"#, "field 'endings' has 1 texts, expected at least 2"),

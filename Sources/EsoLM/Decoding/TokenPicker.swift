@@ -141,8 +141,9 @@ public struct TokenPicker: Codable, Sendable, Equatable {
 
   /// The tokens with the largest probabilities, falling; of equal ones the smaller ids.
   private static func likeliest(_ count: Int, of chances: UnsafeBufferPointer<Float>) -> [Int] {
+    guard count > 0 else { return [] }
     var best: [Int] = []
-    for token in chances.indices where count > 0 {
+    for token in chances.indices {
       if best.count == count, chances[token] <= chances[best[count - 1]] { continue }
       if best.count == count { best.removeLast() }
       best.insert(token, at: best.firstIndex { chances[$0] < chances[token] } ?? best.count)

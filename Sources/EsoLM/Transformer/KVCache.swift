@@ -65,8 +65,9 @@ private final class Page {
 /// The memory of all caches of one network. Pages that are given back serve again.
 final class PagePool {
   /// Slots of a page: few, so that little is wasted at a sequence's end, yet enough for memory to be read in long
-  /// stretches.
-  let slots = 32
+  /// stretches. Measured at batch 16, L = 1024, model small: with 32 a call takes 1.35 times as long as with one stretch a
+  /// sequence, with 64 1.15, with 128 about 1.03.
+  let slots = 128
   private let shape: [Int]
   private let device: Device
   private var free: [Tensor] = []
