@@ -2,9 +2,18 @@ import Foundation
 
 /// What went wrong with a file, in one line.
 public struct FileError: Error, CustomStringConvertible, Sendable {
+  /// One line, whatever names and contents of files it quotes.
   public let description: String
 
-  public init(_ description: String) { self.description = description }
+  public init(_ description: String) {
+    let isPlain = description.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+    self.description =
+      isPlain
+      ? description
+      : String(
+        String.UnicodeScalarView(
+          description.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+  }
 
   /// The system's reason for the call that just failed, or for the given error number.
   static func system(_ action: String, _ path: String, code: Int32 = errno) -> FileError {
