@@ -31,7 +31,8 @@ def shown(fast):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [f"{os.path.dirname(sys.executable)}/tensorboard", "--logdir=log", f"--load_fast={fast}", f"--port={port}"]
+    program = f"{os.path.dirname(sys.executable)}/tensorboard"
+    command = [program, "--logdir=log", f"--load_fast={fast}", f"--port={port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def ask(what):
