@@ -39,7 +39,8 @@ struct FileKindTests {
 @Suite("Errors about files")
 struct FileErrorTests {
   @Test func areOneLineWhateverTheyQuote() {
-    #expect("\(FileError("a.csv: no column 'text'; expected one of a\nb\t\u{1B}[31mc"))".split(separator: "\n").count == 1)
+    #expect(
+      "\(FileError("a.csv: no column 'text'; expected one of a\nb\t\u{1B}[31mc"))".split(separator: "\n").count == 1)
     #expect("\(FileError("a.csv: \r\n\u{0}é🙂"))" == "a.csv:    é🙂")
   }
 }
