@@ -23,13 +23,12 @@ public struct TextStream {
   public mutating func next(_ tokens: some Sequence<Int32>, isFinished: Bool) -> String {
     var text = tokenizer.decode(tokens)
     if let stop { text = stop.cut(text) }
-    var bytes = Array(text.utf8)
     if !isFinished {
       text.removeLast(stop?.openCount(in: text) ?? 0)
       while text.hasSuffix("\u{FFFD}") { text.removeLast() }
-      bytes = Array(text.utf8)
-      // The last character may still be joined by what follows, but its bytes are what they are.
     }
+    // Bytes, not characters: what follows may join the last one, but not change what it is made of.
+    let bytes = Array(text.utf8)
     guard bytes.count > sent else { return "" }
     defer { sent = bytes.count }
     return String(decoding: bytes[sent...], as: UTF8.self)

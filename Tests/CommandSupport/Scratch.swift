@@ -33,7 +33,8 @@ public enum Scratch {
   /// What lies in a folder and below: each file's bytes, each link's destination, by path.
   public static func snapshot(_ path: String) throws -> [String: Data] {
     var result: [String: Data] = [:]
-    for name in try FileManager.default.subpathsOfDirectory(atPath: path) {
+    // A run's lock is no content: whoever asks for it leaves it there.
+    for name in try FileManager.default.subpathsOfDirectory(atPath: path) where name != "lock" {
       let item = "\(path)/\(name)"
       if let destination = try? FileManager.default.destinationOfSymbolicLink(atPath: item) {
         result[name] = Data(destination.utf8)

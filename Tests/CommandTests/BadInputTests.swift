@@ -126,13 +126,13 @@ struct BadInputTests {
     .usage("sample $run --num-samples 0", "--num-samples is 0, expected 1 to 16777216"),
     .usage("sample $run --batch 0", "--batch is 0, expected 1 to 65536"),
     .usage(
-      "sample $run --schedule block --steps 17", "--steps is 17, expected 1 to the length 16 with schedule block"),
+      "sample $run --schedule block --steps 17",
+      "--steps is 17, expected 1 to the 16 tokens to write with schedule block"),
     .usage(
       "sample $run --schedule first-hitting",
       "--schedule is first-hitting, expected ancestral or block or block-shuffled for Eso-LM"),
     .usage("sample $run --algo mdlm", "--algo is mdlm, expected esolm-b, which $run was trained by"),
     .usage("eval $run --algo ar", "--algo is ar, expected esolm-b, which $run was trained by"),
-    .usage("sample $run --schedule block --alpha0 0.5", "--alpha0 is 0.5, expected 1 with schedule block"),
     .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),
     .failure("eval $run --data $dir/none.txt", "cannot read $dir/none.txt: there is no such file"),
     .failure("eval $run --data $dir/latin1.txt", "$dir/latin1.txt: byte 3, in line 1, is 0xE9; expected UTF-8 text"),
@@ -145,7 +145,7 @@ struct BadInputTests {
     .usage("eval $run --batch 0", "--batch is 0, expected 1 to 65536"),
     .usage("eval $run --max-sequences 0", "--max-sequences is 0, expected at least 1"),
     .usage("eval $run --alpha0 2", "--alpha0 is 2.0, expected 0.0 to 1.0"),
-    .usage("verify", "Missing expected argument '<folders> ...'"),
+    .usage("verify", "expected folders of cases, or --batch-invariance with a run"),
   ]
 
   @Test(arguments: train + others) func isRefusedInOneLineAndNothingIsWritten(refusal: Refusal) async throws {
@@ -182,7 +182,9 @@ struct BadInputTests {
 
   @Test func memoryThatRunsOutIsOneLine() async throws {
     let run = try await Esolm.trained()
-    let arguments = ["sample", run, "--length", "1048576", "--num-samples", "4", "--alpha0", "1", "--steps", "1"]
+    let arguments = [
+      "sample", run, "--length", "1048576", "--allow-longer", "--num-samples", "4", "--alpha0", "1", "--steps", "1",
+    ]
     let result = try await Command.run(
       "/bin/sh", ["-c", #"ulimit -v 3000000 && exec "$0" "$@""#, Esolm.executable()] + arguments,
       environment: Esolm.environment)

@@ -26,7 +26,9 @@ struct HelpTests {
     "detokenize": ["--tokenizer", "--keep-special-tokens", "--json"],
     "datasets": ["--json"],
     "sample": [
-      "--steps", "--alpha0", "--length", "--schedule", "--num-samples", "--batch", "--seed", "--top-p", "--top-k",
+      "--prompt", "--suffix", "--template", "--prompts", "--max-tokens", "--stop", "--ignore-end-of-text",
+      "--context-order", "--allow-longer", "--stream", "--alternatives", "--steps", "--alpha0", "--length",
+      "--schedule", "--num-samples", "--batch", "--seed", "--top-p", "--top-k",
       "--temperature", "--no-cache", "--watch", "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval": [],
@@ -39,18 +41,21 @@ struct HelpTests {
       "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval gen-ppl": [
-      "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
+      "--allow-longer", "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p",
+      "--top-k", "--temperature",
       "--batch",
       "--judge", "--judge-tokenizer", "--judge-batch", "--json", "--raw-weights", "--best", "--device", "--threads",
       "--algo",
     ],
     "eval entropy": [
-      "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
+      "--allow-longer", "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p",
+      "--top-k", "--temperature",
       "--batch",
       "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
     ],
     "eval mauve": [
-      "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p", "--top-k", "--temperature",
+      "--allow-longer", "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p",
+      "--top-k", "--temperature",
       "--batch",
       "--judge", "--judge-tokenizer", "--judge-batch", "--reference", "--num-references", "--buckets", "--scale",
       "--clustering-seed", "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
@@ -86,7 +91,7 @@ struct HelpTests {
       "--time-steps", "--top-p", "--seed", "--json", "--model", "--hidden-size", "--blocks", "--heads",
       "--conditioning-size", "--dropout", "--device", "--threads",
     ],
-    "verify": ["--json", "--vocabularies"],
+    "verify": ["--batch-invariance", "--json", "--vocabularies"],
     "demo": ["--data", "--out", "--steps", "--alpha0", "--seed", "--device", "--threads"],
   ]
 

@@ -48,19 +48,25 @@ struct InterruptionTests {
   /// Before there is anything to save: it ends at once, and nothing is left of what it was making.
   @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGUSR1])
   func whoIsAskedToStopWhileItTokenisesLeavesNothing(signal: Int32) async throws {
-    let data = try Scratch.file(String(repeating: Esolm.text, count: 12_000).utf8)
+    // A text that does not end: this process holds the pipe open. Training wants one that can be read again.
+    let pipe = "\(try Scratch.folder())/pipe"
+    try #require(mkfifo(pipe, 0o600) == 0)
+    let writer = try #require(FileHandle(forUpdatingAtPath: pipe))
+    let data = try Scratch.file(String(repeating: Esolm.text, count: 60_000).utf8)
     let folder = try Scratch.folder()
     let commands = [
-      ["tokenize", data, "--tokenizer", "bytes", "--out", "\(folder)/tokens"],
+      ["tokenize", pipe, "--tokenizer", "bytes", "--out", "\(folder)/tokens"],
       ["train", "--data", data, "--out", "\(folder)/run", "--token-dir", folder, "--tokenizer", "bytes"] + Esolm.tiny,
     ]
     for arguments in commands {
       let command = try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment)
+      try writer.write(contentsOf: Data(Esolm.text.utf8))
       try await command.wait { try !contents(of: folder).isEmpty }
       command.send(signal)
       #expect(try await command.end().status == 128 + signal)
       #expect(try contents(of: folder) == [])
     }
+    withExtendedLifetime(writer) {}
   }
 
   /// Who starts a process by nohup wants it to outlive the terminal.

@@ -30,6 +30,15 @@ struct VerifyCommandTests {
     #expect(result.error == "")
   }
 
+  @Test func sequencesAreTheSameTogetherAndAlone() async throws {
+    let run = try await Esolm.trained()
+    let output = try await Esolm.succeed(["verify", "--batch-invariance", run]).output
+    #expect(output.hasPrefix("64 sequences together and alone, threads 1: 0 with other tokens, "))
+    #expect(output.hasSuffix(": pass\n"))
+    let neither = try await Esolm.run(["verify"])
+    #expect(neither.status == 2 && neither.error.contains("expected folders of cases, or --batch-invariance"))
+  }
+
   @Test func resultsArePrintedAsJSON() async throws {
     struct Result: Decodable {
       var folder: String

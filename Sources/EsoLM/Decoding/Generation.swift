@@ -232,8 +232,9 @@ public struct Generation: Sendable {
     }
   }
 
-  func cachedSlots(_ count: Int) -> [CachedSlot] {
-    slots[..<count].map { CachedSlot(token: sequence[$0], position: $0) }
+  func cachedPrefix(_ count: Int) -> CachedPrefix {
+    CachedPrefix(
+      segments: rule.segments, slots: slots[..<count].map { .init(token: sequence[$0], position: $0) })
   }
 
   private mutating func takeBack(_ count: Int) {

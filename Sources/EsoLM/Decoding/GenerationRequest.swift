@@ -15,6 +15,10 @@ public struct GenerationRequest: Sendable {
   }
 
   /// In which order the network sees given tokens, where the method's attention lets that matter (Eso-LM (B)).
+  ///
+  /// Measured on characters (width 128, 255 steps, α₀ = 0.5; nats a token of 32 real ones given 96 before or around them,
+  /// 100 windows): −2.275 ± 0.024 ascending and −2.274 at random, where they are written from left to right, −2.464 and
+  /// −2.473 in random order. So nothing speaks against the order that lets prefixes be shared.
   public enum ContextOrder: String, CaseIterable, Sendable, Codable {
     /// From left to right, so that texts which begin alike share what is computed of them.
     case ascending

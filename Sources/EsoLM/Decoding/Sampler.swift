@@ -92,7 +92,7 @@ public final class Sampler<Network: DecodingNetwork> {
   /// Makes the next network call for all sequences that have a place.
   ///
   /// - Returns: what was written; nothing in a call that only feeds given tokens.
-  /// - Throws: ``LogitsError``. The sequences stay as they were before the call.
+  /// - Throws: ``LogitsError``; the sequences are of no more use then.
   public func advance() throws -> [Step] {
     try advance(choosing: { _, generation, positions in generation.uniforms(positions.count).map { .at($0) } })
   }
@@ -153,9 +153,7 @@ public final class Sampler<Network: DecodingNetwork> {
   private struct Part {
     let place: Int
     let id: ID
-    /// As it is once the call was made, but for what is drawn.
-    var generation: Generation
-    /// nil where given tokens alone are fed.
+    /// nil where given tokens alone are fed, or nothing is left to write.
     var call: Generation.Call?
     /// Its outputs among all that are drawn from, and the positions that they are written to.
     var outputs: [Int] = []
@@ -170,7 +168,7 @@ public final class Sampler<Network: DecodingNetwork> {
     var call = DecodingFeed()
     var caches: [Network.Cache] = []
     var parts: [Part] = []
-    var prefilled: Set<[CachedSlot]> = []
+    var prefilled: Set<CachedPrefix> = []
     for place in live.indices {
       if !usesCache { live[place].cache.truncate(to: 0) }
       let fed = call.sequences.count
@@ -184,7 +182,9 @@ public final class Sampler<Network: DecodingNetwork> {
     if !call.sequences.isEmpty {
       var logits = network.logits(call, caches: caches)
       madeCalls += 1
-      for index in parts.indices where parts[index].generation.choosesByLogits { decide(&parts[index], logits) }
+      for index in parts.indices where live[parts[index].place].generation.choosesByLogits {
+        decide(&parts[index], logits)
+      }
       let outputs = parts.flatMap(\.outputs)
       if outputs.count < call.outputs.count {
         logits = logits.selecting(Tensor(outputs.map(Int64.init)).to(logits.device))
@@ -198,23 +198,24 @@ public final class Sampler<Network: DecodingNetwork> {
           first = rows.upperBound
         }
         let draws = parts.flatMap { part in
-          choose(part.id, part.generation, part.positions).map {
-            TokenPicker.Draw(part.generation.picker, $0, alternativeCount: part.generation.alternativeCount)
+          let generation = live[part.place].generation
+          return choose(part.id, generation, part.positions).map {
+            TokenPicker.Draw(generation.picker, $0, alternativeCount: generation.alternativeCount)
           }
         }
-        take(try TokenPicker.pick(from: logits, excluding: network.configuration.maskToken, draws), &parts)
+        take(try TokenPicker.pick(from: logits, excluding: network.configuration.maskToken, draws), parts)
       }
     }
-    for part in parts {
-      live[part.place].generation = part.generation
-      if part.call == nil { remember(part.place) }
-    }
-    let steps = parts.filter { $0.call != nil || $0.generation.isFinished }.map { part in
-      Step(
-        id: part.id, index: part.generation.networkCalls - 1,
-        written: part.call == nil ? .filler(at: []) : part.generation.history.last!,
-        elapsed: ContinuousClock.now - live[part.place].start,
-        finished: part.generation.isFinished ? part.generation : nil)
+    let steps = parts.compactMap { part -> Step? in
+      let generation = live[part.place].generation
+      guard part.call != nil || generation.isFinished else {
+        remember(part.place)
+        return nil
+      }
+      return Step(
+        id: part.id, index: generation.networkCalls - 1,
+        written: part.call == nil ? .filler(at: []) : generation.history.last!,
+        elapsed: ContinuousClock.now - live[part.place].start, finished: generation.isFinished ? generation : nil)
     }
     live.removeAll(where: \.generation.isFinished)
     return steps
@@ -222,16 +223,16 @@ public final class Sampler<Network: DecodingNetwork> {
 
   /// The rows that a sequence's plan wants next; none if it has nothing left to write.
   private func write(_ place: Int, _ feed: inout DecodingFeed) -> Part {
-    var part = Part(place: place, id: live[place].id, generation: live[place].generation)
-    guard let call = part.generation.nextCall() else { return part }
-    let cache = live[place].cache
+    var part = Part(place: place, id: live[place].id)
+    guard let call = live[place].generation.nextCall() else { return part }
+    let (cache, written) = (live[place].cache, live[place].generation.slots.count)
     // Slots that the plan took back are forgotten.
-    if cache.count > part.generation.slots.count { cache.truncate(to: part.generation.slots.count) }
+    if cache.count > written { cache.truncate(to: written) }
     let slots = cache.count..<call.reading.end
     part.positions = call.planned.positions
     part.outputs = Array(feed.outputs.count..<feed.outputs.count + part.positions.count)
     part.call = call
-    part.generation.append(
+    live[place].generation.append(
       slots, masks: call.masks, runs: call.reading.runs, outputs: call.reading.outputs,
       kept: call.reading.finished, to: &feed)
     return part
@@ -241,21 +242,21 @@ public final class Sampler<Network: DecodingNetwork> {
   private func decide(_ part: inout Part, _ logits: Tensor) {
     guard let call = part.call else { return }
     let all = part.outputs
-    let chosen = part.generation.choose(
+    let chosen = live[part.place].generation.choose(
       from: call.planned, logits: logits.narrowed(dim: 0, to: all[0]..<all[0] + all.count))
     part.outputs = chosen.map { all[$0] }
     part.positions = chosen.map { call.planned.positions[$0] }
   }
 
   /// Gives each sequence what was drawn for it.
-  private func take(_ picks: [TokenPicker.Pick], _ parts: inout [Part]) {
+  private func take(_ picks: [TokenPicker.Pick], _ parts: [Part]) {
     var rest = picks[...]
-    for index in parts.indices {
-      guard let call = parts[index].call else { continue }
-      let own = rest.prefix(parts[index].positions.count)
+    for part in parts {
+      guard let call = part.call else { continue }
+      let own = rest.prefix(part.positions.count)
       rest = rest.dropFirst(own.count)
-      parts[index].generation.write(
-        Generation.Written(positions: parts[index].positions, picks: Array(own), candidates: call.planned.positions))
+      live[part.place].generation.write(
+        Generation.Written(positions: part.positions, picks: Array(own), candidates: call.planned.positions))
     }
   }
 
@@ -269,27 +270,26 @@ public final class Sampler<Network: DecodingNetwork> {
   }
 
   /// Feeds given tokens, in pieces that begin at multiples of one length.
-  private func prefill(_ place: Int, _ prefilled: inout Set<[CachedSlot]>, _ feed: inout DecodingFeed) -> Prefill {
+  private func prefill(_ place: Int, _ prefilled: inout Set<CachedPrefix>, _ feed: inout DecodingFeed) -> Prefill {
     let (count, piece) = (live[place].prefillCount, live[place].generation.rule.prefillPiece)
     guard live[place].cache.count < count else { return .isDone }
-    let slots = live[place].generation.cachedSlots(count)
-    if live[place].cache.count == 0, let (cache, shared) = prefixes.find(slots, piece: piece) {
+    let prefix = live[place].generation.cachedPrefix(count)
+    if live[place].cache.count == 0, let (cache, shared) = prefixes.find(prefix, piece: piece) {
       live[place].cache = cache.copy(upTo: shared)
       if shared == count { return .isDone }
     }
-    guard prefilled.insert(slots).inserted else { return .waits }
-    var part = Part(place: place, id: live[place].id, generation: live[place].generation)
+    guard prefilled.insert(prefix).inserted else { return .waits }
     let start = live[place].cache.count
     let end = min(count, (start / piece + 1) * piece)
-    part.generation.append(start..<end, outputs: end..<end, kept: end, to: &feed)
-    return .feeds(part)
+    live[place].generation.append(start..<end, outputs: end..<end, kept: end, to: &feed)
+    return .feeds(Part(place: place, id: live[place].id))
   }
 
   /// Keeps a cache of given tokens for others that begin alike.
   private func remember(_ place: Int) {
     let member = live[place]
     guard member.prefillCount > 0, member.cache.count == member.prefillCount else { return }
-    prefixes.add(member.generation.cachedSlots(member.prefillCount), member.cache.copy(upTo: member.prefillCount))
+    prefixes.add(member.generation.cachedPrefix(member.prefillCount), member.cache.copy(upTo: member.prefillCount))
   }
 }
 
@@ -313,15 +313,21 @@ extension Generation {
   }
 }
 
-/// A slot as a cache knows it.
-struct CachedSlot: Hashable {
-  let token: Int32
-  let position: Int
+/// Slots as a cache knows them: equal ones have equal keys and values.
+struct CachedPrefix: Hashable {
+  struct Slot: Hashable {
+    let token: Int32
+    let position: Int
+  }
+
+  /// What sees what.
+  let segments: AttentionPattern.Segments
+  let slots: [Slot]
 }
 
 /// Caches of given tokens, the last used ones of a limited size.
 private struct PrefixStore<Cache: KVCache> {
-  private var entries: [(slots: [CachedSlot], cache: Cache)] = []
+  private var entries: [(prefix: CachedPrefix, cache: Cache)] = []
   private let limit: Int
 
   init(limit: Int) { self.limit = limit }
@@ -330,9 +336,11 @@ private struct PrefixStore<Cache: KVCache> {
 
   /// A cache that begins with as many of these slots as possible, and how many: all, or whole pieces, since what is
   /// computed of a slot may depend in its last bits on the piece that it is in.
-  mutating func find(_ slots: [CachedSlot], piece: Int) -> (cache: Cache, count: Int)? {
+  mutating func find(_ prefix: CachedPrefix, piece: Int) -> (cache: Cache, count: Int)? {
     let counts = entries.map { entry in
-      entry.slots == slots ? slots.count : zip(entry.slots, slots).prefix { $0 == $1 }.count / piece * piece
+      guard entry.prefix != prefix else { return prefix.slots.count }
+      guard entry.prefix.segments == prefix.segments else { return 0 }
+      return zip(entry.prefix.slots, prefix.slots).prefix { $0 == $1 }.count / piece * piece
     }
     guard let best = counts.indices.max(by: { counts[$0] < counts[$1] }), counts[best] > 0 else { return nil }
     let entry = entries.remove(at: best)
@@ -340,9 +348,9 @@ private struct PrefixStore<Cache: KVCache> {
     return (entry.cache, counts[best])
   }
 
-  mutating func add(_ slots: [CachedSlot], _ cache: Cache) {
-    entries.removeAll { $0.slots == slots }
-    entries.append((slots, cache))
+  mutating func add(_ prefix: CachedPrefix, _ cache: Cache) {
+    entries.removeAll { $0.prefix == prefix }
+    entries.append((prefix, cache))
     while byteCount > limit { entries.removeFirst() }
   }
 }

@@ -35,6 +35,7 @@ struct WritingOptions: ParsableArguments {
   var batch = 8
 
   func validate() throws {
+    try require("steps", steps, in: 1...)
     try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
     try require("alpha0", alpha0, in: 0...1)
     try require("length", length, in: 1...(1 << 20))
