@@ -26,7 +26,11 @@ public enum AtomicFile {
   /// Writes a file under a temporary name beside `path`, waits until it is on the disk, and renames it to `path`.
   ///
   /// If anything fails, the temporary file is removed and an earlier file at `path` stays as it was.
+  /// What is there and no file, such as a device, is never replaced.
   public static func write(to path: String, _ body: (FileWriter) throws -> Void) throws {
+    guard Folder.isRegularFile(path) || Folder.exists(path) || !FileManager.default.fileExists(atPath: path) else {
+      throw FileError("cannot write \(path): it is a device or a pipe, expected a file's name")
+    }
     let temporary = try Temporary.file(for: path)
     do {
       try body(FileWriter(descriptor: temporary.descriptor, path: path))

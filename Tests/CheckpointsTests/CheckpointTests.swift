@@ -110,6 +110,7 @@ struct CheckpointTests {
 
   @Test(arguments: [
     "", "backbone.", "module.backbone.", "backbone._orig_mod.", "model.", "_fsdp_wrapped_module.model.module.",
+    "_forward_module.backbone.",
   ])
   func namesMayHavePrefixes(prefix: String) throws {
     let folder = try folder(

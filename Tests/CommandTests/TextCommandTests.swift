@@ -46,6 +46,16 @@ struct TextCommandTests {
     #expect(text.output == "the cat\na dog\n")
   }
 
+  @Test func aFileThatIsNoTokenFileIsNotReplaced() async throws {
+    let text = try Scratch.file("words of mine\n".utf8)
+    let refused = try await Esolm.run(["tokenize", text, "--tokenizer", "bytes", "--out", text])
+    #expect(refused.status == 1)
+    #expect(
+      refused.error
+        == "esolm: error: \(text) is there and is no token file, expected the name of one or of a new file\n")
+    #expect(try String(contentsOf: text) == "words of mine\n")
+  }
+
   @Test func aVocabularyIsLearnt() async throws {
     let folder = try Scratch.folder()
     let text = try Scratch.file(Esolm.text.utf8)
@@ -55,6 +65,12 @@ struct TextCommandTests {
     #expect(made.output == "\(folder)/bpe: 280 tokens\n")
     #expect(
       try contents(of: "\(folder)/bpe") == ["merges.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json"])
+    // Files of another vocabulary, and what stands beside them, are not mixed with it.
+    let again = try await Esolm.run([
+      "tokenizer", "train", text, "--vocabulary-size", "270", "--out", "\(folder)/bpe",
+    ])
+    #expect(again.status == 1)
+    #expect(again.error == "esolm: error: \(folder)/bpe already exists; name a new folder\n")
     let ids = try await Esolm.succeed(["tokenize", text, "--tokenizer", "\(folder)/bpe"])
     #expect(ids.output.split(separator: " ").count < Esolm.text.utf8.count / 2)
 

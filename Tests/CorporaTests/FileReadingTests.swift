@@ -40,7 +40,9 @@ struct FileReadingTests {
   }
 
   @Test(arguments: ["a.txt", "a.md", "a.txt.gz"]) func otherNamesAreOfText(name: String) throws {
-    #expect(try documents(name, Self.lines.utf8) == [Self.lines])
+    for text in ["{ a text in braces }\n", "[Scene 1]\n", "{}\n", "{\n\"a\": 1}"] {
+      #expect(try documents(name, text.utf8) == [text])
+    }
     #expect(try documents("part-1", "{not JSON}".utf8) == ["{not JSON}"])
   }
 
@@ -149,6 +151,9 @@ struct FileReadingTests {
     ("a.json", "[{\"text\": 1}]", "its first line is no JSON object, expected one on each line"),
     ("a.json", "{\n\"text\": 1}", "its first line is no JSON object, expected one on each line"),
     ("a.csv", "a,b", "it is CSV; name by --columns which columns are the text"),
+    ("a.tsv", "a\tb", "it is tab-separated values, expected UTF-8 text, JSON lines or CSV"),
+    ("a.txt", lines, "its name ends in '.txt', but its first line is a JSON object; --format jsonl reads"),
+    ("a.jsonl.1", lines, "its name ends in '.1', but its first line is a JSON object; --format jsonl reads"),
   ])
   func whatIsToBeSaidIsAskedFor(name: String, text: String, problem: String) throws {
     #expect(message { try documents(name, text.utf8) }?.contains("/\(name): \(problem)") == true)
@@ -180,10 +185,22 @@ struct FileReadingTests {
       #expect(
         passedOver.map { "\($0): \($1)" }.sorted() == [
           ".git: hidden", ".hidden: hidden", "circle: link to a folder that was read already",
-          "lost: neither a file nor a folder", "more: link to a folder that was read already",
+          "lost: link that leads nowhere", "more: link to a folder that was read already",
         ])
       // Another path reads it again.
       #expect(try documents(CorpusSource(paths: ["\(folder)/link", "\(folder)/real"])) == ["one", "one"])
+    }
+  }
+
+  @Test func aNamedPipeIsReadOnce() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.jsonl"
+      #expect(mkfifo(path, 0o600) == 0)
+      Thread.detachNewThread { FileHandle(forWritingAtPath: path)?.write(Data(Self.lines.utf8)) }
+      let source = CorpusSource(paths: [path])
+      #expect(try !source.isRepeatable)
+      let file = try TokenFile.make(at: "\(folder)/t", of: source, tokenizer: ByteTokenizer())
+      #expect(file.documentCount == 2)
     }
   }
 

@@ -81,6 +81,18 @@ struct AtomicFileTests {
     }
   }
 
+  @Test func whatIsNoFileIsNotReplaced() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a"
+      #expect(mkfifo(path, 0o600) == 0)
+      #expect(
+        message { try AtomicFile.write(Data("x".utf8), to: path) }
+          == "cannot write \(path): it is a device or a pipe, expected a file's name")
+      let left = try contents(of: folder)
+      #expect(left == ["a"] && !Folder.isRegularFile(path))
+    }
+  }
+
   // MARK: Links
 
   @Test func aLinkCanBeTurnedToAnotherPlace() throws {

@@ -10,6 +10,7 @@ enum ParameterName: Equatable {
 
   private static let wrappers: Set<Substring> = [
     "backbone", "model", "module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
+    "_forward_module",
   ]
   private static let buffers: Set = [frequencies, noiseLow, noiseHigh, "block_diff_mask"]
 

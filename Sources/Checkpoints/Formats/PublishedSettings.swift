@@ -188,8 +188,12 @@ struct SettingsReader {
   /// The clipped times of a block diffusion model, or that they are searched for.
   func noiseRange() throws -> NoiseRange? {
     let option = "--noise-range"
-    let low = try number("training.sampling_eps_min", "sampling_eps_min", option: option)
-    let high = try number("training.sampling_eps_max", "sampling_eps_max", option: option)
+    func time(_ name: String) throws -> Double? {
+      try read(["training.\(name)", name], option, expected: "a time from 0 to 1") { value in
+        value.number.flatMap { (0...1).contains($0) ? $0 : nil }
+      }
+    }
+    let (low, high) = (try time("sampling_eps_min"), try time("sampling_eps_max"))
     if let range = NoiseRange(clippedFrom: low ?? 0, to: high ?? 1) { return range }
     guard try boolean("algo.var_min", "var_min", option: option) == true,
       case .list(let widths)? = try find(["algo.clip_search_widths", "clip_search_widths"], option)?.value

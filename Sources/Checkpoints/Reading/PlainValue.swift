@@ -162,7 +162,7 @@ extension PlainValue {
         }
         self = .list(items)
       case .dictionary: self = .object([])
-      case .hugeInteger: self = .text("<integer>")
+      case .hugeInteger: self = .text("<integer of more than 64 bits>")
       case .bytes(_, let count): self = .text("<\(count) bytes>")
       case .persistent: self = .text("<storage>")
       case .global: self = .text("<\(try Self.name(of: value, &budget))>")

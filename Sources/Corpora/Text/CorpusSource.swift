@@ -52,7 +52,8 @@ public struct CorpusSource: Codable, Hashable, Sendable {
 
   /// The paths, as errors and reports name the source.
   public var name: String {
-    paths.prefix(3).joined(separator: ", ") + (paths.count > 3 ? " and \(paths.count - 3) more" : "")
+    paths.prefix(3).map { $0 == ByteStream.standardInput ? "standard input" : $0 }.joined(separator: ", ")
+      + (paths.count > 3 ? " and \(paths.count - 3) more" : "")
   }
 
   /// The files, in the order in which they are read.
@@ -101,12 +102,12 @@ public struct CorpusSource: Codable, Hashable, Sendable {
     let files = try files()
     guard !files.contains(ByteStream.standardInput) else { return nil }
     let found = try files.map { path -> Fingerprint? in
+      func unreadable() -> FileError { FileError("cannot read \(path): it is no readable file") }
       var status = stat()
-      guard stat(path, &status) == 0, let handle = FileHandle(forReadingAtPath: path) else {
-        throw FileError("cannot read \(path): it is no readable file")
-      }
-      // A pipe has no size, and reading from it would take away what it holds.
-      guard Folder.isRegularFile(path) else { return nil }
+      guard stat(path, &status) == 0 else { throw unreadable() }
+      // A pipe has no size. Opening it would wait for its writer, and closing it end what that writes.
+      guard status.st_mode & S_IFMT == S_IFREG else { return nil }
+      guard let handle = FileHandle(forReadingAtPath: path) else { throw unreadable() }
       let (size, part) = (Int(status.st_size), 1 << 16)
       let checksum = Checksum()
       for offset in [0, max(0, size / 2 - part / 2), max(0, size - part)] {

@@ -72,9 +72,20 @@ struct FileReading: Sendable {
           "\(path): its first line is no JSON object, expected one on each line; --format text takes it as it stands")
       }
       return lines
+    case "tsv":
+      throw FileError(
+        "\(path): it is tab-separated values, expected UTF-8 text, JSON lines or CSV; --format text takes it as it stands"
+      )
     // A name that says nothing: of standard input, and of parts of a data set.
     case nil: return beginsWithObject(head, lineEnd) ? lines : .text(documents: documents)
-    default: return .text(documents: documents)
+    // Name and contents say different things: which of them is meant, nobody but the user knows.
+    case let ending?:
+      guard !beginsWithObject(head, lineEnd) else {
+        throw FileError(
+          "\(path): its name ends in '.\(ending)', but its first line is a JSON object; --format jsonl reads a field of "
+            + "each line, --format text takes it as it stands")
+      }
+      return .text(documents: documents)
     }
   }
 
@@ -86,7 +97,8 @@ struct FileReading: Sendable {
     guard line.endIndex < text.endIndex || head.count < TextChunkReader.chunkSize else {
       return text.dropFirst().first { !$0.isWhiteSpace } == UInt8(ascii: "\"")
     }
-    return (try? JSONValue(parsing: line)) != nil
+    guard case .object(let members)? = try? JSONValue(parsing: line) else { return false }
+    return !members.isEmpty
   }
 }
 

@@ -59,13 +59,21 @@ struct FolderListing {
       if Folder.isRegularFile(path) {
         files.append(place)
       } else if !Folder.exists(path) {
-        passedOver.append((path, "neither a file nor a folder"))
+        passedOver.append((path, Self.reason(path)))
       } else if lstat(path, &own) == 0, own.st_mode & S_IFMT == S_IFLNK {
         links.append(place)
       } else if try isNew(path) {
         try add("\(place)/")
       }
     }
+  }
+
+  /// Why what is neither a file nor a folder is not read.
+  private static func reason(_ path: String) -> String {
+    var (own, meant) = (stat(), stat())
+    // Text that stands for a name which is not UTF-8 leads nowhere.
+    guard lstat(path, &own) == 0 else { return "name that is not UTF-8" }
+    return stat(path, &meant) == 0 ? "neither a file nor a folder" : "link that leads nowhere"
   }
 
   private mutating func isNew(_ folder: String) throws -> Bool {

@@ -76,6 +76,9 @@ struct Tokenize: ParsableCommand {
   private func make(
     _ source: CorpusSource, _ tokenizer: any Tokenizer, at path: String, endOfText: Bool
   ) throws -> (TokenFile, seconds: Double) {
+    guard !Folder.isRegularFile(path) || TokenFile.isTokenFile(path) else {
+      throw FileError("\(path) is there and is no token file, expected the name of one or of a new file")
+    }
     var view = TokenizationView()
     defer { view.clear() }
     let start = ContinuousClock.now

@@ -53,6 +53,8 @@ struct TrainTokenizer: ParsableCommand {
   }
 
   func run() throws {
+    // Before the work, not only after it.
+    try FolderDraft.requireFree(out)
     let source = try text.source(data)
     var line = ProgressLine()
     var trainer = BytePairTrainer(specialTokens: specialTokens)
@@ -65,12 +67,12 @@ struct TrainTokenizer: ParsableCommand {
       line.show("\(count) of \(vocabularySize) tokens")
     }
     line.clear()
-    try Folder.make(out)
-    let files = TokenizerFile.vocabularyFiles(for: tokenizer)
-    try AtomicFile.write(files.vocabulary, to: "\(out)/vocab.json")
-    try AtomicFile.write(files.merges, to: "\(out)/merges.txt")
-    for (name, data) in try TokenizerFile.folderFiles(for: tokenizer) {
-      try AtomicFile.write(data, to: "\(out)/\(name)")
+    let (vocabulary, merges) = TokenizerFile.vocabularyFiles(for: tokenizer)
+    let files =
+      try [(name: "vocab.json", data: vocabulary), (name: "merges.txt", data: merges)]
+      + TokenizerFile.folderFiles(for: tokenizer)
+    try FolderDraft.write(to: out) { draft in
+      for (name, data) in files { try AtomicFile.write(data, to: "\(draft)/\(name)") }
     }
     if json {
       try printJSON(Report(folder: out, vocabularySize: tokenizer.vocabularySize, skippedLines: skipped))
