@@ -225,8 +225,8 @@ public final class Sampler<Network: DecodingNetwork> {
     var part = Part(place: place, id: live[place].id, generation: live[place].generation)
     guard let call = part.generation.nextCall() else { return part }
     let cache = live[place].cache
-    // Slots that the plan took back are forgotten.
-    if cache.count > part.generation.slots.count { cache.truncate(to: part.generation.slots.count) }
+    // Forgets slots that the plan took back, and what a call that failed had stored beyond.
+    cache.truncate(to: min(cache.count, call.reading.outputs.lowerBound))
     let slots = cache.count..<call.reading.end
     part.positions = call.planned.positions
     part.outputs = Array(feed.outputs.count..<feed.outputs.count + part.positions.count)
