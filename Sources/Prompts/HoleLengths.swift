@@ -21,18 +21,12 @@ public struct HoleLengths<Network: DecodingNetwork> {
     self.tokenizer = tokenizer
   }
 
-  /// A method that cannot tell how well the text behind a hole fits.
-  public struct Unknown: Error, CustomStringConvertible, Sendable {
-    public let description =
-      "a hole of open length before other text needs exact conditional likelihoods, which Eso-LM (B) alone has in any "
-      + "order; give the hole an exact length, [[5]]"
-  }
-
   /// Draws the length of each open hole, from left to right; each looks at the text up to the hole after it.
   ///
   /// An open hole with nothing behind it gets its most: there the text ends by a stop condition.
   ///
-  /// - Throws: ``Unknown``, or an error of the tokenizer.
+  /// - Throws: ``ConfigurationError`` for a method that cannot tell how well text behind a hole fits, or an error of the
+  ///   tokenizer.
   public func draw(_ template: PromptTemplate, seed: UInt64, number: Int) throws -> [Int] {
     var generator = CounterGenerator(seed: seed, stream: .holeLength, major: number)
     var lengths: [Int] = []
@@ -46,7 +40,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
       }
       let before = try PromptTemplate(parts: Array(template.parts[..<place])).tokens(tokenizer, lengths: lengths)
       let behind = try PromptTemplate(parts: Array(rest)).tokens(tokenizer).compactMap(\.self)
-      let scores = try (1...most).map { try score(before, hole: $0, behind: behind) }
+      let scores = try scores(before, most: most, behind: behind)
       let largest = scores.max()!
       let chances = scores.map { exp($0 - largest) }
       var left = uniform * chances.reduce(0, +)
@@ -59,14 +53,18 @@ public struct HoleLengths<Network: DecodingNetwork> {
     return lengths
   }
 
-  /// log p(behind | before) with so many positions between them that are not written.
-  private func score(_ before: [Int32?], hole: Int, behind: [Int32]) throws -> Double {
-    let request = GenerationRequest(
-      template: before + Array(repeating: nil, count: hole + behind.count))
+  /// log p(behind | before) with 1 to `most` positions between them that are not written.
+  private func scores(_ before: [Int32?], most: Int, behind: [Int32]) throws -> [Double] {
+    let request = GenerationRequest(template: before + Array(repeating: nil, count: most + behind.count))
     let generation = try method.generation(request, for: network.configuration)
-    let first = before.count + hole
-    let tokens = behind.enumerated().map { (position: first + $0, token: $1) }
-    guard let chances = try generation.logProbabilities(ofWriting: tokens, under: network) else { throw Unknown() }
-    return chances.reduce(0, +)
+    let alternatives = (1...most).map { hole in
+      behind.enumerated().map { (position: before.count + hole + $0, token: $1) }
+    }
+    guard let chances = try generation.logProbabilities(ofWriting: alternatives, under: network) else {
+      throw ConfigurationError(
+        field: "template", found: "a hole of open length before other text",
+        expected: "one of an exact length, [[5]]: how well text fits behind others Eso-LM (B) alone can tell")
+    }
+    return chances.map { $0.reduce(0, +) }
   }
 }

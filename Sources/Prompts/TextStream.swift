@@ -8,11 +8,14 @@ import Tokenizers
 public struct TextStream {
   private let tokenizer: any Tokenizer
   private let stop: StopStrings?
+  private let given: Int
   private var sent = 0
 
-  public init(_ tokenizer: any Tokenizer, stop: StopStrings? = nil) {
+  /// - Parameter given: how many tokens, the first ones, hold no stop.
+  public init(_ tokenizer: any Tokenizer, stop: StopStrings? = nil, given: Int = 0) {
     self.tokenizer = tokenizer
     self.stop = stop
+    self.given = given
   }
 
   /// What has become final since the last call.
@@ -20,15 +23,13 @@ public struct TextStream {
   /// - Parameters:
   ///   - tokens: all final tokens so far.
   ///   - isFinished: whether no more will come.
-  public mutating func next(_ tokens: some Sequence<Int32>, isFinished: Bool) -> String {
-    var text = tokenizer.decode(tokens)
-    if let stop { text = stop.cut(text) }
+  public mutating func next(_ tokens: some Collection<Int32>, isFinished: Bool) -> String {
+    var bytes = Array((stop?.text(of: tokens, given: given) ?? tokenizer.decode(tokens)).utf8)
     if !isFinished {
-      text.removeLast(stop?.openCount(in: text) ?? 0)
-      while text.hasSuffix("\u{FFFD}") { text.removeLast() }
+      // First what may be replaced: a stop string may have begun before it.
+      while bytes.suffix(3) == Array("\u{FFFD}".utf8)[...] { bytes.removeLast(3) }
+      bytes.removeLast(stop?.openCount(in: bytes) ?? 0)
     }
-    // Bytes, not characters: what follows may join the last one, but not change what it is made of.
-    let bytes = Array(text.utf8)
     guard bytes.count > sent else { return "" }
     defer { sent = bytes.count }
     return String(decoding: bytes[sent...], as: UTF8.self)

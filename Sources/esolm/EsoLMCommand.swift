@@ -48,11 +48,20 @@ struct EsoLMCommand: ParsableCommand {
 
   private static func parseAndRun() throws {
     do {
+      try requireText()
       var command = try parseAsRoot()
       try command.run()
     } catch {
       guard exitCode(for: error) == .success else { throw error }
       try printOutput(fullMessage(for: error))  // --help and --version
+    }
+  }
+
+  /// Bytes that are no text would be replaced: a prompt or a path would silently be another one.
+  private static func requireText() throws {
+    for place in CommandLine.arguments.indices.dropFirst() {
+      guard let argument = CommandLine.unsafeArgv[place], String(validatingCString: argument) == nil else { continue }
+      throw ValidationError("argument \(place), '\(String(cString: argument))', is no valid UTF-8 text")
     }
   }
 

@@ -32,7 +32,8 @@ struct PickleTests {
       try Pickle.plain(data)
         == .list([
           .null, .boolean(true), .boolean(false), .integer(200), .integer(513), .integer(-5), .integer(0), .integer(-1),
-          .integer(.min), .text("<integer>"), .real(1.5), .text("wörd"), .text("hi"), .text("a"), .text("<3 bytes>"),
+          .integer(.min), .text("<integer of more than 64 bits>"), .real(1.5), .text("wörd"), .text("hi"), .text("a"),
+          .text("<3 bytes>"),
         ]))
   }
 

@@ -143,7 +143,6 @@ struct PublishedSettingsTests {
     #""model_type": "bd3lm", "block_size": -9223372036854775808"#,
     #""model_type": "bd3lm", "block_size": 4, "sampling_eps_min": 0.9, "sampling_eps_max": 0.1"#,
     #""model_type": "bd3lm", "block_size": 4, "sampling_eps_min": -5"#,
-    #""model_type": "bd3lm", "block_size": 4, "sampling_eps_max": NaN"#,
     #""algorithm": "esolm-b", "alpha_0": -1e300"#,
   ])
   func impossibleNumbersAreNamed(fields: String) throws {

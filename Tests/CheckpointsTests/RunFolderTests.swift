@@ -31,7 +31,7 @@ struct RunFolderTests {
         "checkpoints", "checkpoints/step-00000003", "checkpoints/step-00000003/checkpoint.json",
         "checkpoints/step-00000003/ema.safetensors",
         "checkpoints/step-00000003/model.safetensors", "checkpoints/step-00000003/optimizer.safetensors",
-        "config.json", "ema.safetensors", "latest", "lock", "metrics.jsonl", "model.safetensors", "tokenizer.json",
+        "config.json", "ema.safetensors", "latest", "metrics.jsonl", "model.safetensors", "tokenizer.json",
       ])
   }
 

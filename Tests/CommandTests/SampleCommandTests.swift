@@ -118,6 +118,40 @@ struct SampleCommandTests {
     #expect(whole.text.hasPrefix(stopped.text) && stopped.nfe < whole.nfe)
   }
 
+  @Test func stopsInWhatIsGivenAreNone() async throws {
+    let options = ["--prompt", "the ", "--seed", "1"]
+    let whole = try await lines(options)[0]
+    // The first letter that was written: nothing is left of the filling, yet it is told.
+    let first = String(whole.text.dropFirst(4).prefix(1))
+    let stopped = try await lines(options + ["--stop", first])[0]
+    #expect(stopped.text == "the " && stopped.fillings == [""] && stopped.finishReason == "stop")
+    let letters = ["t", "h", "e"].flatMap { ["--stop", $0] }
+    for options in [options + letters, ["--template", "t[[2]]he[[..5]]"] + letters] {
+      let json = try await lines(options)[0]
+      #expect(json.text.hasPrefix("t") && json.text.contains("he"))
+      let run = try await Esolm.trained()
+      let plain = try await Esolm.succeed(["sample", run] + options)
+      #expect(plain.output == json.text + "\n")
+      #expect(try await Esolm.succeed(["sample", run, "--stream"] + options).output == plain.output)
+    }
+  }
+
+  @Test func aShareThatTheScheduleImpliesIsTold() async throws {
+    #expect(try await lines(["--schedule", "block"])[0].alpha0 == 1)
+    #expect(try await lines(["--schedule", "block", "--alpha0", "0.25"])[0].alpha0 == 0.25)
+  }
+
+  @Test func fieldsThatMeanNothingAreNoted() async throws {
+    let texts = [#"{"prompt": "a", "max_token": 3, "id": [1]}"#, #"{"prompt": "a", "id": 2}"#]
+    let file = try Scratch.file(texts.joined(separator: "\n").utf8, name: "p.jsonl")
+    let result = try await Esolm.succeed(["sample", try await Esolm.trained(), "--json", "--prompts", file])
+    #expect(
+      result.error.split(separator: "\n")
+        == ["id", "max_token"].map {
+          "esolm: note: \(file), line 1: field '\($0)' is none of prompt, suffix, template and max_tokens: ignored"
+        })
+  }
+
   @Test func promptsComeFromAFile() async throws {
     let file = try Scratch.file(
       "{\"prompt\": \"the c\", \"max_tokens\": 3}\n\n{\"template\": \"[[2]]e dog\"}\n".utf8, name: "p.jsonl")
@@ -143,10 +177,15 @@ struct SampleCommandTests {
     (["--max-tokens", "3"], 2, "--max-tokens goes with --prompt, --suffix or --prompts"),
     (["--prompt", "a", "--max-tokens", "0"], 2, "--max-tokens is 0, expected 1 to 1048576"),
     (["--stop", ""], 2, "--stop is empty, expected a text of at least one character"),
-    (["--prompt", "QQ"], 1, "line 1: character \"Q\" (U+0051) is not in"),
+    (["--prompt", "QQ"], 1, "--prompt: line 1: character \"Q\" (U+0051) is not in"),
     (["--prompt", "@$broken"], 1, "$broken is no valid UTF-8 text; a prompt must be"),
     (["--prompts", "$lines"], 1, "$lines, line 2: expected prompt, suffix or both, or template alone"),
     (["--length", "17"], 2, "the text has 17 tokens, but the run was trained on texts of 16"),
+    (["--template", "a[[2]]b", "--length", "9"], 2, "--length goes with neither --template nor --max-tokens"),
+    (["--prompt", "a", "--max-tokens", "2", "--length", "9"], 2, "--length goes with neither --template nor"),
+    (["--prompts", "$fraction"], 1, "$fraction, line 1: field 'max_tokens' is 3.5, expected 1 to 1048576"),
+    (["--prompts", "$huge"], 1, "$huge, line 1: field 'max_tokens' is 1e+30, expected 1 to 1048576"),
+    (["--prompts", "$both"], 1, "$both, line 1: field 'max_tokens' goes with prompt or suffix"),
     (["--stream", "--json"], 2, "--stream goes with neither --json nor --watch"),
   ]
 
@@ -154,8 +193,14 @@ struct SampleCommandTests {
   func whatCannotBeAskedIsNamed(options: [String], status: Int32, problem: String) async throws {
     let broken = try Scratch.file([0x61, 0xFF, 0x62], name: "broken.txt")
     let lines = try Scratch.file("{\"prompt\": \"a\", \"max_tokens\": 2}\n{}\n".utf8, name: "p.jsonl")
+    let more = try [
+      "fraction": #"{"prompt": "a", "max_tokens": 3.5}"#, "huge": #"{"prompt": "a", "max_tokens": 1e30}"#,
+      "both": #"{"template": "a[[2]]", "max_tokens": 3}"#,
+    ].map { ("$\($0)", try Scratch.file($1.utf8, name: "\($0).jsonl")) }
     func filled(_ text: String) -> String {
-      text.replacingOccurrences(of: "$broken", with: broken).replacingOccurrences(of: "$lines", with: lines)
+      more.reduce(text) { $0.replacingOccurrences(of: $1.0, with: $1.1) }.replacingOccurrences(
+        of: "$broken", with: broken
+      ).replacingOccurrences(of: "$lines", with: lines)
     }
     let result = try await Esolm.run(["sample", try await Esolm.trained()] + options.map(filled))
     #expect(result.status == status && result.output == "")

@@ -30,7 +30,7 @@ struct ConditionalSamplingTests {
     var cases: [Case] = []
     for variant in EsotericMethod.Variant.allCases {
       for alpha0 in [1, 0.5, 0] {
-        for order in GenerationRequest.ContextOrder.allCases {
+        for order in variant == .a ? [.ascending] : GenerationRequest.ContextOrder.allCases {
           cases.append(
             Case(
               testDescription: "Eso-LM (\(variant)), α₀ \(alpha0), \(order)",
@@ -196,9 +196,10 @@ struct ConditionalSamplingTests {
     let request = GenerationRequest(template: [1, nil, nil, nil, nil])
     let generation = try EsotericMethod(alpha0: 0).generation(request, for: .small(vocabulary: 4))
     var total = 0.0
-    for tokens in sequences(of: 3, length: 2) {
-      let chances = try #require(
-        try generation.logProbabilities(ofWriting: [(3, tokens[0]), (4, tokens[1])], under: network))
+    let all = sequences(of: 3, length: 2)
+    let found = try #require(
+      try generation.logProbabilities(ofWriting: all.map { [(3, $0[0]), (4, $0[1])] }, under: network))
+    for (tokens, chances) in zip(all, found) {
       total += exp(chances.reduce(0, +))
       let sequence = NetworkSequence(
         tokens: [1] + tokens, positions: [0, 3, 4], cleanCount: 1, masked: [1, 2], outputs: [1, 2])

@@ -257,10 +257,20 @@ struct MethodSamplingTests {
     #expect(refusal(esolm, .init(length: -3)) == "length is 0, expected at least 1")
     #expect(refusal(esolm, .init(length: 3, number: -1)) == "number is -1, expected from 0")
     #expect(refusal(esolm, .init(template: [1, 2])) == "template is 2 given tokens, expected a hole to write into")
-    #expect(refusal(esolm, .init(template: [nil, 13])) == "token 2 is 13, expected 0 to 12")
-    #expect(refusal(esolm, .init(template: [nil, -1])) == "token 2 is -1, expected 0 to 12")
+    #expect(refusal(esolm, .init(template: [nil, 13])) == "template is 13 at position 2, expected tokens from 0 to 12")
+    #expect(refusal(esolm, .init(template: [nil, -1])) == "template is -1 at position 2, expected tokens from 0 to 12")
     #expect(
-      refusal(esolm, .init(template: [12, nil])) == "token 1 is the mask token, expected a token of text, or a hole")
+      refusal(esolm, .init(template: [12, nil]))
+        == "template is the mask token at position 1, expected tokens of text, or holes")
+    let shuffled = GenerationRequest(template: [1, 2, nil, nil], contextOrder: .random)
+    #expect(refusal(esolm, shuffled) == nil)
+    #expect(refusal(mdlm, shuffled) == "contextOrder is random, expected ascending for MDLM")
+    #expect(refusal(bd3lm, shuffled) == "contextOrder is random, expected ascending for BD3-LM")
+    #expect(
+      refusal(EsotericMethod(.a, alpha0: 1), shuffled) == "contextOrder is random, expected ascending for Eso-LM (A)")
+    #expect(
+      refusal(AutoregressiveMethod(start: .init(token: 3, isText: false)), shuffled)
+        == "contextOrder is random, expected ascending for AR")
     #expect(
       refusal(esolm, .init(template: [nil], alternativeCount: 13)) == "alternativeCount is 13, expected 0 to 12")
   }

@@ -178,7 +178,7 @@ struct SamplerTests {
   @Test func memoryFollowsWhatIsWritten() throws {
     struct After: StopCondition {
       let count: Int
-      func end(of tokens: ArraySlice<Int32>, known: Int) -> Int? { tokens.count >= count ? count : nil }
+      func end(of tokens: ArraySlice<Int32>, given: Int, known: Int) -> Int? { tokens.count >= count ? count : nil }
     }
     let network = CachedNetwork(Transformer.random(.small(hidden: 4, blocks: 1, heads: 1)).network())
     let all = try (0..<64).map { number in
@@ -290,9 +290,25 @@ struct SamplerTests {
     let wavering = try Generation(request, plan: Wavering(), for: network.configuration)
     let straight = try Generation(
       request, plan: FixedPlan(UnmaskingPlan(steps: [[3, 1], [2], [0]])), for: network.configuration)
-    let (a, b) = (try written([wavering], by: network)[0], try written([straight], by: network)[0])
-    #expect(a.tokens == b.tokens && a.order == b.order && a.networkCalls == b.networkCalls)
-    #expect(distance(a.history.flatMap(\.logProbabilities), b.history.flatMap(\.logProbabilities)) < 1e-5)
+    let texts = try [wavering, straight].map { generation in
+      let sampler = Sampler(network, writing: [generation])
+      while true {
+        let steps = try sampler.advance(forcing: { _ in [5, 0, 7, 3] })
+        if let finished = steps.first?.finished { return finished }
+      }
+    }
+    let (a, b) = (texts[0], texts[1])
+    #expect(a.order == b.order && a.history.count == b.history.count)
+    #expect((a.networkCalls, b.networkCalls) == (4, 3))
+    #expect(distance(a.history.flatMap(\.modelLogProbabilities), b.history.flatMap(\.modelLogProbabilities)) < 1e-5)
+    // Without and with a cache. What is written in a slot anew is drawn anew.
+    let free = try [true, false].map { try written([wavering], by: network, usesCache: $0)[0] }
+    #expect(free[0].tokens == free[1].tokens)
+    let flat = FunctionNetwork(.small(vocabulary: 1000)) { _, _ in [Float](repeating: 0, count: 1000) }
+    var drawn: [Int: [Int32]] = [:]
+    let sampler = Sampler(flat, writing: [try Generation(request, plan: Wavering(), for: flat.configuration)])
+    try sampler.finish { drawn[$0.written.positions.first ?? -1, default: []] += $0.written.tokens }
+    #expect(Set(drawn[0, default: []] + drawn[2, default: []]).count == 3)
   }
 
   // MARK: As a stream

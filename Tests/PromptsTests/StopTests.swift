@@ -23,9 +23,9 @@ struct StopTests {
     }
   }
 
-  private func end(_ text: String, _ stops: [String], known: Int = 0) throws -> Int? {
+  private func end(_ text: String, _ stops: [String], given: Int = 0, known: Int = 0) throws -> Int? {
     let tokens = pairs.encode(text)
-    return try StopStrings(stops, tokenizer: pairs).end(of: tokens[...], known: known)
+    return try StopStrings(stops, tokenizer: pairs).end(of: tokens[...], given: given, known: known)
   }
 
   @Test func aTextEndsBeforeItsFirstStop() throws {
@@ -37,10 +37,26 @@ struct StopTests {
     #expect(try end("abcdef", ["de"], known: 2) == 2)
     #expect(try StopStrings(["de"], tokenizer: pairs).text(of: pairs.encode("abcdef")) == "abc")
     let tokens = try StopStrings(["zz"], tokens: [pairs.encode("cd")[0]], tokenizer: pairs)
-    #expect(tokens.end(of: pairs.encode("abcdef")[...], known: 0) == 1)
+    #expect(tokens.end(of: pairs.encode("abcdef")[...], given: 0, known: 0) == 1)
+    #expect(tokens.end(of: pairs.encode("abcdef")[...], given: 2, known: 0) == nil)
     #expect(
       message { try StopStrings([""], tokenizer: pairs) }
         == "stop is an empty text, expected texts of at least one character")
+  }
+
+  @Test func whatIsGivenHoldsNoStop() throws {
+    #expect(try end("ababab", ["ab"], given: 1) == 1)
+    #expect(try end("ababcd", ["bab"], given: 1) == nil)
+    #expect(try end("ababcd", ["ab"], given: 2, known: 1) == nil)
+    let stop = try StopStrings(["b"], tokenizer: pairs)
+    #expect(stop.text(of: pairs.encode("ababab"), given: 1) == "aba")
+    #expect(stop.text(of: pairs.encode("abab"), given: 2) == "abab")
+  }
+
+  /// A character that is joined from several is searched through too.
+  @Test func stopsAreComparedByteByByte() throws {
+    #expect(try end("ab\r\nc.", ["\n"]) == 2)
+    #expect(try StopStrings(["\n"], tokenizer: ByteTokenizer()).text(of: ByteTokenizer().encode("a\r\nb")) == "a\r")
   }
 
   /// In every way of coming bit by bit, a stream says in the end what the whole text is, and never takes back.
@@ -64,5 +80,12 @@ struct StopTests {
     var said = ""
     for end in 1...tokens.count { said += cut.next(tokens[..<end], isFinished: end == tokens.count) }
     #expect(said == "añ – 🙂 ")
+    // The first bytes of a stop's last character: what stands before them may belong to it.
+    for (stops, whole) in [(["ab€"], "x"), (["€"], "xab"), (["b–"], "xab€")] {
+      var stream = try TextStream(bytes, stop: StopStrings(stops, tokenizer: bytes))
+      let tokens = bytes.encode("xab€")
+      let parts = (1...tokens.count).map { stream.next(tokens[..<$0], isFinished: $0 == tokens.count) }
+      #expect(parts.joined() == whole)
+    }
   }
 }

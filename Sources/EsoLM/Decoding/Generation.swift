@@ -6,7 +6,7 @@ import Torch
 /// It holds what is given and what is written so far, the plan that decides what comes next, how tokens are drawn and
 /// when to stop. A ``Sampler`` runs it, alone or among others; a copy goes on from where it was copied.
 ///
-/// Every draw depends on the seed, the sequence's number and the slot alone. So a sequence does not depend on the others
+/// Every draw depends on the seed, the sequence's number and how many were made before. So a sequence does not depend on the others
 /// that share its network calls, and comes out the same with and without a cache.
 ///
 /// Positions count the text's tokens from 0. A *slot* is a place in the order in which the network sees tokens: given
@@ -25,8 +25,10 @@ public struct Generation: Sendable {
   public private(set) var end: Int
   /// Why the text is finished; nil while it is not.
   public private(set) var finishReason: FinishReason?
-  /// What each network call wrote.
+  /// What each network call wrote, those left out whose tokens were taken back.
   public private(set) var history: [Written] = []
+  /// How many network calls wrote tokens (NFE), those included whose tokens were taken back.
+  public private(set) var networkCalls = 0
   /// How many rows the network was fed for this sequence so far.
   public internal(set) var fedRows = 0
 
@@ -88,10 +90,12 @@ public struct Generation: Sendable {
   private(set) var slots: [Int]
   /// How many slots were clean when the diffusion phase ended; nil before.
   private var diffusedCount: Int?
+  /// How many tokens were given or drawn, those included that were taken back.
+  private var drawnCount: Int
   /// The first position of the text that is not written.
   private var prefix = 0
-  /// How many of the first positions were given: a stop among them is none.
-  private var promptCount = 0
+  /// Up to where positions were given: a stop among them is none.
+  public let givenEnd: Int
 
   /// - Parameters:
   ///   - rule: how the method reads.
@@ -116,9 +120,10 @@ public struct Generation: Sendable {
     slots = Array(0..<shift) + given.map { $0.position + shift }
     for (position, token) in given { sequence[position + shift] = token }
     givenCount = slots.count
+    drawnCount = slots.count
+    givenEnd = request.givenEnd
     slots.reserveCapacity(sequence.count)
     extendPrefix()
-    promptCount = prefix
   }
 
   private mutating func extendPrefix() {
@@ -147,8 +152,6 @@ public struct Generation: Sendable {
   var text: ArraySlice<Int32> { sequence[rule.textStart..<rule.textStart + end] }
 
   public var isFinished: Bool { finishReason != nil }
-  /// How many network calls wrote tokens (NFE).
-  public var networkCalls: Int { history.count }
   /// How many calls are left, where the plan knows it.
   public var remainingCalls: Int? { plan.remainingCalls }
 
@@ -250,10 +253,10 @@ public struct Generation: Sendable {
     precondition(rest == 0, "whole calls are taken back")
   }
 
-  /// The uniform numbers that the next tokens are drawn with.
+  /// The uniform numbers that the next tokens are drawn with: new ones also for slots that were taken back.
   func uniforms(_ count: Int) -> [Double] {
-    (slots.count..<slots.count + count).map { slot in
-      var generator = CounterGenerator(seed: seed, stream: .samplingToken, major: number, minor: slot)
+    (drawnCount..<drawnCount + count).map { draw in
+      var generator = CounterGenerator(seed: seed, stream: .samplingToken, major: number, minor: draw)
       return generator.uniform()
     }
   }
@@ -274,11 +277,10 @@ public struct Generation: Sendable {
       slots.append(position + rule.textStart)
     }
     history.append(written)
+    networkCalls += 1
+    drawnCount += written.positions.count
     extendPrefix()
-    if prefix > known, let stop {
-      let end = stop.end(of: finalTokens.dropFirst(promptCount), known: max(0, known - promptCount))
-      if let end { cut(at: promptCount + end) }
-    }
+    if prefix > known, let end = stop?.end(of: finalTokens, given: givenEnd, known: known) { cut(at: end) }
     if !isFinished, slots.count == sequence.count { finishReason = .length }
   }
 }

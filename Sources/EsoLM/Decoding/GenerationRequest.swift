@@ -73,6 +73,8 @@ public struct GenerationRequest: Sendable {
 
   /// Tokens of the text.
   public var length: Int { template.count }
+  /// Up to where the text is given, but for holes: behind the last given token.
+  var givenEnd: Int { template.lastIndex { $0 != nil }.map { $0 + 1 } ?? 0 }
   /// The positions to write, ascending.
   public var holes: [Int] { template.indices.filter { template[$0] == nil } }
 
@@ -90,11 +92,11 @@ public struct GenerationRequest: Sendable {
     for (position, token) in template.enumerated() {
       guard let token else { continue }
       try ConfigurationError.require(
-        (0..<Int32(configuration.vocabularySize)).contains(token), "token \(position + 1)", token,
-        expected: "0 to \(configuration.vocabularySize - 1)")
+        (0..<Int32(configuration.vocabularySize)).contains(token), "template",
+        "\(token) at position \(position + 1)", expected: "tokens from 0 to \(configuration.vocabularySize - 1)")
       try ConfigurationError.require(
-        Int(token) != configuration.maskToken, "token \(position + 1)", "the mask token",
-        expected: "a token of text, or a hole")
+        Int(token) != configuration.maskToken, "template", "the mask token at position \(position + 1)",
+        expected: "tokens of text, or holes")
     }
     try ConfigurationError.require(
       template.contains(nil), "template", "\(template.count) given tokens", expected: "a hole to write into")
@@ -133,6 +135,13 @@ public struct GenerationRequest: Sendable {
     return steps
   }
 
+  /// The given positions, for a method whose attention leaves them one order, or does not tell orders apart.
+  func ascendingContext(_ method: String) throws -> [(position: Int, token: Int32)] {
+    try ConfigurationError.require(
+      contextOrder == .ascending, "contextOrder", contextOrder.rawValue, expected: "ascending for \(method)")
+    return orderedContext()
+  }
+
   func forbidAlpha0(_ method: String) throws {
     guard let alpha0 else { return }
     throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
@@ -161,8 +170,9 @@ public protocol StopCondition: Sendable {
   ///
   /// - Parameters:
   ///   - tokens: the text up to the first position that is not written.
+  ///   - given: how many of the first tokens are no stop: all up to the last one that was given.
   ///   - known: how many of them were there when it was last asked.
-  func end(of tokens: ArraySlice<Int32>, known: Int) -> Int?
+  func end(of tokens: ArraySlice<Int32>, given: Int, known: Int) -> Int?
 }
 
 /// Ends a text before the first of some tokens, such as the one between documents.
@@ -171,7 +181,7 @@ public struct StopTokens: StopCondition, Equatable {
 
   public init(_ tokens: Set<Int32>) { self.tokens = tokens }
 
-  public func end(of text: ArraySlice<Int32>, known: Int) -> Int? {
-    text.dropFirst(known).firstIndex(where: tokens.contains).map { $0 - text.startIndex }
+  public func end(of text: ArraySlice<Int32>, given: Int, known: Int) -> Int? {
+    text.dropFirst(max(given, known)).firstIndex(where: tokens.contains).map { $0 - text.startIndex }
   }
 }

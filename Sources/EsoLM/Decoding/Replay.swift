@@ -34,35 +34,45 @@ extension Generation {
   }
 
   /// log p of tokens that are written next, one at a time in this order, given what is there; positions that are not
-  /// named are never written, and so never seen.
+  /// named are never written, and so never seen. What is there is computed once for all alternatives.
   ///
-  /// - Parameter tokens: at positions of the text that are not written.
-  /// - Returns: nil where no pass gives it: for MDLM, BD3-LM, Eso-LM (A) and AR.
+  /// - Parameter alternatives: of each, tokens at positions of the text that are not written.
+  /// - Returns: of each alternative's tokens; nil where no pass gives it: for MDLM, BD3-LM, Eso-LM (A) and AR.
   /// - Throws: ``LogitsError``.
   public func logProbabilities(
-    ofWriting tokens: [(position: Int, token: Int32)], under network: some DecodingNetwork
-  ) throws -> [Double]? {
+    ofWriting alternatives: [[(position: Int, token: Int32)]], under network: some DecodingNetwork
+  ) throws -> [[Double]]? {
     guard rule.segments == .each, !rule.predictsNext else { return nil }
-    var finished = self
-    finished.write(Written(positions: tokens.map(\.position), tokens: tokens.map(\.token)))
-    let calls = tokens.map { (candidates: [$0.position], positions: [$0.position], tokens: [$0.token]) }
-    return try finished.replay(calls, from: slots.count, under: network).map(\.modelLogProbability)
+    let cache = network.makeCache()
+    store(in: cache, under: network)
+    return try alternatives.map { tokens in
+      var finished = self
+      finished.write(Written(positions: tokens.map(\.position), tokens: tokens.map(\.token)))
+      let calls = tokens.map { (candidates: [$0.position], positions: [$0.position], tokens: [$0.token]) }
+      return try finished.replay(calls, from: slots.count, cache: cache.copy(upTo: slots.count), under: network)
+        .map(\.modelLogProbability)
+    }
+  }
+
+  /// Feeds the slots that a cache does not hold yet, clean.
+  private func store<Network: DecodingNetwork>(in cache: Network.Cache, under network: Network) {
+    var copy = self
+    for start in stride(from: cache.count, to: slots.count, by: rule.prefillPiece) {
+      var feed = DecodingFeed()
+      let end = min(start + rule.prefillPiece, slots.count)
+      copy.append(start..<end, outputs: end..<end, kept: end, to: &feed)
+      _ = network.logits(feed, caches: [cache])
+    }
   }
 
   /// All slots are stored first, clean. Then the masks of many calls are fed at once, each call with a cache that ends
   /// where it began: so a mask sees the clean slots of the calls before and the masks before it in its own.
   private func replay<Network: DecodingNetwork>(
     _ calls: [(candidates: [Int], positions: [Int], tokens: [Int32])], from first: Int? = nil,
-    under network: Network
+    cache: Network.Cache? = nil, under network: Network
   ) throws -> [TokenPicker.Pick] {
-    let cache = network.makeCache()
-    var copy = self
-    for start in stride(from: 0, to: slots.count, by: rule.prefillPiece) {
-      var feed = DecodingFeed()
-      let end = min(start + rule.prefillPiece, slots.count)
-      copy.append(start..<end, outputs: end..<end, kept: end, to: &feed)
-      _ = network.logits(feed, caches: [cache])
-    }
+    let cache = cache ?? network.makeCache()
+    store(in: cache, under: network)
     var picks: [TokenPicker.Pick] = []
     var before = first ?? givenCount
     var rest = calls[...]

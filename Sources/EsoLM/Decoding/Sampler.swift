@@ -225,9 +225,9 @@ public final class Sampler<Network: DecodingNetwork> {
   private func write(_ place: Int, _ feed: inout DecodingFeed) -> Part {
     var part = Part(place: place, id: live[place].id)
     guard let call = live[place].generation.nextCall() else { return part }
-    let (cache, written) = (live[place].cache, live[place].generation.slots.count)
-    // Slots that the plan took back are forgotten.
-    if cache.count > written { cache.truncate(to: written) }
+    let cache = live[place].cache
+    // Forgets slots that the plan took back, and what a call that failed had stored beyond.
+    cache.truncate(to: min(cache.count, call.reading.outputs.lowerBound))
     let slots = cache.count..<call.reading.end
     part.positions = call.planned.positions
     part.outputs = Array(feed.outputs.count..<feed.outputs.count + part.positions.count)

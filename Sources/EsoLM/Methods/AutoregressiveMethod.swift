@@ -92,6 +92,6 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
     return Generation(
       rule: DecodingRule(segments: .each, predictsNext: true, start: start),
       plan: FixedPlan(.leftToRight(holes: holes, steps: holes.count, isDiffusion: false)),
-      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
+      given: try request.ascendingContext("AR"), request: request, maskToken: configuration.maskToken)
   }
 }

@@ -144,7 +144,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
       steps: schedule == .firstHitting ? nil : try request.ancestralSteps(default: blockSize), using: &generators)
     return Generation(
       rule: DecodingRule(segments: .blocks(blockSize)), plan: FixedPlan(plan),
-      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
+      given: try request.ascendingContext("BD3-LM"), request: request, maskToken: configuration.maskToken)
   }
 
   // MARK: Clipped noise

@@ -73,15 +73,20 @@ public struct EsotericMethod: GenerationMethod, Equatable {
     return .random(length: length, diffused: diffused, using: &generator)
   }
 
+  /// The share that diffusion writes: the steps of a block schedule diffuse, unless a share is asked for.
+  public func alpha0(of request: GenerationRequest) -> Double {
+    request.alpha0 ?? (request.schedule ?? .ancestral == .ancestral ? alpha0 : 1)
+  }
+
   public func generation(
     _ request: GenerationRequest, for configuration: TransformerConfiguration
   ) throws -> Generation {
     try request.validate(for: configuration)
     let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled])
-    // The steps of a block schedule diffuse, unless a share is asked for.
-    let plan = try request.anyOrderPlan(schedule, alpha0: request.alpha0 ?? (schedule == .ancestral ? alpha0 : 1))
+    let plan = try request.anyOrderPlan(schedule, alpha0: alpha0(of: request))
     return Generation(
       rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each), plan: FixedPlan(plan),
-      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
+      given: variant == .a ? try request.ascendingContext("Eso-LM (A)") : request.orderedContext(), request: request,
+      maskToken: configuration.maskToken)
   }
 }

@@ -37,6 +37,6 @@ public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
     let schedule = try request.schedule(of: "MDLM", known: [.ancestral, .leftToRight, .block, .blockShuffled])
     return Generation(
       rule: DecodingRule(segments: .whole), plan: FixedPlan(try request.anyOrderPlan(schedule, alpha0: 1)),
-      given: request.orderedContext(), request: request, maskToken: configuration.maskToken)
+      given: try request.ascendingContext("MDLM"), request: request, maskToken: configuration.maskToken)
   }
 }

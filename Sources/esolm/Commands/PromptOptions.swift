@@ -29,7 +29,9 @@ struct PromptOptions: ParsableArguments {
   @Option(help: "The most tokens to write after a prompt, or before a suffix. (default: what the length leaves)")
   var maxTokens: Int?
 
-  @Option(help: ArgumentHelp("Ends a text before this one; can be named several times.", valueName: "text"))
+  @Option(
+    help: ArgumentHelp(
+      "Ends a text before this one, behind all that is given; can be named several times.", valueName: "text"))
   var stop: [String] = []
 
   @Flag(help: "Go on behind the end-of-text token, where texts with given parts end otherwise.")
@@ -63,8 +65,9 @@ struct PromptOptions: ParsableArguments {
   struct Prompt {
     /// nil where nothing is given.
     var template: PromptTemplate?
-    /// Where it stands in a file of prompts.
-    var place: String?
+    /// The option that it comes from, or where it stands in a file of prompts.
+    var place: String
+    var isFromFile = false
   }
 
   /// The texts that are asked for: at least one.
@@ -74,11 +77,14 @@ struct PromptOptions: ParsableArguments {
     if let prompts { return try lines(of: prompts) }
     if let template {
       let text = try text(template)
-      return [Prompt(template: try asUsageOfTemplate { try PromptTemplate(text) })]
+      return [Prompt(template: try asUsageOfTemplate { try PromptTemplate(text) }, place: "--template")]
     }
-    guard prompt != nil || suffix != nil else { return [Prompt()] }
+    let place = suffix == nil ? "--prompt" : prompt == nil ? "--suffix" : "--prompt or --suffix"
+    guard prompt != nil || suffix != nil else { return [Prompt(place: place)] }
     return [
-      Prompt(template: PromptTemplate(prompt: try text(prompt ?? ""), suffix: try text(suffix ?? ""), hole: maxTokens))
+      Prompt(
+        template: PromptTemplate(prompt: try text(prompt ?? ""), suffix: try text(suffix ?? ""), hole: maxTokens),
+        place: place)
     ]
   }
 
@@ -96,36 +102,67 @@ struct PromptOptions: ParsableArguments {
   }
 
   private struct Line: Decodable {
-    var prompt: String?
-    var suffix: String?
-    var template: String?
-    var maxTokens: Int?
+    let prompt: String?
+    let suffix: String?
+    let template: String?
+    let maxTokens: Int?
+    /// Fields that mean nothing here.
+    let others: [String]
 
-    enum CodingKeys: String, CodingKey {
+    enum CodingKeys: String, CodingKey, CaseIterable {
       case prompt, suffix, template
       case maxTokens = "max_tokens"
+    }
+
+    init(from decoder: any Decoder) throws {
+      let fields = try decoder.container(keyedBy: CodingKeys.self)
+      prompt = try fields.decodeIfPresent(String.self, forKey: .prompt)
+      suffix = try fields.decodeIfPresent(String.self, forKey: .suffix)
+      template = try fields.decodeIfPresent(String.self, forKey: .template)
+      // As a number of any kind, so that one which does not fit is named.
+      maxTokens = try fields.decodeIfPresent(Double.self, forKey: .maxTokens).map { number in
+        let count = Int(exactly: number)
+        guard let count, (1...PromptTemplate.longestHole).contains(count) else {
+          let found = count.map { "\($0)" } ?? "\(number)"
+          throw FileError("field 'max_tokens' is \(found), expected 1 to \(PromptTemplate.longestHole)")
+        }
+        return count
+      }
+      let known = Set(CodingKeys.allCases.map(\.rawValue))
+      others = try decoder.container(keyedBy: Field.self).allKeys.map(\.stringValue).filter { !known.contains($0) }
+    }
+
+    private struct Field: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
     }
   }
 
   private func lines(of path: String) throws -> [Prompt] {
     let lines = try JSONLinesFile.read(Line.self, from: path).values
     guard !lines.isEmpty else { throw FileError("\(path): expected at least one JSON line with a prompt") }
+    var noted: Set<String> = []
     return try lines.map { number, line in
       let place = "\(path), line \(number)"
-      if let count = line.maxTokens, !(1...PromptTemplate.longestHole).contains(count) {
-        throw FileError("\(place): field 'max_tokens' is \(count), expected 1 to \(PromptTemplate.longestHole)")
+      for field in line.others.sorted() where noted.insert(field).inserted {
+        printError(
+          "esolm: note: \(place): field '\(field)' is none of prompt, suffix, template and max_tokens: ignored")
       }
       switch (line.template, line.prompt, line.suffix) {
+      case (_?, nil, nil) where line.maxTokens != nil:
+        throw FileError("\(place): field 'max_tokens' goes with prompt or suffix; holes of a template say their own")
       case (let template?, nil, nil):
         do {
-          return Prompt(template: try PromptTemplate(template), place: place)
+          return Prompt(template: try PromptTemplate(template), place: place, isFromFile: true)
         } catch {
           throw FileError("\(place): \(error)")
         }
       case (nil, let prompt, let suffix) where prompt != nil || suffix != nil:
         return Prompt(
           template: PromptTemplate(prompt: prompt ?? "", suffix: suffix ?? "", hole: line.maxTokens ?? maxTokens),
-          place: place)
+          place: place, isFromFile: true)
       default: throw FileError("\(place): expected prompt, suffix or both, or template alone")
       }
     }

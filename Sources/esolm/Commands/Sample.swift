@@ -59,6 +59,9 @@ struct Sample: ParsableCommand {
     try require("num-samples", numSamples, in: 1...(1 << 24))
     try require("alternatives", alternatives, in: 0...100)
     if stream, json || watch { throw ValidationError("--stream goes with neither --json nor --watch") }
+    if writing.length != nil, prompting.template != nil || (prompting.maxTokens != nil && prompting.prompts == nil) {
+      throw ValidationError("--length goes with neither --template nor --max-tokens, which say how long a text becomes")
+    }
     if alternatives > 0, !json { throw ValidationError("--alternatives goes with --json") }
   }
 
@@ -128,6 +131,7 @@ struct TextMaker {
       let length = command.writing.length ?? run.configuration.method.length
       var lengths: [Int]?
       if let template = prompt.template, template.hasOpenLengths {
+        _ = try command.writing.request(try template.tokens(run.tokenizer), of: run)
         let holes = HoleLengths(method, network: network, tokenizer: run.tokenizer)
         lengths = try holes.draw(template, seed: command.writing.seed, number: number)
       }
@@ -144,13 +148,17 @@ struct TextMaker {
     }
   }
 
-  /// Errors about one of several prompts name it.
+  /// Errors about a prompt name it.
   private func named<Result>(_ prompt: PromptOptions.Prompt, _ body: () throws -> Result) throws -> Result {
-    guard let place = prompt.place else { return try asUsage(body) }
     do {
       return try body()
+    } catch let error as ConfigurationError where !prompt.isFromFile {
+      let option = error.field == "template" ? prompt.place : "\(OptionName(filling: error.field))"
+      throw ValidationError("\(option) is \(error.found), expected \(error.expected)")
+    } catch let error as ValidationError where !prompt.isFromFile {
+      throw error
     } catch {
-      throw FileError("\(place): \(error)")
+      throw FileError("\(prompt.place): \(error)")
     }
   }
 }

@@ -67,7 +67,7 @@ struct SampleReport {
     let logProbability: Double
     /// Under the model's own distributions, without temperature, top-k and nucleus.
     let modelLogProbability: Double
-    /// The same, one token at a time in the same order; null where the method has none.
+    /// The same, one token at a time in the same order; absent where the method has none.
     let oneAtATimeLogProbability: Double?
     /// The positions in the order in which they were written, and each one's log-probability under the model.
     let order: [Int]
@@ -86,10 +86,10 @@ struct SampleReport {
     let configuration = run.configuration.method
     return Line(
       run: command.folder, algorithm: configuration.algorithm.rawValue, number: text.number,
-      text: stop.text(of: generation.tokens), tokens: generation.tokens,
+      text: stop.text(of: generation.tokens, given: generation.givenEnd), tokens: generation.tokens,
       fillings: text.template == nil ? nil : fillings(of: text.request, generation),
       finishReason: generation.finishReason!.rawValue,
-      alpha0: text.request.alpha0 ?? configuration.alpha0, steps: text.request.timeSteps(of: method),
+      alpha0: (method as? EsotericMethod)?.alpha0(of: text.request), steps: text.request.timeSteps(of: method),
       schedule: text.request.schedule?.rawValue, length: text.request.length, seed: text.request.seed,
       topP: text.request.picker.topP, topK: text.request.picker.topK, temperature: text.request.picker.temperature,
       usesCache: !command.noCache, nfe: generation.networkCalls, rows: generation.fedRows,
@@ -109,17 +109,14 @@ struct SampleReport {
         })
   }
 
-  /// The text of each run of positions that were not given.
+  /// The text of each run of positions that were not given; empty where the text ends before it.
   private func fillings(of request: GenerationRequest, _ generation: Generation) -> [String] {
-    let tokens = generation.tokens
-    var fillings: [String] = []
-    var place = 0
-    while place < tokens.count {
-      let end = request.template[place...].prefix(tokens.count - place).prefix { $0 == nil }.count + place
-      if end > place { fillings.append(stop.text(of: tokens[place..<end])) }
-      place = max(end, place + 1)
+    let (template, tokens) = (request.template, generation.tokens[...])
+    let starts = request.holes.filter { $0 == 0 || template[$0 - 1] != nil }
+    return starts.map { start in
+      let hole = tokens.dropFirst(start).prefix(template[start...].prefix { $0 == nil }.count)
+      return stop.text(of: hole, given: start < generation.givenEnd ? hole.count : 0)
     }
-    return fillings
   }
 
   /// A line about all texts.
@@ -174,7 +171,7 @@ struct SampleView {
     }
     if command.stream {
       if stream?.number != number {
-        stream = (number, TextStream(run.tokenizer, stop: stop))
+        stream = (number, TextStream(run.tokenizer, stop: stop, given: generation.givenEnd))
         if count > 1 { try printOutput("--- sample \(number + 1) ---") }
       }
       let new = stream!.text.next(generation.finalTokens, isFinished: generation.isFinished)

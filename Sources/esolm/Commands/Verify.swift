@@ -67,7 +67,7 @@ struct Verify: ParsableCommand {
   }
 
   private func verifyBatches(_ run: RunFolder) throws {
-    var line = ProgressLine()
+    var line = ProgressLine(isForLongWork: true)
     let report = try BatchInvariance(
       run.model().network(), method: run.method, length: run.configuration.method.length
     ).check { line.show("each alone \(Format.percent($0))") }
