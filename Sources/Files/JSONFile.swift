@@ -15,9 +15,7 @@ public enum JSONFile {
     do {
       return try JSONDecoder().decode(type, from: data)
     } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty && isJSON(data) {
-      // The decoder calls such numbers no JSON, and does not say where they stand.
-      throw FileError(
-        "\(path): a number does not fit its field (a fraction, a sign, or too large for a whole number)")
+      throw FileError("\(path): \(numberMisfit)")
     } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty {
       throw FileKind.mistake(path, beginning: data, expected: "JSON") ?? FileError("\(path): it is no valid JSON")
     } catch let error as DecodingError {
@@ -26,6 +24,9 @@ public enum JSONFile {
       throw FileError("\(path): \(error)")
     }
   }
+
+  /// What is wrong where the decoder calls valid JSON corrupt: it does so for numbers, and does not say where they stand.
+  static let numberMisfit = "a number does not fit its field (a fraction, a sign, or too large for a whole number)"
 
   /// Writes a value, readable and with sorted keys; the file appears whole or not at all.
   public static func write(_ value: some Encodable, to path: String) throws {

@@ -32,7 +32,13 @@ public enum JSONLinesFile {
     for (index, bytes) in lines.enumerated() {
       guard bytes.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) else { continue }
       do {
-        let value = try decoder.decode(type, from: Data(JSONValue(parsing: bytes).strictJSON))
+        let json = Data(try JSONValue(parsing: bytes).strictJSON)
+        let value: Value
+        do {
+          value = try decoder.decode(type, from: json)
+        } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty {
+          throw FileError(JSONFile.numberMisfit)
+        }
         try check(value)
         values.append((index + 1, value))
       } catch {

@@ -98,6 +98,10 @@ struct MultipleChoiceTests {
     ("{\"endings\": []}", "field 'ctx' is missing"),
     (#"{"ctx": "a", "endings": ["a", "b"]}"#, "field 'label' is missing"),
     (#"{"ctx": "a", "endings": ["a", "b"], "label": "x"}"#, "field 'label' is not of type Int"),
+    (
+      #"{"ctx": "a", "endings": ["a", "b"], "label": 18446744073709551616}"#,
+      "a number does not fit its field (a fraction, a sign, or too large for a whole number)"
+    ),
     (#"{"ctx": "a", "endings": ["a"], "label": 0}"#, "field 'endings' has 1 texts, expected at least 2"),
     (#"{"ctx": "a", "endings": ["a", "b"], "label": 2}"#, "field 'label' is 2, expected 0 to 1"),
     (#"{"ctx": "a", "endings": ["a", ""], "label": 1}"#, "field 'endings' holds an empty text"),

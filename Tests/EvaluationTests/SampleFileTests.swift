@@ -26,7 +26,7 @@ struct SampleFileTests {
 
   @Test(arguments: [
     (#""formatVersion": 1"#, #""formatVersion": 3"#, "field 'formatVersion' is 3, expected 1 or 2"),
-    (#""formatVersion": 1,"#, "", "field 'formatVersion' is missing"),
+    (#""formatVersion": 1,"#, "", "field 'formatVersion' is missing, expected 1 or 2"),
     (#""length": 3"#, #""length": 0"#, "field 'length' is 0, expected at least 1"),
     ("[1, 2, 3]", "[1, -2, 3]", "field 'samples.0.tokens' holds -2, expected numbers from 0"),
     ("[1, 2, 3]", "\"x\"", "field 'samples.0.tokens' is not of type Array<Any>"),
@@ -64,6 +64,8 @@ struct SampleFileTests {
       #""formatVersion": 2, "run": "runs/a", "length": 4"#, #""formatVersion": 1, "run": "runs/a", "length": 4"#,
       "line 2: field 'formatVersion' is 1, expected 2"
     ),
+    (#"{"formatVersion": 2, "run""#, #"{"run""#, "line 1: field 'formatVersion' is missing, expected 2"),
+    ("[1, 0]}", "[1, 0]", "line 2: no valid JSON at byte 91: expected ',' or '}'"),
     (#""number": 0, "#, "", "line 2: field 'number' is missing"),
     (#""length": 3"#, #""length": 0"#, "line 1: field 'length' is 0, expected at least 1"),
     ("[1, 0]", "[1, -7]", "line 2: field 'tokens' holds -7, expected numbers from 0"),

@@ -35,12 +35,13 @@ public struct SampleFile: Decodable, Sendable {
   /// - Throws: a `FileError` naming the file and the field if it is of another version or does not fit.
   public static func read(_ path: String) throws -> SampleFile {
     // The version comes first: another one may lack fields, and the message should say why.
-    guard let lines = try? JSONLinesFile.read(Version.self, from: path).values, let first = lines.first,
-      first.value.formatVersion == currentFormat
+    let versions = try JSONLinesFile.read(Version.self, from: path, skipBadLines: true)
+    guard let first = versions.values.first, first.line < versions.badLines.first ?? .max,
+      first.value.formatVersion != 1
     else { return try readObject(path) }
-    if let other = lines.first(where: { $0.value.formatVersion != currentFormat }) {
-      throw FileError(
-        "\(path), line \(other.line): field 'formatVersion' is \(other.value.formatVersion), expected \(currentFormat)")
+    if let other = versions.values.first(where: { $0.value.formatVersion != currentFormat }) {
+      let found = other.value.formatVersion.map { "is \($0)" } ?? "is missing"
+      throw FileError("\(path), line \(other.line): field 'formatVersion' \(found), expected \(currentFormat)")
     }
     let all = try JSONLinesFile.read(Line.self, from: path) { line in
       guard line.length >= 1 else { throw FileError("field 'length' is \(line.length), expected at least 1") }
@@ -62,7 +63,8 @@ public struct SampleFile: Decodable, Sendable {
   private static func readObject(_ path: String) throws -> SampleFile {
     let version: Version = try JSONFile.read(from: path, limit: sizeLimit)
     guard version.formatVersion == 1 else {
-      throw FileError("\(path): field 'formatVersion' is \(version.formatVersion), expected 1 or \(currentFormat)")
+      let found = version.formatVersion.map { "is \($0)" } ?? "is missing"
+      throw FileError("\(path): field 'formatVersion' \(found), expected 1 or \(currentFormat)")
     }
     let file: SampleFile = try JSONFile.read(from: path, limit: sizeLimit)
     guard !file.samples.isEmpty else { throw FileError("\(path): field 'samples' is empty, expected a sample") }
@@ -75,5 +77,5 @@ public struct SampleFile: Decodable, Sendable {
     return file
   }
 
-  private struct Version: Decodable { var formatVersion: Int }
+  private struct Version: Decodable { var formatVersion: Int? }
 }
