@@ -12,7 +12,7 @@ let package = Package(
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Prompts", targets: ["Prompts"]),
     .library(name: "Corpora", targets: ["Corpora"]),
-    .library(name: "Training", targets: ["Training", "Checkpoints"]),
+    .library(name: "Training", targets: ["Training", "Runs", "Checkpoints"]),
     .library(name: "Evaluation", targets: ["Evaluation", "Comparison", "Parity"]),
   ],
   dependencies: [
@@ -35,11 +35,10 @@ let package = Package(
       name: "Tokenizers", dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
     .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
+    .target(name: "Runs", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
+    .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Runs", "Files"]),
     .target(
-      name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
-    .target(
-      name: "Training",
-      dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Checkpoints", "Files"]),
+      name: "Training", dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Runs", "Files"]),
     .target(name: "Prompts", dependencies: ["EsoLM", "Tokenizers", "Randomness"]),
     .target(name: "Reports"),
     .target(
@@ -48,18 +47,19 @@ let package = Package(
     .target(
       name: "Comparison",
       dependencies: [
-        "EsoLM", "Torch", "Tokenizers", "Corpora", "Checkpoints", "Training", "Evaluation", "Reports", "Files",
+        "EsoLM", "Torch", "Tokenizers", "Corpora", "Runs", "Training", "Evaluation", "Reports", "Files",
       ]),
     .target(
       name: "Parity",
       dependencies: [
-        "EsoLM", "Torch", "Tokenizers", "Randomness", "Corpora", "Training", "Checkpoints", "Evaluation", "Files",
+        "EsoLM", "Torch", "Tokenizers", "Randomness", "Corpora", "Runs", "Training", "Checkpoints", "Evaluation",
+        "Files",
       ]),
     .executableTarget(
       name: "esolm",
       dependencies: [
-        "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Checkpoints", "Training", "Evaluation", "Comparison",
-        "Parity", "Files",
+        "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Runs", "Checkpoints", "Training", "Evaluation",
+        "Comparison", "Parity", "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -76,16 +76,25 @@ let package = Package(
       name: "PromptsTests", dependencies: ["Prompts", "EsoLM", "Tokenizers", "Randomness", "TestSupport"]),
     .testTarget(name: "ParityTests", dependencies: ["Parity", "Torch", "TestSupport"]),
     .target(name: "CommandSupport", path: "Tests/CommandSupport"),
+    .target(
+      name: "RunSupport", dependencies: ["Runs", "EsoLM", "Tokenizers", "Torch", "CommandSupport"],
+      path: "Tests/RunSupport"),
+    .testTarget(
+      name: "RunsTests",
+      dependencies: [
+        "Runs", "Checkpoints", "EsoLM", "Files", "Revision", "Tokenizers", "Torch", "CommandSupport", "RunSupport",
+        "TestSupport",
+      ]),
     .testTarget(
       name: "CheckpointsTests",
       dependencies: [
-        "Checkpoints", "EsoLM", "Files", "Randomness", "Revision", "Tokenizers", "Torch", "CommandSupport",
+        "Checkpoints", "Runs", "EsoLM", "Files", "Randomness", "Tokenizers", "Torch", "CommandSupport", "RunSupport",
         "TestSupport",
       ]),
     .testTarget(
       name: "TrainingTests",
       dependencies: [
-        "Training", "Checkpoints", "Corpora", "EsoLM", "Tokenizers", "Torch", "CommandSupport", "TestSupport",
+        "Training", "Runs", "Checkpoints", "Corpora", "EsoLM", "Tokenizers", "Torch", "CommandSupport", "TestSupport",
       ]),
     .testTarget(
       name: "EvaluationTests",
@@ -96,13 +105,13 @@ let package = Package(
     .testTarget(
       name: "ComparisonTests",
       dependencies: [
-        "Comparison", "Checkpoints", "Corpora", "EsoLM", "Evaluation", "Tokenizers", "Training", "CommandSupport",
+        "Comparison", "Runs", "Corpora", "EsoLM", "Evaluation", "Tokenizers", "Training", "CommandSupport",
         "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "esolm", "Checkpoints", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
+        "esolm", "Runs", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
         "TestSupport",
       ]),
   ],

@@ -1,8 +1,8 @@
-import Checkpoints
 import Corpora
 import EsoLM
 import Evaluation
 import Foundation
+import Runs
 import Training
 
 // What is measured of a trained run: perplexity, and samples of every plan.
@@ -11,7 +11,7 @@ extension MethodComparison {
     trainer.data.validation.first(measuredSequences)
   }
 
-  /// The true entropy of the measured sequences, nats a token; nil of data whose law is not known.
+  /// The true entropy of the measured sequences, nats a token; nil of data whose distribution is not known.
   func trueNats(_ trainer: Trainer) -> Double? {
     guard case .toyLanguage = data.source else { return nil }
     let texts = blocks(trainer).map { tokenizer.decode($0) }
@@ -19,7 +19,7 @@ extension MethodComparison {
   }
 
   func measured(_ contestant: Contestant, _ trainer: Trainer) -> ComparisonResults.Entry {
-    let likelihood = Likelihood(trainer.learner.average.network(), method: trainer.run.method)
+    let likelihood = Likelihood(trainer.learner.average.transformer(), method: trainer.run.method)
     let evaluation = PerplexityEvaluation(likelihood, blocks: blocks(trainer), seed: training.seed)
     let isOneOrder = contestant.algorithm == .autoregressive || contestant.alpha0 == 0
     let exact =
@@ -50,7 +50,7 @@ extension MethodComparison {
   func sampled(
     _ trainer: Trainer, _ request: GenerationRequest, judge: Likelihood?
   ) throws -> ComparisonResults.Sampling {
-    let network = CachedNetwork(trainer.learner.average.network())
+    let network = CachedTransformer(trainer.learner.average.transformer())
     let sampler = Sampler(network)
     for number in 0..<samples {
       var request = request

@@ -8,7 +8,7 @@ public struct ComparisonResults: Codable, Sendable {
   public let batchSize: Int
   public let length: Int
   public let seed: UInt64
-  /// The entropy of the measured text, nats a token, where the law of the data is known.
+  /// The entropy of the measured text, nats a token, where the distribution of the data is known.
   public let trueNats: Double?
   public let isToyLanguage: Bool
   public var entries: [Entry]

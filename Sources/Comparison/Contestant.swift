@@ -1,5 +1,5 @@
-import Checkpoints
 import EsoLM
+import Runs
 
 /// A method with its options, as comparisons name it: `esolm-b:0.5`, `esolm-a:1`, `ar`, `ar+adaln`, `mdlm`, `bd3lm:16`.
 ///

@@ -1,8 +1,8 @@
-import Checkpoints
 import Corpora
 import EsoLM
 import Files
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 import Training
@@ -75,7 +75,7 @@ public struct MethodComparison {
       runs.append((contestant, try trained(contestant, name: name, title: contestant.title, shouldStop, report)))
     }
     guard !shouldStop() else { return nil }
-    let judgeOfTexts = judge.map { Likelihood($0.learner.average.network(), method: $0.run.method) }
+    let judgeOfTexts = judge.map { Likelihood($0.learner.average.transformer(), method: $0.run.method) }
     var entries: [ComparisonResults.Entry] = []
     for (contestant, trainer) in runs {
       guard !shouldStop() else { return nil }

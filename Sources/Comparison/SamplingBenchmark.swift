@@ -1,6 +1,6 @@
-import Checkpoints
 import EsoLM
 import Foundation
+import Runs
 import Torch
 
 /// What sampling costs, method by method: seconds, network calls, rows and memory for a text of a length.
@@ -61,16 +61,16 @@ public struct SamplingBenchmark {
 
   /// Networks with and without adaptive norms, random all through.
   public final class Networks {
-    private var known: [Bool: CachedNetwork] = [:]
+    private var known: [Bool: CachedTransformer] = [:]
     private let benchmark: SamplingBenchmark
 
     public init(_ benchmark: SamplingBenchmark) { self.benchmark = benchmark }
 
-    func network(isModulated: Bool) throws -> CachedNetwork {
+    func network(isModulated: Bool) throws -> CachedTransformer {
       if let network = known[isModulated] { return network }
       var configuration = benchmark.model
       if !isModulated { configuration.conditioningSize = nil }
-      let model = try Transformer(configuration, seed: benchmark.seed)
+      let model = try TransformerWeights(configuration, seed: benchmark.seed)
       // What starts at zero, gates and output layer, would make all logits equal.
       withoutGradients {
         for (number, (name, tensor)) in model.namedParameters.enumerated()
@@ -79,7 +79,7 @@ public struct SamplingBenchmark {
           tensor.copy(from: .uniform(tensor.shape, in: -bound..<bound, seed: UInt64(number)))
         }
       }
-      let network = CachedNetwork(model.network())
+      let network = CachedTransformer(model.transformer())
       known[isModulated] = network
       return network
     }
@@ -140,13 +140,13 @@ public struct SamplingBenchmark {
 
   /// A batch that is being written.
   private final class Texts {
-    let sampler: Sampler<CachedNetwork>
+    let sampler: Sampler<CachedTransformer>
     /// Network calls of the whole batch, and those that were made or skipped.
     let calls: Int
     private(set) var made = 0
     private(set) var fedRows = 0
 
-    init(_ request: GenerationRequest, of method: any GenerationMethod, batch: Int, network: CachedNetwork) throws {
+    init(_ request: GenerationRequest, of method: any GenerationMethod, batch: Int, network: CachedTransformer) throws {
       let texts = try (0..<batch).map { number in
         var request = request
         request.number = number

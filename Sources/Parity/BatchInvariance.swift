@@ -19,14 +19,14 @@ public struct BatchInvariance {
     public var passed: Bool { otherTokens == 0 && (otherBits == 0 || !promisesBits) }
   }
 
-  private let network: CachedNetwork
+  private let network: CachedTransformer
   private let method: any GenerationMethod
   private let length: Int
   private let seed: UInt64
 
   /// - Parameter length: of the longest sequences.
-  public init(_ network: Network, method: any GenerationMethod, length: Int, seed: UInt64 = 0) {
-    self.network = CachedNetwork(network)
+  public init(_ network: Transformer, method: any GenerationMethod, length: Int, seed: UInt64 = 0) {
+    self.network = CachedTransformer(network)
     self.method = method
     self.length = length
     self.seed = seed

@@ -29,7 +29,7 @@ extension Parity {
     for (label, which) in [("state", Checkpoint.Weights.model), ("ema", .average)] {
       let model = try checkpoint.model(network, which)
       for (name, tensor) in model.namedParameters { found["\(label).\(name)"] = tensor.array() }
-      found["logits.\(label)"] = withoutGradients { model.network().logits(input) }.array()
+      found["logits.\(label)"] = withoutGradients { model.transformer().logits(input) }.array()
     }
     return found
   }

@@ -15,7 +15,7 @@ extension Parity {
       throw FileError("\(parityCase.inputs.path): 'step_sizes' or 'tokens' do not fit the orders")
     }
     let model = try parityCase.model()
-    let network = CachedNetwork(model.network())
+    let network = CachedTransformer(model.transformer())
     let slots = try zip(tokens, orders).map { text, order in
       var start = 0
       let steps = sizes.map { size in
@@ -40,7 +40,7 @@ extension Parity {
     guard orders.allSatisfy({ order in sequences.allSatisfy { $0.count == order.length } }) else {
       throw FileError("\(parityCase.inputs.path): 'orders' do not fit 'x0'")
     }
-    let likelihood = Likelihood(try parityCase.model().network(), alpha0: try parityCase.alpha0())
+    let likelihood = Likelihood(try parityCase.model().transformer(), alpha0: try parityCase.alpha0())
     let perSlot = sequences.map { tokens in likelihood.logProbabilities(orders.map { (tokens, $0) }) }
     let perOrder = perSlot.map { $0.map { $0.reduce(0, +) } }
     return [
@@ -65,8 +65,8 @@ extension Parity {
       } else {
         continue
       }
-      let rows = picker.law(of: logits)
-      // The recorded laws leave out the last row, whose ties may be broken either way.
+      let rows = picker.distribution(of: logits)
+      // The recorded distributions leave out the last row, whose ties may be broken either way.
       switch name.prefix(while: { $0 != "." }) {
       case "probabilities": found[name] = rows.dropLast().flatMap { $0 }
       case "keep": found[name] = rows.dropLast().flatMap { $0.map { $0 > 0 ? 1 : 0 } }

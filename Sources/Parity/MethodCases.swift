@@ -18,7 +18,7 @@ extension Parity {
     guard batch.input.tokens == inputs.flatMap({ $0.map(Int64.init) }) else {
       throw FileError("\(parityCase.inputs.path): 'input_tokens' is not what an autoregressive model reads of 'x0'")
     }
-    let network = model.network()
+    let network = model.transformer()
     let (loss, nll) = batch.loss(under: network)
     loss.backward()
     return gradients(of: model).merging([
@@ -28,7 +28,7 @@ extension Parity {
 
   static func maskedDiffusion(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("xt"))
-    let (network, times) = (model.network(), try parityCase.numbers("t"))
+    let (network, times) = (model.transformer(), try parityCase.numbers("t"))
     let (mask, objective) = (Int32(parityCase.maskToken), MaskedDiffusionMethod().objective)
     guard clean.map(\.count) == noised.map(\.count), times.count == clean.count else {
       throw FileError("\(parityCase.inputs.path): 'xt' or 't' does not fit 'x0'")
@@ -59,7 +59,7 @@ extension Parity {
       }, pattern: .bidirectional, maskToken: Int(mask))
     found["logits"] = withoutGradients { network.logits(everything) }.array()
 
-    // One ancestral update: each masked token is written with a chance, and then drawn from the law of the picker.
+    // One ancestral update: each masked token is written with a chance, and then drawn from the distribution of the picker.
     let (time, step) = (try parityCase.numbers("update_t"), try parityCase.numbers("update_dt"))
     guard time.count == 1, step.count == 1 else {
       throw FileError("\(parityCase.inputs.path): 'update_t' and 'update_dt' must be single numbers")
@@ -68,8 +68,8 @@ extension Parity {
     for name in parityCase.expected.entries.keys {
       guard let p = name.split(separator: "update_probabilities.top_p_").first.flatMap({ Double($0) }) else { continue }
       let logits = withoutGradients { network.logits(scored.input) }
-      found[name] = try TokenPicker(topP: p).law(of: logits, excluding: Int(mask)).flatMap { law in
-        law.enumerated().map { $0 == Int(mask) ? 1 - chance : chance * $1 }
+      found[name] = try TokenPicker(topP: p).distribution(of: logits, excluding: Int(mask)).flatMap { distribution in
+        distribution.enumerated().map { $0 == Int(mask) ? 1 - chance : chance * $1 }
       }
     }
     return found
@@ -77,7 +77,7 @@ extension Parity {
 
   static func blockDiffusion(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("xt"))
-    let (network, mask) = (model.network(), Int32(parityCase.maskToken))
+    let (network, mask) = (model.transformer(), Int32(parityCase.maskToken))
     let (allTimes, length) = (try parityCase.numbers("t"), clean.first?.count ?? 0)
     guard let size = parityCase.description.algo?.blockSize, size > 0, length > 0, length % size == 0,
       allTimes.count == clean.count * length, clean.map(\.count) == noised.map(\.count)
@@ -110,13 +110,13 @@ extension Parity {
       }, pattern: .blockDiffusion(size), maskToken: Int(mask))
     return gradients(of: model).merging([
       "loss": [loss.item], "nll": rows, "logits": withoutGradients { network.logits(everything) }.array(),
-      "sampling_logits": samplingLogits(clean, network: CachedNetwork(network), size: size, mask: mask),
+      "sampling_logits": samplingLogits(clean, network: CachedTransformer(network), size: size, mask: mask),
     ]) { $1 }
   }
 
   /// For each block in turn: all of it masked, then the first half clean; finished blocks are in the cache.
   private static func samplingLogits(
-    _ clean: [[Int32]], network: CachedNetwork, size: Int, mask: Int32
+    _ clean: [[Int32]], network: CachedTransformer, size: Int, mask: Int32
   ) -> [Double] {
     clean.flatMap { tokens -> [Double] in
       let cache = network.makeCache()

@@ -1,8 +1,8 @@
 import EsoLM
 import Files
+import Runs
 import Torch
 import Training
-import Checkpoints
 
 // The objective: both terms, their sum, and training steps on it.
 extension Parity {
@@ -28,7 +28,7 @@ extension Parity {
       HybridObjective.Corrupted(PaddedTokens($0.0), order: $0.1, time: $1)
     }
     let scored = objective.scored(batch, maskToken: parityCase.maskToken)
-    let (loss, nll) = scored.loss(under: model.network())
+    let (loss, nll) = scored.loss(under: model.transformer())
     loss.backward()
     let unweighted = scattered(nll.array(), orders: orders)
 
@@ -37,7 +37,7 @@ extension Parity {
     everything.append(
       zip(clean, orders).map { ($0, $1) }, pattern: passes.diffusion, maskToken: parityCase.maskToken,
       outputsForAll: true)
-    let logits = withoutGradients { model.network().logits(everything) }
+    let logits = withoutGradients { model.transformer().logits(everything) }
     let excluded = Tensor.zeros(logits.shape)
     excluded.narrowed(dim: 1, to: parityCase.maskToken..<parityCase.maskToken + 1).fill(-1e6)
     let targets = zip(clean, orders).flatMap { tokens, order in order.positions.map { Int64(tokens[$0]) } }
@@ -61,12 +61,12 @@ extension Parity {
     let batch = zip(clean, orders).map { HybridObjective.Corrupted(PaddedTokens($0), order: $1, time: nil) }
     let scored = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
       .scored(batch, maskToken: parityCase.maskToken)
-    let (loss, nll) = scored.loss(under: model.network())
+    let (loss, nll) = scored.loss(under: model.transformer())
     loss.backward()
     return gradients(of: model).merging([
       "loss": [loss.item],
       "nll": scattered(nll.array(), orders: orders).flatMap { $0 },
-      "logits_of_masked": withoutGradients { model.network().logits(scored.input) }.array(),
+      "logits_of_masked": withoutGradients { model.transformer().logits(scored.input) }.array(),
     ]) { $1 }
   }
 
@@ -77,7 +77,7 @@ extension Parity {
     let objective = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
     let batch = try hybridBatch(parityCase)
     func loss(_ part: [HybridObjective.Corrupted]) -> Tensor {
-      objective.scored(part, maskToken: parityCase.maskToken).loss(under: model.network()).loss
+      objective.scored(part, maskToken: parityCase.maskToken).loss(under: model.transformer()).loss
     }
     let whole = loss(batch)
     whole.backward()

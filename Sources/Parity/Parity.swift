@@ -74,7 +74,7 @@ public enum Parity {
   }
 
   /// Gradients after `backward`, named as the cases name them.
-  static func gradients(of model: Transformer) -> [String: [Double]] {
+  static func gradients(of model: TransformerWeights) -> [String: [Double]] {
     Dictionary(uniqueKeysWithValues: zip(model.names, model.gradients).map { ("grad.\($0)", $1.array()) })
   }
 }

@@ -85,7 +85,7 @@ struct ParityCase {
   var maskToken: Int { network.maskToken }
 
   /// The recorded network.
-  func model() throws -> Transformer {
+  func model() throws -> TransformerWeights {
     let sizes = network
     let file = try SafetensorsFile(contentsOf: "\(folder)/weights.safetensors")
     let isModulated = file.entries.keys.contains { $0.hasPrefix("sigma_map.") }
@@ -94,7 +94,7 @@ struct ParityCase {
       numBlocks: sizes.numBlocks, numHeads: sizes.numHeads,
       conditioningSize: isModulated ? sizes.conditioningSize : nil, dropout: 0)
     let parameters = try Dictionary(uniqueKeysWithValues: file.entries.keys.map { ($0, try file.tensor($0)) })
-    return try Transformer(configuration, parameters: parameters)
+    return try TransformerWeights(configuration, parameters: parameters)
   }
 
   func alpha0() throws -> Double {

@@ -1,14 +1,14 @@
-import Checkpoints
 import EsoLM
 import Randomness
+import Runs
 import Torch
 
 /// A network being trained: the weights, their moving average and the optimiser's moments. Its one method is the
 /// training step, the same for every method of the family.
 public final class Learner {
-  public let model: Transformer
+  public let model: TransformerWeights
   /// The exponential moving average of the weights, which evaluation and sampling use.
-  public let average: Transformer
+  public let average: TransformerWeights
   /// AdamW's running means of gradients and of their squares, in the order of the parameters.
   public let firstMoments: [Tensor]
   public let secondMoments: [Tensor]
@@ -21,7 +21,7 @@ public final class Learner {
   private let optimizer: AdamW
 
   /// The state at the start of training.
-  public init(_ model: Transformer, configuration: TrainingConfiguration) throws {
+  public init(_ model: TransformerWeights, configuration: TrainingConfiguration) throws {
     self.model = model
     self.configuration = configuration
     average = try model.copy()
@@ -60,12 +60,12 @@ public final class Learner {
 
   /// One training step: loss, gradients, clipping, AdamW, moving average.
   ///
-  /// - Throws: ``TrainingDiverged`` if the loss or a gradient is no number; the weights are then as before.
-  public func update(_ loss: (Network) -> Tensor) throws -> Update {
+  /// - Throws: ``TrainingDiverged`` if the loss or a gradient is NaN or infinite; the weights are then as before.
+  public func update(_ loss: (Transformer) -> Tensor) throws -> Update {
     var generator = CounterGenerator(seed: configuration.seed, stream: .dropout, major: step)
     Torch.seed(generator.next())
     model.clearGradients()
-    let loss = withBFloat16(configuration.bfloat16, on: model.device) { loss(model.network(training: true)) }
+    let loss = withBFloat16(configuration.bfloat16, on: model.device) { loss(model.transformer(training: true)) }
     loss.backward()
 
     let gradients = model.gradients

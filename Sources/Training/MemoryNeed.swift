@@ -1,6 +1,6 @@
-import Checkpoints
 import EsoLM
 import Foundation
+import Runs
 
 /// Training that this machine surely has too little memory for. It is refused before it begins: later the system would
 /// end the process without a word.

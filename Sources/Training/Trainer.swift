@@ -1,7 +1,7 @@
-import Checkpoints
 import Corpora
 import EsoLM
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 
@@ -29,7 +29,7 @@ public struct Trainer {
   /// The NELBO of validation sequences under the moving average of the weights.
   public struct Validation: Codable, Sendable {
     public let step: Int
-    /// Nats per token; no number where no token was predicted.
+    /// Nats per token; NaN where no token was predicted.
     public let nelbo: Double
     public var perplexity: Double { exp(nelbo) }
   }
@@ -55,7 +55,7 @@ public struct Trainer {
   }
 
   public let run: RunFolder
-  public let data: DataSet
+  public let data: Corpus
   public let learner: Learner
   private let metrics: MetricsLog
 
@@ -69,7 +69,7 @@ public struct Trainer {
   ///
   /// - Parameter place: where the run's data are, if they were moved.
   public init(_ run: RunFolder, state: TrainingState, data place: DataConfiguration? = nil) throws {
-    let data = try DataSet(
+    let data = try Corpus(
       place ?? run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer,
       seed: run.configuration.training.seed)
     if state.model.device == .cpu { try MemoryShortage.check(run.configuration) }
@@ -88,29 +88,29 @@ public struct Trainer {
   ///     this method, length or data: only the network's sizes must be the same.
   ///   - data: the configuration's data, if they are at hand.
   public init(
-    creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, weights: Transformer? = nil,
-    data: DataSet? = nil, device: Device = .cpu
+    creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, weights: TransformerWeights? = nil,
+    data: Corpus? = nil, device: Device = .cpu
   ) throws {
     try configuration.validate()
     let data =
       try data
-      ?? DataSet(
+      ?? Corpus(
         configuration.data, length: configuration.method.length, tokenizer: tokenizer,
         seed: configuration.training.seed)
     if device == .cpu { try MemoryShortage.check(configuration) }
     let model =
       try weights.map {
-        try Transformer(
+        try TransformerWeights(
           configuration.model, parameters: Dictionary(uniqueKeysWithValues: zip($0.names, $0.parameters)),
           device: device)
-      } ?? Transformer(configuration.model, seed: configuration.training.seed, device: device)
+      } ?? TransformerWeights(configuration.model, seed: configuration.training.seed, device: device)
     let state = try Learner(model, configuration: configuration.training).state
     let run = try RunFolder(creating: path, configuration: configuration, tokenizer: tokenizer, state: state)
     try self.init(run, data: data, state: state)
   }
 
   /// The same with data and state that are already at hand.
-  public init(_ run: RunFolder, data: DataSet, state: TrainingState) throws {
+  public init(_ run: RunFolder, data: Corpus, state: TrainingState) throws {
     self.run = try run.locked()
     self.data = data
     learner = Learner(state, configuration: run.configuration.training)
@@ -181,7 +181,7 @@ public struct Trainer {
 
   /// Measures the validation sequences with the same noise every time, so that two validations differ by the weights.
   public func validate() -> Validation {
-    let evaluation = Likelihood(learner.average.network(), method: run.method)
+    let evaluation = Likelihood(learner.average.transformer(), method: run.method)
     let (batchSize, seed) = (run.configuration.training.batchSize, run.configuration.training.seed)
     let count = min(data.validation.count, run.configuration.training.validationSequences)
     var (sum, predicted) = (0.0, 0)
@@ -204,7 +204,7 @@ public struct Trainer {
       return
     }
     learner.noiseRange = method.quietestRange(
-      under: learner.average.network(), sequences: validation(data.validation.indices.prefix(64)),
+      under: learner.average.transformer(), sequences: validation(data.validation.indices.prefix(64)),
       seed: run.configuration.training.seed)
   }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import EsoLM
 import Foundation
 
 /// A checkpoint that lies here, or in a model repository of a hub.

@@ -191,10 +191,10 @@ struct CorpusOptions: ParsableArguments {
     }
   }
 
-  func preset() throws -> DataSetPreset? {
+  func preset() throws -> PaperDataSet? {
     guard let dataset else { return nil }
     do {
-      return try DataSetPreset.named(dataset)
+      return try PaperDataSet.named(dataset)
     } catch let error as FileError {
       throw ValidationError("--dataset: \(error)")
     }

@@ -8,7 +8,7 @@ import Training
 /// The tables at the end of the demo.
 struct DemoReport {
   private let trainer: Trainer
-  private let network: Network
+  private let network: Transformer
   private let isToyLanguage: Bool
   private let seed: UInt64
 
@@ -16,7 +16,7 @@ struct DemoReport {
     self.trainer = trainer
     self.isToyLanguage = isToyLanguage
     self.seed = seed
-    network = trainer.learner.average.network()
+    network = trainer.learner.average.transformer()
   }
 
   private var tokenizer: any Tokenizer { trainer.run.tokenizer }
@@ -60,7 +60,7 @@ struct DemoReport {
   }
 
   private func sample(_ request: GenerationRequest, batch: Int, usesCache: Bool) throws -> Run {
-    let cached = CachedNetwork(network)
+    let cached = CachedTransformer(network)
     let sampler = Sampler(cached, usesCache: usesCache)
     for number in 0..<batch {
       var request = request

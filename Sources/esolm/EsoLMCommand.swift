@@ -12,7 +12,7 @@ struct EsoLMCommand: ParsableCommand {
     version: "0.1.0 (libtorch \(Torch.version))",
     subcommands: [
       Train.self, Sample.self, Evaluate.self, Compare.self, Tokenize.self, Detokenize.self, TokenizerCommand.self,
-      DataSets.self, Inspect.self, Convert.self, Bench.self, Verify.self, Demo.self,
+      ListDataSets.self, Inspect.self, Convert.self, Bench.self, Verify.self, Demo.self,
     ])
 
   /// Errors are one line on standard error: exit code 2 for a wrong command line, 1 for everything else.

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
 import Foundation
+import Runs
 import Torch
 
 /// Where to compute.
@@ -35,7 +35,7 @@ struct WeightOptions: ParsableArguments {
   @Flag(help: "Use the checkpoint with the lowest validation loss, of a run trained with --keep-best.")
   var best = false
 
-  func model(of run: RunFolder, device: Device) throws -> Transformer {
+  func model(of run: RunFolder, device: Device) throws -> TransformerWeights {
     try run.model(rawWeights ? .model : .average, of: best ? .best : .latest, device: device)
   }
 }

@@ -1,7 +1,7 @@
-import Checkpoints
 import Corpora
 import Files
 import Foundation
+import Runs
 import Tokenizers
 import Training
 
@@ -9,7 +9,7 @@ import Training
 struct LearnedText {
   let tokenizer: any Tokenizer
   let source: DataConfiguration.Source
-  let data: DataSet
+  let data: Corpus
   private let reading: [(source: CorpusSource, file: TokenFile)]
 
   /// Says on standard error what was read; for when all else was found in order.
@@ -31,7 +31,7 @@ struct LearnedText {
     view.clear()
     reading = Array(zip(corpus.sources, made.files))
     source = .corpus(corpus, fingerprint: made.fingerprint)
-    data = DataSet(made)
+    data = made
   }
 
   /// A file by its path, as characters.

@@ -4,8 +4,10 @@ import EsoLM
 import Files
 import Foundation
 import Randomness
-import TestSupport
+import RunSupport
+import Runs
 import Testing
+import TestSupport
 import Tokenizers
 import Torch
 
@@ -95,7 +97,7 @@ struct CheckpointFuzzTests {
       try SafetensorsFile.write(tensors, metadata: metadata, to: "\(scratch)/x")
       return try Data(contentsOf: URL(fileURLWithPath: "\(scratch)/x"))
     }
-    let tensors = try Transformer(network, seed: 1).namedParameters.map { (name: "backbone.\($0)", tensor: $1) }
+    let tensors = try TransformerWeights(network, seed: 1).namedParameters.map { (name: "backbone.\($0)", tensor: $1) }
     let weights = try write(tensors, ["format": "pt"])
     let config = Data(
       #"{"model_type": "bd3lm", "n_heads": 1, "model_length": 8, "block_size": "${.model_length}", "vocab_size": 6}"#

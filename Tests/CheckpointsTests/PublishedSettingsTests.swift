@@ -3,8 +3,10 @@ import CommandSupport
 import EsoLM
 import Files
 import Foundation
-import TestSupport
+import RunSupport
+import Runs
 import Testing
+import TestSupport
 import Torch
 
 /// What files say of their method, what they leave unsaid, and what they say in a roundabout way.

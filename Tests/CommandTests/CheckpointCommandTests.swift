@@ -163,7 +163,7 @@ struct CheckpointCommandTests {
     let network = TransformerConfiguration(
       vocabularySize: 264, maskToken: 257, hiddenSize: 8, numBlocks: 1, numHeads: 2, conditioningSize: 4)
     // Nothing but an id that no token has is ever likely.
-    let tensors = try Transformer(network, seed: 1).namedParameters.map { name, tensor in
+    let tensors = try TransformerWeights(network, seed: 1).namedParameters.map { name, tensor in
       let bias = (0..<264).map { Float($0 == 260 ? 50 : 0) }
       return (name: name, tensor: name == "output_layer.linear.bias" ? Tensor(bias) : tensor)
     }

@@ -1,10 +1,10 @@
-import Checkpoints
 import CommandSupport
 import Files
 import Foundation
 import Randomness
-import TestSupport
+import Runs
 import Testing
+import TestSupport
 
 /// Training that saves after every step, killed at moments that nobody chose, most of them within a save.
 ///

@@ -1,8 +1,8 @@
-import Checkpoints
 import CommandSupport
 import Foundation
-import TestSupport
+import Runs
 import Testing
+import TestSupport
 
 /// The same command given twice, as by a job that was queued again.
 // One at a time: a test that holds a process and waits for another must be the only one that does.

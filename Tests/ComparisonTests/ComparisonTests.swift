@@ -1,12 +1,12 @@
-import Checkpoints
 import CommandSupport
 import Comparison
 import Corpora
 import EsoLM
 import Evaluation
 import Foundation
-import TestSupport
+import Runs
 import Testing
+import TestSupport
 import Tokenizers
 import Training
 

@@ -170,12 +170,12 @@ struct CorpusTests {
 @Suite("Data sets")
 struct DataSetPresetTests {
   @Test func everyDataSetOfThePaperIsThere() {
-    let names = DataSetPreset.all.map(\.name)
+    let names = PaperDataSet.all.map(\.name)
     #expect(Set(names).count == names.count)
     for name in ["lm1b", "openwebtext", "text8", "ptb", "wikitext", "lambada", "ag_news", "pubmed", "arxiv"] {
       #expect(names.contains(name))
     }
-    for preset in DataSetPreset.all {
+    for preset in PaperDataSet.all {
       #expect(!preset.origin.contains("\n") && preset.origin.contains("http"))
       #expect(preset.splits.contains(preset.evaluated) || preset.name == "openwebtext" || preset.name == "text8")
     }
@@ -186,7 +186,7 @@ struct DataSetPresetTests {
       // A folder's own name is not read as a pattern.
       let folder = "\(folder)/data [1]*"
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      let lm1b = try DataSetPreset.named("lm1b")
+      let lm1b = try PaperDataSet.named("lm1b")
       #expect(
         message { try lm1b.source(.test, in: folder) }?.hasSuffix(
           "the test part of lm1b; get it: the benchmark's archive from https://www.statmt.org/lm-benchmark/, unpacked")
@@ -206,6 +206,6 @@ struct DataSetPresetTests {
         message { try lm1b.source(.validation, in: folder) } == "lm1b has no files for validation, only for train, test"
       )
     }
-    #expect(message { try DataSetPreset.named("c4") }?.hasPrefix("no data set 'c4'; expected one of lm1b, ") == true)
+    #expect(message { try PaperDataSet.named("c4") }?.hasPrefix("no data set 'c4'; expected one of lm1b, ") == true)
   }
 }

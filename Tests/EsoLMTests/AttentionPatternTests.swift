@@ -60,7 +60,7 @@ struct AttentionPatternTests {
   @Test(arguments: patterns, [0, 1, 3, 5, 6])
   func theNetworkComputesWhatPatternsAllow(pattern: AttentionPattern, cleanCount: Int) {
     let mask = 12
-    let model = Transformer.random(.small(blocks: 3, conditioning: cleanCount == 3 ? nil : 8))
+    let model = TransformerWeights.random(.small(blocks: 3, conditioning: cleanCount == 3 ? nil : 8))
     // Masks behind the clean slots; for blocks also in between; and outputs on some of the clean slots.
     let masked = [Array(cleanCount..<6), Array(cleanCount..<6), [0, 3, 4].filter { $0 >= cleanCount }]
     let outputs = [masked[0], Array(0..<6), masked[2]]
@@ -85,7 +85,7 @@ struct AttentionPatternTests {
       ) { pattern.allows(query: $0, key: $1, length: 6, cleanCount: cleanCount) }
       return logits.selecting(Tensor(sequence.outputs.map { Int64($0 + (isTwoStream ? 6 : 0)) }))
     }
-    let found = withoutGradients { model.network().logits(input) }
+    let found = withoutGradients { model.transformer().logits(input) }
     #expect(distance(found, .concatenated(expected)) < 1e-4)
   }
 
@@ -93,7 +93,7 @@ struct AttentionPatternTests {
   @Test(arguments: [.blockDiffusion(4), .blockDiffusion(200), AttentionPattern(segments: .blocks(200), streams: 1)])
   func longBlocksAreComputedInPieces(pattern: AttentionPattern) {
     let length = 600
-    let model = Transformer.random(.small(hidden: 8, blocks: 2, conditioning: nil))
+    let model = TransformerWeights.random(.small(hidden: 8, blocks: 2, conditioning: nil))
     let outputs = [0, 1, 255, 256, 257, 511, 512, 599]
     let tokens = randomSequences(1, length: length, tokens: 12)[0]
     var input = NetworkInput()
@@ -111,7 +111,7 @@ struct AttentionPatternTests {
       positions: isTwoStream ? Array(0..<length) + Array(0..<length) : Array(0..<length)
     ) { pattern.allows(query: $0, key: $1, length: length, cleanCount: 0) }
     let rows = Tensor(outputs.map { Int64($0 + (isTwoStream ? length : 0)) })
-    let found = withoutGradients { model.network().logits(input) }
+    let found = withoutGradients { model.transformer().logits(input) }
     #expect(distance(found, expected.selecting(rows)) < 2e-4)
   }
 }

@@ -9,9 +9,9 @@ import Torch
 @Suite("Batch invariance", .serialized)
 struct BatchInvarianceTests {
   /// Heads of 32 take the operation for few rows, of 8 libtorch's.
-  private static func network(hidden: Int, heads: Int, conditioning: Int?) -> CachedNetwork {
-    CachedNetwork(
-      Transformer.random(.small(vocabulary: 50, hidden: hidden, heads: heads, conditioning: conditioning)).network())
+  private static func network(hidden: Int, heads: Int, conditioning: Int?) -> CachedTransformer {
+    CachedTransformer(
+      TransformerWeights.random(.small(vocabulary: 50, hidden: hidden, heads: heads, conditioning: conditioning)).transformer())
   }
 
   static let methods: [any GenerationMethod] = [

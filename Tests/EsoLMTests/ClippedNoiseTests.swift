@@ -51,18 +51,18 @@ struct ClippedNoiseTests {
   func setsOfMasksAreAsLikelyAsIndependentOnesThatAreAllowed(size: Int, low: Double, high: Double, times: [Double]) {
     let method = BlockDiffusionMethod(blockSize: size, noiseRange: low...high, resamplesMasks: true)
     for time in times {
-      var law = (0..<1 << size).map { set -> Double in
+      var distribution = (0..<1 << size).map { set -> Double in
         let count = set.nonzeroBitCount
         let share = Double(count) / Double(size)
         guard share >= low, share <= high else { return 0 }
         return pow(time, Double(count)) * pow(1 - time, Double(size - count))
       }
-      let whole = law.reduce(0, +)
-      law = law.map { $0 / whole }
-      var observed = [Int](repeating: 0, count: law.count)
+      let whole = distribution.reduce(0, +)
+      distribution = distribution.map { $0 / whole }
+      var observed = [Int](repeating: 0, count: distribution.count)
       for masks in masks(method, at: time, blocks: 40_000) { observed[masks.reduce(0) { $0 | 1 << $1 }] += 1 }
       // At time 1 all is masked, and there is nothing to compare.
-      if time < 1 { #expect(chiSquareScore(observed, law: law) < 4) } else { #expect(observed.last == 40_000) }
+      if time < 1 { #expect(chiSquareScore(observed, distribution: distribution) < 4) } else { #expect(observed.last == 40_000) }
     }
   }
 

@@ -70,9 +70,9 @@ struct ConditionalSamplingTests {
     return cases
   }()
 
-  private func network(_ test: Case) -> Network {
+  private func network(_ test: Case) -> Transformer {
     let isModulated = !(test.method is AutoregressiveMethod)
-    return Transformer.random(.small(vocabulary: 4, conditioning: isModulated ? 8 : nil)).network()
+    return TransformerWeights.random(.small(vocabulary: 4, conditioning: isModulated ? 8 : nil)).transformer()
   }
 
   private func generations(_ test: Case, count: Int) throws -> [Generation] {
@@ -92,8 +92,8 @@ struct ConditionalSamplingTests {
   }
 
   /// log p of every filling under a plan, call by call: [filling], of the drawn and of the model's distributions.
-  private func law(
-    _ test: Case, _ network: Network, given: [Int], plan: UnmaskingPlan, _ texts: [[Int32]]
+  private func distribution(
+    _ test: Case, _ network: Transformer, given: [Int], plan: UnmaskingPlan, _ texts: [[Int32]]
   ) -> [(drawn: Double, model: Double)] {
     var sums = texts.map { _ in (drawn: 0.0, model: 0.0) }
     var slot = given.count
@@ -106,8 +106,8 @@ struct ConditionalSamplingTests {
       }
       input.append(passes.map(\.sequence), pattern: passes[0].pattern, maskToken: Self.mask)
       let logits = withoutGradients { network.logits(input) }
-      let drawn = test.picker.law(of: logits, excluding: Self.mask)
-      let model = TokenPicker.plain.law(of: logits, excluding: Self.mask)
+      let drawn = test.picker.distribution(of: logits, excluding: Self.mask)
+      let model = TokenPicker.plain.distribution(of: logits, excluding: Self.mask)
       for text in texts.indices {
         for (place, position) in step.enumerated() {
           let (row, token) = (text * step.count + place, Int(texts[text][position]))
@@ -120,7 +120,7 @@ struct ConditionalSamplingTests {
     return sums
   }
 
-  /// Every sequence draws its own plan, so what 3,000 of them should give is the mean of the laws of their plans. A right
+  /// Every sequence draws its own plan, so what 3,000 of them should give is the mean of the distributions of their plans. A right
   /// sampler fails once in 30,000 seeds.
   @Test(arguments: cases)
   func fillingsComeAsOftenAsTheirProbabilitiesSay(_ test: Case) throws {
@@ -132,24 +132,24 @@ struct ConditionalSamplingTests {
     let network = network(test)
     let texts = fillings(test)
     let all = try generations(test, count: 3000)
-    let found = try written(all, by: CachedNetwork(network))
-    var laws: [Plan: [(drawn: Double, model: Double)]] = [:]
+    let found = try written(all, by: CachedTransformer(network))
+    var distributions: [Plan: [(drawn: Double, model: Double)]] = [:]
     var expected = [Double](repeating: 0, count: texts.count)
     for (generation, text) in zip(all, found) {
       let plan = try #require(generation.plan as? FixedPlan).plan
       let key = Plan(order: text.order, sizes: plan.steps.map(\.count), diffused: plan.diffusedCount)
-      let law = laws[key] ?? self.law(test, network, given: generation.order, plan: plan, texts)
-      laws[key] = law
-      for (place, chance) in law.enumerated() { expected[place] += exp(chance.drawn) / Double(all.count) }
-      // What the sampler says of its own text is what the law says of it.
+      let distribution = distributions[key] ?? self.distribution(test, network, given: generation.order, plan: plan, texts)
+      distributions[key] = distribution
+      for (place, chance) in distribution.enumerated() { expected[place] += exp(chance.drawn) / Double(all.count) }
+      // What the sampler says of its own text is what the distribution says of it.
       let place = try #require(texts.firstIndex(of: text.tokens))
-      #expect(abs(text.logProbability - law[place].drawn) < 1e-4)
-      #expect(abs(text.modelLogProbability - law[place].model) < 1e-4)
+      #expect(abs(text.logProbability - distribution[place].drawn) < 1e-4)
+      #expect(abs(text.modelLogProbability - distribution[place].model) < 1e-4)
     }
-    for law in laws.values { #expect(abs(law.reduce(0) { $0 + exp($1.drawn) } - 1) < 1e-4) }
+    for distribution in distributions.values { #expect(abs(distribution.reduce(0) { $0 + exp($1.drawn) } - 1) < 1e-4) }
     let counts = texts.map { text in found.count { $0.tokens == text } }
     #expect(counts.reduce(0, +) == all.count)
-    #expect(chiSquareScore(counts, law: expected) < 4)
+    #expect(chiSquareScore(counts, distribution: expected) < 4)
   }
 
   // MARK: One pass
@@ -158,8 +158,8 @@ struct ConditionalSamplingTests {
   /// likelihood gives.
   @Test(arguments: [1, 0.5, 0.125], [1, 3, 8])
   func probabilitiesCanBeHadAgain(alpha0: Double, steps: Int) throws {
-    let model = Transformer.random().network()
-    let network = CachedNetwork(model)
+    let model = TransformerWeights.random().transformer()
+    let network = CachedTransformer(model)
     var template = [Int32?](repeating: nil, count: 24)
     for (position, token) in [(2, 5), (3, 1), (17, 0)] as [(Int, Int32)] { template[position] = token }
     let request = GenerationRequest(
@@ -179,7 +179,7 @@ struct ConditionalSamplingTests {
   }
 
   @Test func methodsWithoutOneAtATimeProbabilitiesSaySo() throws {
-    let network = CachedNetwork(Transformer.random().network())
+    let network = CachedTransformer(TransformerWeights.random().transformer())
     for method in [MaskedDiffusionMethod(), EsotericMethod(.a, alpha0: 0.5), BlockDiffusionMethod(blockSize: 4)]
       as [any GenerationMethod]
     {
@@ -191,8 +191,8 @@ struct ConditionalSamplingTests {
 
   /// Positions that are never written are never seen: the probability of what stands behind a hole.
   @Test func whatIsNotWrittenIsNotSeen() throws {
-    let model = Transformer.random(.small(vocabulary: 4)).network()
-    let network = CachedNetwork(model)
+    let model = TransformerWeights.random(.small(vocabulary: 4)).transformer()
+    let network = CachedTransformer(model)
     let request = GenerationRequest(template: [1, nil, nil, nil, nil])
     let generation = try EsotericMethod(alpha0: 0).generation(request, for: .small(vocabulary: 4))
     var total = 0.0

@@ -90,7 +90,7 @@ struct HybridObjectiveTests {
       counts[order.maskedCount] += 1
       for position in order.positions[order.cleanCount...] { places[position] += 1 }
     }
-    #expect(chiSquareScore(counts, law: binomialLaw(count: 10, chance: chance)) < 4)
+    #expect(chiSquareScore(counts, distribution: binomialDistribution(count: 10, chance: chance)) < 4)
     let spread = (3000 * chance * (1 - chance)).squareRoot()
     #expect(places.allSatisfy { abs(Double($0) - 3000 * chance) < 4.5 * spread })
   }
@@ -109,14 +109,14 @@ struct HybridObjectiveTests {
     let scored = objective.scored(corrupted, maskToken: 12)
     #expect(scored.sequenceCount == 6)
     #expect(scored.targets.count == corrupted.reduce(0) { $0 + $1.order.maskedCount })
-    let (loss, nll) = withoutGradients { scored.loss(under: Transformer.random().network()) }
+    let (loss, nll) = withoutGradients { scored.loss(under: TransformerWeights.random().transformer()) }
     let numbers: [Double] = nll.array()
     let expected = zip(numbers, scored.sequences).reduce(0) { sum, output in
       let time = corrupted[output.1].time
       return sum + output.0 * (time.map(objective.schedule.lossWeight(at:)) ?? 1) / 30
     }
     #expect(abs(loss.item - expected) < 1e-4)
-    let sums = scored.sequenceLosses(under: Transformer.random().network())
+    let sums = scored.sequenceLosses(under: TransformerWeights.random().transformer())
     #expect(abs(sums.reduce(0, +) - expected) < 1e-4)
   }
 
@@ -142,10 +142,10 @@ struct HybridObjectiveTests {
     let order = GenerationOrder(positions: [1, 0], cleanCount: 2)
     let scored = HybridObjective(alpha0: 0.5)
       .scored([.init(PaddedTokens([1, 2]), order: order, time: time)], maskToken: 12)
-    let model = Transformer.random()
-    #expect(scored.loss(under: model.network()).loss.item == 0)
-    #expect(scored.sequenceLosses(under: model.network()) == [0])
-    let slopes = gradients(of: { scored.loss(under: model.network()).loss }, for: model.parameters)
+    let model = TransformerWeights.random()
+    #expect(scored.loss(under: model.transformer()).loss.item == 0)
+    #expect(scored.sequenceLosses(under: model.transformer()) == [0])
+    let slopes = gradients(of: { scored.loss(under: model.transformer()).loss }, for: model.parameters)
     #expect(slopes.allSatisfy { $0.maxAbs().item == 0 })
   }
 }

@@ -8,7 +8,7 @@ import Torch
 @Suite("Likelihood")
 struct LikelihoodTests {
   /// Three tokens and the mask.
-  private let network = Transformer.random(.small(vocabulary: 4)).network()
+  private let network = TransformerWeights.random(.small(vocabulary: 4)).transformer()
   private let tokens: [Int32] = [2, 0, 1, 1]
 
   private func order(_ positions: [Int], cleanCount: Int = 0) -> GenerationOrder {
@@ -37,7 +37,7 @@ struct LikelihoodTests {
       let generation = try Generation(
         GenerationRequest(length: 4), plan: FixedPlan(UnmaskingPlan(steps: positions.map { [$0] })),
         for: .small(vocabulary: 4))
-      let logits = try forcedLogits([generation], [tokens], by: CachedNetwork(network))[0]
+      let logits = try forcedLogits([generation], [tokens], by: CachedTransformer(network))[0]
       let expected = zip(positions, logits).map { position, logits in
         logits.narrowed(dim: 1, to: 0..<3).logSoftmax(dim: 1).array(of: Double.self)[Int(tokens[position])]
       }
@@ -59,15 +59,15 @@ struct LikelihoodTests {
   @Test(arguments: [1, 0.5, 0.125, 0])
   func ordersAreDrawnAsGenerationDrawsThem(alpha0: Double) {
     let all = permutations(of: 4)
-    let counts = binomialLaw(count: 4, chance: alpha0)
-    let law = all.map { positions in
+    let counts = binomialDistribution(count: 4, chance: alpha0)
+    let distribution = all.map { positions in
       (0...4).reduce(0.0) { sum, diffused in
         guard positions[diffused...].elementsEqual(positions[diffused...].sorted()) else { return sum }
         let prefixes = (0..<diffused).reduce(1.0) { $0 * Double(4 - $1) }
         return sum + counts[diffused] / prefixes
       }
     }
-    #expect(abs(law.reduce(0, +) - 1) < 1e-12)
+    #expect(abs(distribution.reduce(0, +) - 1) < 1e-12)
     var seen = [Int](repeating: 0, count: all.count)
     for draw in 0..<6000 {
       var generator = CounterGenerator(seed: 1, stream: .likelihoodOrder, major: draw)
@@ -77,7 +77,7 @@ struct LikelihoodTests {
     if alpha0 == 0 {
       #expect(seen[all.firstIndex(of: [0, 1, 2, 3])!] == 6000)
     } else {
-      #expect(chiSquareScore(seen, law: law) < 4)
+      #expect(chiSquareScore(seen, distribution: distribution) < 4)
     }
   }
 
@@ -140,8 +140,8 @@ struct LikelihoodTests {
     var weights = [Double](repeating: 0, count: 5)
     for point in 0..<points {
       let time = NoiseSchedule.antitheticTimes(uniforms: [(Double(point) + 0.5) / Double(points)])[0]
-      let law = binomialLaw(count: 4, chance: 1 - schedule.alpha(at: time))
-      for masked in 0...4 { weights[masked] += law[masked] * schedule.lossWeight(at: time) / Double(points) }
+      let distribution = binomialDistribution(count: 4, chance: 1 - schedule.alpha(at: time))
+      for masked in 0...4 { weights[masked] += distribution[masked] * schedule.lossWeight(at: time) / Double(points) }
     }
     return weights
   }
@@ -172,14 +172,14 @@ struct LikelihoodTests {
 
   /// A fresh network finds all tokens equally likely, so its bound tells how many were masked: m with chance ∝ 1/m.
   @Test func theIMDCEMasksAsManyTokensAsItSays() throws {
-    let fresh = try Transformer(.small(vocabulary: 4), seed: 1).network()
+    let fresh = try TransformerWeights(.small(vocabulary: 4), seed: 1).transformer()
     let harmonic = 1 + 1 / 2.0 + 1 / 3.0 + 1 / 4.0
     let bounds = Likelihood(fresh, alpha0: 1).imdce(
       Array(repeating: tokens, count: 5000), noise: EvaluationNoise(seed: 1, count: 5000))
     let masked = bounds.map { $0 / (harmonic * log(3)) }
     #expect(masked.allSatisfy { abs($0 - $0.rounded()) < 1e-5 })
     let counts = (1...4).map { count in masked.count { Int($0.rounded()) == count } }
-    #expect(chiSquareScore(counts, law: (1...4).map { 1 / (Double($0) * harmonic) }) < 4)
+    #expect(chiSquareScore(counts, distribution: (1...4).map { 1 / (Double($0) * harmonic) }) < 4)
   }
 
   /// Up to the 10⁻³ of times that the schedule leaves out.

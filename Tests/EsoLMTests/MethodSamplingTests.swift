@@ -60,8 +60,8 @@ struct MethodSamplingTests {
     return mdlm + bd3lm + [given] + ar
   }()
 
-  private func network(_ test: Case) -> Network {
-    Transformer.random(.small(conditioning: test.conditioning)).network()
+  private func network(_ test: Case) -> Transformer {
+    TransformerWeights.random(.small(conditioning: test.conditioning)).transformer()
   }
 
   private func generations(_ test: Case, count: Int, first: Int = 0) throws -> [Generation] {
@@ -77,7 +77,7 @@ struct MethodSamplingTests {
   func everyPositionIsWrittenOnce(_ test: Case) throws {
     let all = try generations(test, count: 2)
     let given = all.map { $0.tokens.indices(where: { $0 != Self.mask }) }
-    for (text, given) in zip(try written(all, by: CachedNetwork(network(test))), given) {
+    for (text, given) in zip(try written(all, by: CachedTransformer(network(test))), given) {
       let positions = text.history.flatMap(\.positions)
       #expect(Set(positions).count == positions.count)
       #expect(Set(positions).union(given) == Set(0..<Self.length))
@@ -88,7 +88,7 @@ struct MethodSamplingTests {
   @Test func aFirstTokenThatIsGivenIsKept() throws {
     for (name, token) in [("AR from 3", 3), ("BD3-LM 4, first token given", 5)] as [(String, Int32)] {
       let test = try #require(Self.cases.first { $0.testDescription == name })
-      let texts = try written(generations(test, count: 3), by: CachedNetwork(network(test)))
+      let texts = try written(generations(test, count: 3), by: CachedTransformer(network(test)))
       #expect(texts.allSatisfy { $0.tokens.first == token })
     }
   }
@@ -97,7 +97,7 @@ struct MethodSamplingTests {
 
   @Test(arguments: cases, [1, 8])
   func cachedAndRecomputedGenerationsAreTheSame(_ test: Case, batch: Int) throws {
-    let (network, all) = (CachedNetwork(network(test)), try generations(test, count: batch))
+    let (network, all) = (CachedTransformer(network(test)), try generations(test, count: batch))
     let (cached, recomputed) = (try written(all, by: network), try written(all, by: network, usesCache: false))
     #expect(cached.map(\.tokens) == recomputed.map(\.tokens))
     for (cached, recomputed) in zip(cached, recomputed) { #expect(cached.fedRows <= recomputed.fedRows) }
@@ -119,7 +119,7 @@ struct MethodSamplingTests {
 
   @Test(arguments: cases)
   func aSequenceDoesNotDependOnItsBatch(_ test: Case) throws {
-    let (network, all) = (CachedNetwork(network(test)), try generations(test, count: 4, first: 5))
+    let (network, all) = (CachedTransformer(network(test)), try generations(test, count: 4, first: 5))
     for (one, among) in zip(all, try written(all, by: network)) {
       #expect(try written([one], by: network)[0].history == among.history)
     }
@@ -130,7 +130,7 @@ struct MethodSamplingTests {
   func logitsAreThoseOfTheTrainingPass(_ test: Case) throws {
     let network = network(test)
     let (texts, all) = (forced(test, 2), try generations(test, count: 2))
-    let logits = try forcedLogits(all, texts, by: CachedNetwork(network))
+    let logits = try forcedLogits(all, texts, by: CachedTransformer(network))
     for (place, generation) in all.enumerated() {
       let plan = try #require(generation.plan as? FixedPlan).plan
       let given = generation.tokens.indices(where: { $0 != Self.mask })
@@ -149,34 +149,34 @@ struct MethodSamplingTests {
     }
   }
 
-  // MARK: The law
+  // MARK: The distribution
 
   /// 4,000 sequences of 3 tokens, written from left to right, against their exact probabilities.
   @Test(arguments: [false, true])
   func autoregressiveSequencesComeAsOftenAsTheirLikelihoodSays(startIsText: Bool) throws {
-    let network = Transformer.random(.small(vocabulary: 4, conditioning: nil)).network()
+    let network = TransformerWeights.random(.small(vocabulary: 4, conditioning: nil)).transformer()
     let method = AutoregressiveMethod(start: .init(token: startIsText ? 1 : 3, isText: startIsText))
     let configuration = TransformerConfiguration.small(vocabulary: 4, conditioning: nil)
     let texts = try written(
       method.generations(GenerationRequest(length: 3, seed: 1), count: 4000, for: configuration),
-      by: CachedNetwork(network))
+      by: CachedTransformer(network))
     let all = sequences(of: 3, length: 3).filter { !startIsText || $0[0] == 1 }
-    let law = Likelihood(network, method: method)
+    let distribution = Likelihood(network, method: method)
       .logProbabilities(all.map { ($0, .leftToRight(length: 3)) }).map { exp($0.reduce(0, +)) }
-    #expect(abs(law.reduce(0, +) - 1) < 1e-5)
+    #expect(abs(distribution.reduce(0, +) - 1) < 1e-5)
     let counts = all.map { tokens in texts.count { $0.tokens == tokens } }
     #expect(counts.reduce(0, +) == 4000)
-    #expect(chiSquareScore(counts, law: law) < 4)
+    #expect(chiSquareScore(counts, distribution: distribution) < 4)
   }
 
-  /// One token a step in random order: MDLM's law of two tokens, from its logits on every half written pair.
+  /// One token a step in random order: MDLM's distribution of two tokens, from its logits on every half written pair.
   @Test func maskedDiffusionFollowsItsConditionals() throws {
-    let network = Transformer.random(.small(vocabulary: 4)).network()
+    let network = TransformerWeights.random(.small(vocabulary: 4)).transformer()
     let method = MaskedDiffusionMethod()
     let texts = try written(
       method.generations(
         GenerationRequest(length: 2, schedule: .blockShuffled, seed: 1), count: 4000, for: .small(vocabulary: 4)),
-      by: CachedNetwork(network))
+      by: CachedTransformer(network))
     let all = sequences(of: 3, length: 2)
     func chance(_ tokens: [Int32], of position: Int, given: [Int]) -> Double {
       let clean = given + [0, 1].filter { !given.contains($0) }
@@ -190,14 +190,14 @@ struct MethodSamplingTests {
       let logits = withoutGradients { network.logits(input) }.narrowed(dim: 1, to: 0..<3)
       return logits.softmax(dim: 1).array(of: Double.self)[Int(tokens[position])]
     }
-    let law = all.map { tokens in
+    let distribution = all.map { tokens in
       [[0, 1], [1, 0]].map { order in
         chance(tokens, of: order[0], given: []) * chance(tokens, of: order[1], given: [order[0]])
       }.mean
     }
-    #expect(abs(law.reduce(0, +) - 1) < 1e-5)
+    #expect(abs(distribution.reduce(0, +) - 1) < 1e-5)
     let counts = all.map { tokens in texts.count { $0.tokens == tokens } }
-    #expect(chiSquareScore(counts, law: law) < 4)
+    #expect(chiSquareScore(counts, distribution: distribution) < 4)
   }
 
   // MARK: Work
@@ -205,7 +205,7 @@ struct MethodSamplingTests {
   /// Of a long text: BD3-LM runs a block for each token and one more to keep it, Eso-LM (B) two rows a token.
   @Test(arguments: [4, 16]) func rowsPerTokenAreAsCounted(blockSize: Int) throws {
     let length = 256
-    let model = CachedNetwork(Transformer.random(.small(hidden: 4, blocks: 1, heads: 1, conditioning: nil)).network())
+    let model = CachedTransformer(TransformerWeights.random(.small(hidden: 4, blocks: 1, heads: 1, conditioning: nil)).transformer())
     func rows(_ method: any GenerationMethod) throws -> Double {
       let text = try method.generation(GenerationRequest(length: length, seed: 1), for: model.configuration)
       return Double(try written([text], by: model)[0].fedRows) / Double(length)

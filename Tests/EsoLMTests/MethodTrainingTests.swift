@@ -8,7 +8,7 @@ import Torch
 @Suite("Training batches of all methods")
 struct MethodTrainingTests {
   private let batch = randomSequences(4, length: 12, tokens: 12)
-  private let network = Transformer.random().network()
+  private let network = TransformerWeights.random().transformer()
 
   static let methods: [any GenerationMethod] = [
     EsotericMethod(.a, alpha0: 0.5), EsotericMethod(.b, alpha0: 0.5), MaskedDiffusionMethod(),
@@ -90,7 +90,7 @@ struct MethodTrainingTests {
   /// A fresh network finds all tokens equally likely, so every bound has the expectation (tokens) · log V.
   @Test(arguments: methods.indices) func boundsOfAFreshNetworkAreThoseOfUniformTokens(index: Int) throws {
     let method = Self.methods[index]
-    let fresh = try Transformer(.small(), seed: 1).network()
+    let fresh = try TransformerWeights(.small(), seed: 1).transformer()
     let count = 400
     let bounds = Likelihood(fresh, method: method).negativeELBO(
       Array(repeating: batch[0], count: count), noise: EvaluationNoise(seed: 1, count: count))
@@ -171,7 +171,7 @@ struct MethodTrainingTests {
 
   @Test func theQuietestRangeLeavesOutTheRarestMasks() throws {
     // A fresh network: every masked token costs the same, so the loss varies with the number of masks alone.
-    let fresh = try Transformer(.small(), seed: 1).network()
+    let fresh = try TransformerWeights(.small(), seed: 1).transformer()
     let method = BlockDiffusionMethod(blockSize: 4)
     let sequences = randomSequences(64, length: 12, tokens: 12)
     let range = method.quietestRange(under: fresh, sequences: sequences.map { PaddedTokens($0) }, seed: 1)

@@ -7,7 +7,7 @@ import Torch
 
 @Suite("Sampler")
 struct SamplerTests {
-  private let network = CachedNetwork(Transformer.random().network())
+  private let network = CachedTransformer(TransformerWeights.random().transformer())
   private static let method = EsotericMethod(alpha0: 1)
   private static let length = 16
 
@@ -98,7 +98,7 @@ struct SamplerTests {
   /// What training sees of a half written sequence is what sampling sees of it.
   @Test(arguments: requests.indices)
   func logitsAreThoseOfTheDiffusionPass(index: Int) throws {
-    let model = Transformer.random().network()
+    let model = TransformerWeights.random().transformer()
     let texts = randomSequences(2, length: Self.length, tokens: 12)
     let all = try generations(Self.requests[index], count: 2)
     let logits = try forcedLogits(all, texts, by: network)
@@ -129,7 +129,7 @@ struct SamplerTests {
     let half = try #require(sampler[id])
     // The copy, in a sampler of its own that knows no cache, and the original, which does not notice.
     #expect(try written([half], by: network)[0].tokens == whole.tokens)
-    #expect(try written([half], by: CachedNetwork(Transformer.random().network()))[0].tokens == whole.tokens)
+    #expect(try written([half], by: CachedTransformer(TransformerWeights.random().transformer()))[0].tokens == whole.tokens)
     #expect(half.tokens.contains(12))
     #expect(try sampler.finish()[0].history == whole.history)
   }
@@ -180,7 +180,7 @@ struct SamplerTests {
       let count: Int
       func end(of tokens: ArraySlice<Int32>, given: Int, known: Int) -> Int? { tokens.count >= count ? count : nil }
     }
-    let network = CachedNetwork(Transformer.random(.small(hidden: 4, blocks: 1, heads: 1)).network())
+    let network = CachedTransformer(TransformerWeights.random(.small(hidden: 4, blocks: 1, heads: 1)).transformer())
     let all = try (0..<64).map { number in
       try EsotericMethod(alpha0: 0).generation(
         GenerationRequest(
@@ -317,7 +317,7 @@ struct SamplerTests {
     let all = try generations(Self.requests[6], count: 3)
     let whole = try written(all, by: network)
     var finished: [Generation.ID: Generation] = [:]
-    let sampler = Sampler(CachedNetwork(Transformer.random().network()), places: 2)
+    let sampler = Sampler(CachedTransformer(TransformerWeights.random().transformer()), places: 2)
     for try await step in Sampler.steps(of: all, with: sampler) {
       if let generation = step.finished { finished[step.id] = generation }
     }

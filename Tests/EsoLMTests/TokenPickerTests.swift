@@ -7,7 +7,7 @@ import Torch
 
 @Suite("Token picker")
 struct TokenPickerTests {
-  /// The law by sorting everything: equal probabilities by rising id, as the picker breaks ties.
+  /// The distribution by sorting everything: equal probabilities by rising id, as the picker breaks ties.
   private func naiveLaw(_ probabilities: [Double], _ picker: TokenPicker) -> [Double] {
     let sorted = probabilities.indices.sorted {
       (probabilities[$1], $0) < (probabilities[$0], $1)
@@ -16,13 +16,13 @@ struct TokenPickerTests {
     let least = probabilities[sorted.prefix(limit).last!]
     let best = picker.temperature == 0 ? sorted.prefix(1) : sorted.prefix { probabilities[$0] >= least }
     let whole = best.count < sorted.count ? best.reduce(0) { $0 + probabilities[$1] } : 1
-    var law = [Double](repeating: 0, count: probabilities.count)
+    var distribution = [Double](repeating: 0, count: probabilities.count)
     var mass = 0.0
     for token in best where picker.topP == 1 || mass < picker.topP * whole {
-      law[token] = probabilities[token]
+      distribution[token] = probabilities[token]
       mass += probabilities[token]
     }
-    return law.map { $0 / mass }
+    return distribution.map { $0 / mass }
   }
 
   private static let rows: [(name: String, logits: [Float])] = {
@@ -53,27 +53,27 @@ struct TokenPickerTests {
     for picker in Self.pickers {
       let scaled = [0, 1].contains(picker.temperature) ? tensor : tensor * (1 / picker.temperature)
       let expected = naiveLaw(scaled.softmax(dim: 1).array(), picker)
-      let law = picker.law(of: tensor)[0]
-      #expect(abs(law.reduce(0, +) - 1) < 1e-9, "\(name)")
-      #expect(distance(law, expected) < 1e-9, "\(name), \(picker)")
+      let distribution = picker.distribution(of: tensor)[0]
+      #expect(abs(distribution.reduce(0, +) - 1) < 1e-9, "\(name)")
+      #expect(distance(distribution, expected) < 1e-9, "\(name), \(picker)")
     }
   }
 
   @Test func rowsDoNotAffectEachOther() throws {
     let picker = try TokenPicker(topP: 0.8)
     let logits = Tensor.random([5, 30], bound: 4, seed: 1)
-    let alone = (0..<5).map { picker.law(of: logits.narrowed(dim: 0, to: $0..<$0 + 1))[0] }
-    #expect(picker.law(of: logits) == alone)
+    let alone = (0..<5).map { picker.distribution(of: logits.narrowed(dim: 0, to: $0..<$0 + 1))[0] }
+    #expect(picker.distribution(of: logits) == alone)
   }
 
   // MARK: Drawing
 
-  private static let laws: [TokenPicker] = [
+  private static let distributions: [TokenPicker] = [
     (1, 1, nil), (1.5, 0.9, nil), (1, 1, 4), (0.8, 0.95, 6),
   ].map { try! TokenPicker(temperature: $0, topP: $1, topK: $2) }
 
-  /// 40,000 draws from a law over 20 tokens; a right picker fails once in 30,000 seeds.
-  @Test(arguments: laws)
+  /// 40,000 draws from a distribution over 20 tokens; a right picker fails once in 30,000 seeds.
+  @Test(arguments: distributions)
   func drawsFollowTheLaw(picker: TokenPicker) throws {
     let draws = 40_000
     let row: [Float] = Tensor.random([20], bound: 2, seed: 7).array()
@@ -83,9 +83,9 @@ struct TokenPickerTests {
       uniforms: (0..<draws).map { _ in generator.uniform() })
     var counts = [Int](repeating: 0, count: 20)
     for token in picked { counts[Int(token)] += 1 }
-    let law = picker.law(of: Tensor(row, shape: [1, 20]), excluding: 3)[0]
-    #expect(law[3] == 0)
-    #expect(chiSquareScore(counts, law: law) < 4)
+    let distribution = picker.distribution(of: Tensor(row, shape: [1, 20]), excluding: 3)[0]
+    #expect(distribution[3] == 0)
+    #expect(chiSquareScore(counts, distribution: distribution) < 4)
   }
 
   @Test func uniformNumbersWalkTheKeptTokensByRisingId() throws {
@@ -100,14 +100,14 @@ struct TokenPickerTests {
   @Test func topKKeepsAllThatTieWithTheLast() throws {
     let logits = Tensor([0, 2, 1, 1, 3, 1, -1] as [Float], shape: [1, 7])
     for (k, kept) in [(1, [4]), (2, [1, 4]), (3, [1, 2, 3, 4, 5]), (5, [1, 2, 3, 4, 5]), (6, [0, 1, 2, 3, 4, 5])] {
-      let law = try TokenPicker(topK: k).law(of: logits)[0]
-      #expect(law.indices.filter { law[$0] > 0 } == kept, "k = \(k)")
+      let distribution = try TokenPicker(topK: k).distribution(of: logits)[0]
+      #expect(distribution.indices.filter { distribution[$0] > 0 } == kept, "k = \(k)")
     }
     // The nucleus is of all that were kept: the two likeliest have 0.80 of it, and 0.84 of their and one more's.
-    let law = try TokenPicker(topP: 0.82, topK: 3).law(of: logits)[0]
-    #expect(law.indices.filter { law[$0] > 0 } == [1, 2, 4])
+    let distribution = try TokenPicker(topP: 0.82, topK: 3).distribution(of: logits)[0]
+    #expect(distribution.indices.filter { distribution[$0] > 0 } == [1, 2, 4])
     let equal = Tensor([Float](repeating: 1, count: 5000), shape: [1, 5000])
-    #expect(try TokenPicker(topK: 7).law(of: equal)[0] == [Double](repeating: 1.0 / 5000, count: 5000))
+    #expect(try TokenPicker(topK: 7).distribution(of: equal)[0] == [Double](repeating: 1.0 / 5000, count: 5000))
   }
 
   @Test func temperatureZeroTakesTheFirstOfTheLikeliest() throws {
@@ -133,9 +133,9 @@ struct TokenPickerTests {
         let picker = try TokenPicker(temperature: temperature)
         let drawn = Set(try picker.pick(from: tensor, excluding: excluded, uniforms: uniforms))
         #expect(!drawn.contains(Int32(excluded)))
-        let law = picker.law(of: Tensor(logits, shape: [1, 8]), excluding: excluded)[0]
-        #expect(law[excluded] == 0)
-        #expect(abs(law.reduce(0, +) - 1) < 1e-9)
+        let distribution = picker.distribution(of: Tensor(logits, shape: [1, 8]), excluding: excluded)[0]
+        #expect(distribution[excluded] == 0)
+        #expect(abs(distribution.reduce(0, +) - 1) < 1e-9)
       }
     }
   }
@@ -143,8 +143,8 @@ struct TokenPickerTests {
   @Test func logitsMayBeOfAnotherType() throws {
     let logits = Tensor.random([3, 20], bound: 3, seed: 1)
     for dtype in [DType.bfloat16, .float64] {
-      let laws = [logits.to(dtype), logits.to(dtype).to(.float32)].map { Self.laws[0].law(of: $0, excluding: 19) }
-      #expect(laws[0] == laws[1])
+      let distributions = [logits.to(dtype), logits.to(dtype).to(.float32)].map { Self.distributions[0].distribution(of: $0, excluding: 19) }
+      #expect(distributions[0] == distributions[1])
     }
   }
 

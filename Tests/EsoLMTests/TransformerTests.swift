@@ -4,12 +4,12 @@ import TestSupport
 import Testing
 import Torch
 
-@Suite("Transformer")
+@Suite("TransformerWeights")
 struct TransformerTests {
   private let configuration = TransformerConfiguration.small()
 
   private func parameters(_ configuration: TransformerConfiguration) -> [String: Tensor] {
-    Dictionary(uniqueKeysWithValues: Transformer.random(configuration).namedParameters.map { ($0.name, $0.tensor) })
+    Dictionary(uniqueKeysWithValues: TransformerWeights.random(configuration).namedParameters.map { ($0.name, $0.tensor) })
   }
 
   // MARK: Sizes
@@ -73,8 +73,8 @@ struct TransformerTests {
     var wrong = configuration
     wrong[keyPath: field] = value
     #expect(message { try wrong.validate() } == text)
-    #expect(message { try Transformer(wrong, seed: 0) } == text)
-    #expect(message { try Transformer(wrong, parameters: [:]) } == text)
+    #expect(message { try TransformerWeights(wrong, seed: 0) } == text)
+    #expect(message { try TransformerWeights(wrong, parameters: [:]) } == text)
   }
 
   @Test func otherFieldsThatDoNotFitAreNamed() {
@@ -105,20 +105,20 @@ struct TransformerTests {
     weights["output_layer.linear.bias"] = .zeros([12])
     weights["rotary_emb.inv_freq"] = .zeros([4])
     #expect(
-      message { try Transformer(configuration, parameters: weights) }
+      message { try TransformerWeights(configuration, parameters: weights) }
         == "the weights do not fit the configuration: 'blocks.0.norm1.weight' [16] is missing; "
         + "'blocks.1.mlp.0.bias' [64] is missing; 'output_layer.linear.bias' has shape [12], expected [13]; "
         + "'rotary_emb.inv_freq' is not expected")
   }
 
   @Test func longListsAreCut() throws {
-    let error = try #require(throws: ParameterMismatch.self) { try Transformer(configuration, parameters: [:]) }
+    let error = try #require(throws: ParameterMismatch.self) { try TransformerWeights(configuration, parameters: [:]) }
     #expect(error.problems.count == ParameterLayout(configuration).entries.count)
     #expect(error.description.hasSuffix("; 'blocks.0.attn_out.weight' [16, 16] is missing; and 22 more"))
   }
 
   @Test func trainingStartsAsTheLayoutSays() throws {
-    let model = try Transformer(configuration, seed: 5)
+    let model = try TransformerWeights(configuration, seed: 5)
     for (entry, tensor) in zip(ParameterLayout(configuration).entries, model.parameters) {
       let numbers: [Double] = tensor.array()
       switch entry.start {
@@ -130,22 +130,22 @@ struct TransformerTests {
         #expect(numbers.count < 8 || abs(numbers.mean) < 4 * bound / (3 * Double(numbers.count)).squareRoot())
       }
     }
-    let again = try Transformer(configuration, seed: 5)
-    let other = try Transformer(configuration, seed: 6)
+    let again = try TransformerWeights(configuration, seed: 5)
+    let other = try TransformerWeights(configuration, seed: 6)
     #expect(model["blocks.0.mlp.0.bias"].array(of: Float.self) == again["blocks.0.mlp.0.bias"].array())
     #expect(model["blocks.0.mlp.0.bias"].array(of: Float.self) != other["blocks.0.mlp.0.bias"].array())
     #expect(model["blocks.0.mlp.0.bias"].array(of: Float.self) != model["blocks.1.mlp.0.bias"].array())
   }
 
   @Test func aNetworkAtTheStartFindsEveryTokenEquallyLikely() throws {
-    let network = try Transformer(configuration, seed: 5).network()
+    let network = try TransformerWeights(configuration, seed: 5).transformer()
     var batch = ScoredBatch()
     batch.append([([1, 5], .leftToRight(length: 2))], pattern: .causal, weights: [1], maskToken: 12)
     #expect(distance(batch.loss(under: network).nll.array(), [log(12), log(12)]) < 1e-6)
   }
 
   @Test func copiesHaveMemoryOfTheirOwn() throws {
-    let model = Transformer.random(configuration)
+    let model = TransformerWeights.random(configuration)
     let copy = try model.copy()
     withoutGradients { model["output_layer.linear.bias"].fill(0) }
     #expect(copy["output_layer.linear.bias"].maxAbs().item > 0)
@@ -155,17 +155,17 @@ struct TransformerTests {
 
   @Test func weightsOfOtherTypesBecomeFloat32() throws {
     let wide = parameters(configuration).mapValues { $0.detached().to(.float64) }
-    let model = try Transformer(configuration, parameters: wide)
+    let model = try TransformerWeights(configuration, parameters: wide)
     #expect(model.parameters.allSatisfy { $0.dtype == .float32 })
   }
 
   // MARK: One pass for all
 
   /// Logits of some groups of sequences in one pass.
-  private func logits(_ model: Transformer, _ groups: [(AttentionPattern, [([Int32], GenerationOrder)])]) -> Tensor {
+  private func logits(_ model: TransformerWeights, _ groups: [(AttentionPattern, [([Int32], GenerationOrder)])]) -> Tensor {
     var input = NetworkInput()
     for (pattern, sequences) in groups { input.append(sequences, pattern: pattern, maskToken: 12) }
-    return withoutGradients { model.network().logits(input) }
+    return withoutGradients { model.transformer().logits(input) }
   }
 
   /// Sequences of which different numbers of slots are masked.
@@ -181,7 +181,7 @@ struct TransformerTests {
 
   @Test(arguments: [AttentionPattern.causal, .twoStream])
   func aBatchEqualsItsSequencesOneByOne(pattern: AttentionPattern) {
-    let model = Transformer.random(configuration)
+    let model = TransformerWeights.random(configuration)
     let batch = sequences(length: 7, seed: 1)
     let together = logits(model, [(pattern, batch)])
     let alone = batch.filter { $0.1.maskedCount > 0 }.map { logits(model, [(pattern, [$0])]) }
@@ -189,7 +189,7 @@ struct TransformerTests {
   }
 
   @Test func groupsInOnePassEqualPassesOfTheirOwn() {
-    let model = Transformer.random(configuration)
+    let model = TransformerWeights.random(configuration)
     let groups: [(AttentionPattern, [([Int32], GenerationOrder)])] = [
       (.causal, sequences(length: 7, seed: 1)), (.twoStream, sequences(length: 4, seed: 11)),
       (.causal, sequences(length: 4, seed: 21)),
@@ -199,7 +199,7 @@ struct TransformerTests {
   }
 
   @Test func gradientsOfGroupsInOnePassAddUp() {
-    let model = Transformer.random(configuration)
+    let model = TransformerWeights.random(configuration)
     let groups: [(AttentionPattern, [([Int32], GenerationOrder)])] = [
       (.causal, sequences(length: 7, seed: 1)), (.twoStream, sequences(length: 7, seed: 11)),
     ]
@@ -208,7 +208,7 @@ struct TransformerTests {
       for (pattern, sequences) in groups {
         batch.append(sequences, pattern: pattern, weights: sequences.map { _ in 0.1 }, maskToken: 12)
       }
-      return batch.loss(under: model.network()).loss
+      return batch.loss(under: model.transformer()).loss
     }
     let together = gradients(of: { loss(groups) }, for: model.parameters)
     let parts = groups.map { group in gradients(of: { loss([group]) }, for: model.parameters) }
@@ -218,24 +218,24 @@ struct TransformerTests {
   }
 
   @Test func dropoutActsInTrainingOnly() {
-    let model = Transformer.random(.small(dropout: 0.5))
+    let model = TransformerWeights.random(.small(dropout: 0.5))
     var input = NetworkInput()
     input.append([([1, 2, 3], .leftToRight(length: 3))], pattern: .causal, maskToken: 12)
     withoutGradients {
-      let still = model.network().logits(input)
-      #expect(distance(still, model.network().logits(input)) == 0)
-      #expect(distance(still, model.network(training: true).logits(input)) > 0.01)
+      let still = model.transformer().logits(input)
+      #expect(distance(still, model.transformer().logits(input)) == 0)
+      #expect(distance(still, model.transformer(training: true).logits(input)) > 0.01)
     }
   }
 
   @Test func gradientsAreThoseOfFiniteDifferences() {
-    let model = Transformer.random(.small(vocabulary: 4, hidden: 4, blocks: 1, heads: 1, conditioning: 2))
+    let model = TransformerWeights.random(.small(vocabulary: 4, hidden: 4, blocks: 1, heads: 1, conditioning: 2))
     var batch = ScoredBatch()
     let order = GenerationOrder(positions: [2, 0, 1], cleanCount: 1)
     for pattern in [AttentionPattern.causal, .twoStream] {
       batch.append([([1, 0, 2], order)], pattern: pattern, weights: [0.5], maskToken: 3)
     }
-    let loss = { batch.loss(under: model.network()).loss }
+    let loss = { batch.loss(under: model.transformer()).loss }
     for (name, (found, expected)) in zip(
       model.names,
       zip(gradients(of: loss, for: model.parameters), numericalGradients(of: loss, for: model.parameters)))

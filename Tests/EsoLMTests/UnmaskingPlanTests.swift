@@ -77,8 +77,8 @@ struct UnmaskingPlanTests {
     var counts = [Int](repeating: 0, count: 9)
     for plan in try plans(10_000, length: 8, steps: 1, alpha0: alpha0) { counts[plan.count - plan.diffusedCount] += 1 }
     let schedule = NoiseSchedule(alpha0: alpha0)
-    let law = binomialLaw(count: 8, chance: (1 - schedule.alpha(at: 0)) / (1 - schedule.alpha(at: 1)))
-    #expect(chiSquareScore(counts, law: law) < 4)
+    let distribution = binomialDistribution(count: 8, chance: (1 - schedule.alpha(at: 0)) / (1 - schedule.alpha(at: 1)))
+    #expect(chiSquareScore(counts, distribution: distribution) < 4)
   }
 
   @Test func seedAndNumberGiveAPlan() throws {

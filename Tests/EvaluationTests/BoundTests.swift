@@ -9,7 +9,7 @@ import Testing
 @Suite("Bounds")
 struct BoundTests {
   /// Makes much of the order in which tokens come.
-  private let network = Transformer.random(.small(vocabulary: 4, hidden: 48), seed: 3).network()
+  private let network = TransformerWeights.random(.small(vocabulary: 4, hidden: 48), seed: 3).transformer()
   private let sequences = randomSequences(3, length: 4, tokens: 3)
 
   /// - Parameter copies: of the sequences; each copy has draws of its own.
@@ -19,7 +19,7 @@ struct BoundTests {
       Likelihood(network, alpha0: 1), blocks: TokenBlocks(cutting: tokens, length: 4), batchSize: 2048, seed: seed)
   }
 
-  /// The nats per token of the law that the network's samples have: the mean over all orders.
+  /// The nats per token of the distribution that the network's samples have: the mean over all orders.
   private var truth: Double {
     sequences.map { tokens in
       let orders = permutations(of: 4).map { (tokens, GenerationOrder(positions: $0, cleanCount: 0)) }

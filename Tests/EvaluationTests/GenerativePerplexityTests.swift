@@ -106,7 +106,7 @@ struct GenerativePerplexityTests {
     #expect(shares == shares.sorted() && shares.count == 4 && shares.last == 1)
   }
 
-  // MARK: Judges whose law is known
+  // MARK: Judges whose distribution is known
 
   @Test func theToyLanguagesPerplexityIsThatOfItsRules() throws {
     let blocks = ToyLanguage.tokenBlocks(count: 300, length: 200, seed: 5)
@@ -140,25 +140,25 @@ struct GenerativePerplexityTests {
   }
 
   /// A network whose output layer is nothing but a bias: each token has its own probability, whatever came before.
-  private func unigram(_ law: [Double]) throws -> Network {
-    let configuration = TransformerConfiguration.small(vocabulary: law.count + 1)
+  private func unigram(_ distribution: [Double]) throws -> Transformer {
+    let configuration = TransformerConfiguration.small(vocabulary: distribution.count + 1)
     let parameters = Dictionary(
-      uniqueKeysWithValues: Transformer.random(configuration).namedParameters.map { ($0.name, $0.tensor) })
-    let bias = Tensor(law.map { Float(log($0)) } + [5])
-    return try Transformer(
+      uniqueKeysWithValues: TransformerWeights.random(configuration).namedParameters.map { ($0.name, $0.tensor) })
+    let bias = Tensor(distribution.map { Float(log($0)) } + [5])
+    return try TransformerWeights(
       configuration,
       parameters: parameters.merging([
-        "output_layer.linear.weight": .zeros([law.count + 1, configuration.hiddenSize]),
+        "output_layer.linear.weight": .zeros([distribution.count + 1, configuration.hiddenSize]),
         "output_layer.linear.bias": bias,
       ]) { $1 }
-    ).network()
+    ).transformer()
   }
 
   @Test func aNetworkOfKnownLawHasTheClosedFormsPerplexity() throws {
-    let law = [0.5, 0.25, 0.15, 0.1]
-    let network = try unigram(law)
+    let distribution = [0.5, 0.25, 0.15, 0.1]
+    let network = try unigram(distribution)
     let samples = randomSequences(9, length: 12, tokens: 4)
-    let nll = samples.joined().map { -log(law[Int($0)]) }
+    let nll = samples.joined().map { -log(distribution[Int($0)]) }
     for alpha0 in [0, 0.5, 1] {
       let blocks = TokenBlocks(cutting: samples.flatMap { $0 }, length: 12)
       let evaluation = PerplexityEvaluation(Likelihood(network, alpha0: alpha0), blocks: blocks)
@@ -173,7 +173,7 @@ struct GenerativePerplexityTests {
     for sample in samples {
       for window in [sample[0..<5], sample[5..<10], sample[10..<12]] {
         let ends = window.indices.filter { window[$0] == 3 }
-        counted += window.indices.filter { !ends.dropFirst().contains($0) }.map { -log(law[Int(window[$0])]) }
+        counted += window.indices.filter { !ends.dropFirst().contains($0) }.map { -log(distribution[Int(window[$0])]) }
       }
     }
     #expect(perplexity.count == counted.count && counted.count < 9 * 12)
@@ -181,7 +181,7 @@ struct GenerativePerplexityTests {
   }
 
   @Test func aRunFromLeftToRightIsItsExactLikelihood() throws {
-    let network = Transformer.random(.small(vocabulary: 5)).network()
+    let network = TransformerWeights.random(.small(vocabulary: 5)).transformer()
     let likelihood = Likelihood(network, alpha0: 0)
     let judge = LeftToRightJudge(likelihood, contextLength: 8, endOfText: 0, vocabularySize: 4)
     let windows = [8, 3, 8, 5].enumerated().map { randomSequences(1, length: $1, tokens: 4, seed: UInt64($0))[0] }
@@ -195,7 +195,7 @@ struct GenerativePerplexityTests {
   /// One that starts from nothing says nothing of a window's first token.
   @Test(arguments: [false, true])
   func anAutoregressiveModelIsAJudge(startIsText: Bool) throws {
-    let network = Transformer.random(.small(vocabulary: 5, conditioning: nil)).network()
+    let network = TransformerWeights.random(.small(vocabulary: 5, conditioning: nil)).transformer()
     let method = AutoregressiveMethod(start: .init(token: startIsText ? 0 : 4, isText: startIsText))
     let judge = LeftToRightJudge(
       Likelihood(network, method: method), contextLength: 6, endOfText: 0, vocabularySize: 4)

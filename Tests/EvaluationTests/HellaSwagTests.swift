@@ -29,7 +29,7 @@ struct HellaSwagTests {
   }
 
   @Test func endingsAreDividedByTheCodePointsThatAreLeft() throws {
-    let network = Transformer.random(.small(vocabulary: 258)).network()
+    let network = TransformerWeights.random(.small(vocabulary: 258)).transformer()
     let choice = MultipleChoice(
       PassageScoring(Likelihood(network, alpha0: 0)), tokenizer: ByteTokenizer(), length: 256)
     let items = try MultipleChoiceItem.read(Self.file, preprocessing: .hellaSwag).values.map { ("here", $0.value) }

@@ -8,7 +8,7 @@ import Tokenizers
 @Suite("Multiple choice")
 struct MultipleChoiceTests {
   private static let tokenizer = CharacterTokenizer(text: " abc")
-  private let network = Transformer.random(.small(vocabulary: 6)).network()
+  private let network = TransformerWeights.random(.small(vocabulary: 6)).transformer()
 
   private func choice(alpha0: Double = 0, orders: Int = 1, length: Int = 12) -> MultipleChoice {
     MultipleChoice(
@@ -37,7 +37,7 @@ struct MultipleChoiceTests {
     let answer = try choice().answers(to: [("here", item)])[0]
     let tokens = try Self.tokenizer.encode("ab ")
     let space = Likelihood(network, alpha0: 0).logProbabilities([(tokens, .leftToRight(length: 3))])[0][2]
-    // The law is over five tokens, of which no ending here holds the end of text.
+    // The distribution is over five tokens, of which no ending here holds the end of text.
     let total = answer.logProbabilities.reduce(0) { $0 + exp($1) }
     #expect(total < exp(space) && total > 0)
     let withEnds = sequences(of: 5, length: 2).map { Passage(context: [1, 2], ending: [0] + $0) }

@@ -10,7 +10,7 @@ import Tokenizers
 /// Against enumeration: three tokens and the mask.
 @Suite("Scores of parts of a text")
 struct PassageScoringTests {
-  private let network = Transformer.random(.small(vocabulary: 4)).network()
+  private let network = TransformerWeights.random(.small(vocabulary: 4)).transformer()
   private let tokens: [Int32] = [2, 0, 1, 1]
 
   private func likelihood(_ alpha0: Double = 1) -> Likelihood { Likelihood(network, alpha0: alpha0) }
@@ -76,7 +76,7 @@ struct PassageScoringTests {
     #expect(abs(exp(score.logProbability) - probabilities.mean) < 1e-9)
     // Each order is one of the four, all about as often.
     let seen = all.map { value in score.perOrder.count { abs($0 - value) < 1e-5 } }
-    #expect(chiSquareScore(seen, law: [0.25, 0.25, 0.25, 0.25]) < 4)
+    #expect(chiSquareScore(seen, distribution: [0.25, 0.25, 0.25, 0.25]) < 4)
   }
 
   @Test func withoutDiffusionThereIsOneOrderFromLeftToRight() throws {
@@ -112,7 +112,7 @@ struct PassageScoringTests {
 
   // MARK: Other methods
 
-  private let plain = Transformer.random(.small(vocabulary: 4, conditioning: nil)).network()
+  private let plain = TransformerWeights.random(.small(vocabulary: 4, conditioning: nil)).transformer()
 
   /// From a start token before the text, or from the text's own first token.
   @Test(arguments: [false, true])

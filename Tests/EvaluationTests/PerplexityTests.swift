@@ -17,13 +17,13 @@ struct PerplexityTests {
   }
 
   /// Weights of the first step of training: whatever it sees, every token is as likely as any other.
-  private func fresh() throws -> Network { try Transformer(Self.configuration, seed: 1).network() }
+  private func fresh() throws -> Transformer { try TransformerWeights(Self.configuration, seed: 1).transformer() }
 
   /// Weights that make much of the order in which tokens come.
-  private func opinionated() -> Network { Transformer.random(Self.configuration).network() }
+  private func opinionated() -> Transformer { TransformerWeights.random(Self.configuration).transformer() }
 
   private func evaluation(
-    _ network: Network, alpha0: Double = 0.5, count: Int = 12, batchSize: Int = 16, seed: UInt64 = 7
+    _ network: Transformer, alpha0: Double = 0.5, count: Int = 12, batchSize: Int = 16, seed: UInt64 = 7
   ) -> PerplexityEvaluation {
     PerplexityEvaluation(
       Likelihood(network, alpha0: alpha0), blocks: blocks(count), batchSize: batchSize, seed: seed)

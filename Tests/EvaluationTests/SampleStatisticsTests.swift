@@ -11,8 +11,8 @@ struct SampleStatisticsTests {
       ([7, 7, 7, 7], [1]), ([1, 2, 3, 4], [0.25, 0.25, 0.25, 0.25]), ([1, 1, 2, 2], [0.5, 0.5]),
       ([1, 1, 1, 2], [0.75, 0.25]), ([], []),
     ] as [([Int32], [Double])])
-  func entropyIsThatOfTheHistogram(sample: [Int32], law: [Double]) {
-    let entropy = law.reduce(0.0) { $0 - $1 * log($1) }
+  func entropyIsThatOfTheHistogram(sample: [Int32], distribution: [Double]) {
+    let entropy = distribution.reduce(0.0) { $0 - $1 * log($1) }
     #expect(abs(SampleStatistics.entropy(of: sample) - entropy) < 1e-12)
   }
 

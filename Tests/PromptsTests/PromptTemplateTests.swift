@@ -59,8 +59,8 @@ struct PromptTemplateTests {
 
   /// The chance of a length is that of the text behind the hole, over all lengths.
   @Test func lengthsFollowWhatFitsBehind() throws {
-    let model = Transformer.random(.small(vocabulary: 258, hidden: 16)).network()
-    let (network, method) = (CachedNetwork(model), EsotericMethod(alpha0: 1))
+    let model = TransformerWeights.random(.small(vocabulary: 258, hidden: 16)).transformer()
+    let (network, method) = (CachedTransformer(model), EsotericMethod(alpha0: 1))
     let template = try PromptTemplate("ab[[..3]]cd")
     let scores = (1...3).map { hole -> Double in
       let sequence = NetworkSequence(
@@ -71,11 +71,11 @@ struct PromptTemplateTests {
       return -batch.negativeLogLikelihoods(under: model)[0].reduce(0, +)
     }
     let chances = scores.map { exp($0 - scores.max()!) }
-    let law = chances.map { $0 / chances.reduce(0, +) }
+    let distribution = chances.map { $0 / chances.reduce(0, +) }
     let lengths = HoleLengths(method, network: network, tokenizer: ByteTokenizer())
     var counts = [0, 0, 0]
     for number in 0..<600 { counts[try lengths.draw(template, seed: 1, number: number)[0] - 1] += 1 }
-    #expect(chiSquareScore(counts, law: law) < 4)
+    #expect(chiSquareScore(counts, distribution: distribution) < 4)
     #expect(try lengths.draw(PromptTemplate("ab[[..3]]"), seed: 1, number: 0) == [3])
     let mdlm = HoleLengths(MaskedDiffusionMethod(), network: network, tokenizer: ByteTokenizer())
     let problem = message { try mdlm.draw(template, seed: 1, number: 0) }

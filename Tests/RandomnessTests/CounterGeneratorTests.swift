@@ -68,7 +68,7 @@ struct CounterGeneratorTests {
     #expect(numbers.allSatisfy { (0..<1).contains($0) && ($0 * 0x1p53).rounded() == $0 * 0x1p53 })
     var counts = [Int](repeating: 0, count: 64)
     for number in numbers { counts[Int(number * 64)] += 1 }
-    #expect(chiSquareScore(counts, law: Array(repeating: 1 / 64, count: 64)) < 4)
+    #expect(chiSquareScore(counts, distribution: Array(repeating: 1 / 64, count: 64)) < 4)
   }
 
   /// The first numbers of neighbouring keys, which is how most of them are used.
@@ -82,6 +82,6 @@ struct CounterGeneratorTests {
       for (first, second) in zip(row, row.dropFirst()) { counts[first * 8 + second] += 1 }
     }
     // Pairs overlap, but those of independent numbers are still uncorrelated.
-    #expect(chiSquareScore(counts, law: Array(repeating: 1 / 64, count: 64)) < 4)
+    #expect(chiSquareScore(counts, distribution: Array(repeating: 1 / 64, count: 64)) < 4)
   }
 }

@@ -2,7 +2,7 @@ import EsoLM
 import Foundation
 import Torch
 
-extension Transformer {
+extension TransformerWeights {
   /// Logits of every row of one sequence, [rows, vocabulary]: the network written out once more from plain operations,
   /// with a dense mask, modulation applied where it acts, and nothing folded, grouped or skipped.
   public func referenceLogits(tokens: [Int], positions: [Int], allows: (_ row: Int, _ other: Int) -> Bool) -> Tensor {

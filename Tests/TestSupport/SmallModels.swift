@@ -14,15 +14,15 @@ extension TransformerConfiguration {
   }
 }
 
-extension Transformer {
+extension TransformerWeights {
   /// A network with every weight at random. A fresh one would not do for tests: its gates and its output layer are 0.
-  public static func random(_ configuration: TransformerConfiguration = .small(), seed: UInt64 = 1) -> Transformer {
+  public static func random(_ configuration: TransformerConfiguration = .small(), seed: UInt64 = 1) -> TransformerWeights {
     var parameters: [String: Tensor] = [:]
     for (number, entry) in ParameterLayout(configuration).entries.enumerated() {
       parameters[entry.name] =
         .random(entry.shape, bound: entry.shape.count == 1 ? 1 : 0.6, seed: seed &* 1000 &+ UInt64(number))
     }
-    return try! Transformer(configuration, parameters: parameters)
+    return try! TransformerWeights(configuration, parameters: parameters)
   }
 }
 

@@ -10,15 +10,15 @@ extension [Double] {
   }
 }
 
-/// How many standard deviations the chi-square statistic of observed counts lies above what a law lets expect (by the
+/// How many standard deviations the chi-square statistic of observed counts lies above what a distribution lets expect (by the
 /// approximation of Wilson and Hilferty). Outcomes with fewer than 5 expected counts are taken together.
 ///
-/// Above 4 in one of 30,000 tests of a right law.
-public func chiSquareScore(_ observed: [Int], law: [Double]) -> Double {
+/// Above 4 in one of 30,000 tests of a right distribution.
+public func chiSquareScore(_ observed: [Int], distribution: [Double]) -> Double {
   let total = Double(observed.reduce(0, +))
   var cells: [(observed: Double, expected: Double)] = []
   var rare = (observed: 0.0, expected: 0.0)
-  for (count, chance) in zip(observed, law) {
+  for (count, chance) in zip(observed, distribution) {
     if chance * total >= 5 {
       cells.append((Double(count), chance * total))
     } else {
@@ -34,7 +34,7 @@ public func chiSquareScore(_ observed: [Int], law: [Double]) -> Double {
 }
 
 /// The chances of 0 ... count successes in `count` independent trials.
-public func binomialLaw(count: Int, chance: Double) -> [Double] {
+public func binomialDistribution(count: Int, chance: Double) -> [Double] {
   (0...count).map { successes in
     let ways = (0..<successes).reduce(1.0) { $0 * Double(count - $1) / Double($1 + 1) }
     return ways * pow(chance, Double(successes)) * pow(1 - chance, Double(count - successes))

@@ -3,8 +3,9 @@ import CommandSupport
 import Corpora
 import EsoLM
 import Foundation
-import TestSupport
+import Runs
 import Testing
+import TestSupport
 import Torch
 import Training
 

@@ -1,6 +1,6 @@
-import Checkpoints
 import EsoLM
 import Foundation
+import Runs
 import Testing
 import Torch
 import Training
@@ -76,7 +76,7 @@ struct LearnerTests {
 
   private func learner(_ change: (inout TrainingConfiguration) -> Void) throws -> Learner {
     let configuration = try TinyTraining.configuration { change(&$0.training) }
-    return try Learner(Transformer(configuration.model, seed: 5), configuration: configuration.training)
+    return try Learner(TransformerWeights(configuration.model, seed: 5), configuration: configuration.training)
   }
 
   /// A step on the beginning of the text.
@@ -89,5 +89,5 @@ struct LearnerTests {
     return try learner.update { scored.loss(under: $0).loss }
   }
 
-  private func parameters(_ model: Transformer) -> [Float] { model.parameters.flatMap { $0.array(of: Float.self) } }
+  private func parameters(_ model: TransformerWeights) -> [Float] { model.parameters.flatMap { $0.array(of: Float.self) } }
 }

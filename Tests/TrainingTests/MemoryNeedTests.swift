@@ -1,7 +1,7 @@
-import Checkpoints
+import Runs
 import Testing
-
 import Training
+
 
 @Suite("Memory that training needs")
 struct MemoryNeedTests {

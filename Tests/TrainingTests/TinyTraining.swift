@@ -1,8 +1,8 @@
-import Checkpoints
 import CommandSupport
 import Corpora
 import EsoLM
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 import Training

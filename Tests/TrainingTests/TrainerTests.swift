@@ -1,10 +1,10 @@
-import Checkpoints
 import CommandSupport
 import Corpora
 import EsoLM
 import Foundation
-import TestSupport
+import Runs
 import Testing
+import TestSupport
 import Tokenizers
 import Torch
 import Training
@@ -107,11 +107,11 @@ struct TrainerTests {
       $0.training.keepsBest = true
       $0.training.learningRate = 1e-9
     }
-    let fresh = try Transformer(configuration.model, seed: 0)
+    let fresh = try TransformerWeights(configuration.model, seed: 0)
     let parameters = Dictionary(uniqueKeysWithValues: zip(fresh.names, fresh.parameters))
     var bias = [Float](repeating: 0, count: configuration.model.vocabularySize)
     bias[0] = 1e5
-    let weights = try Transformer(
+    let weights = try TransformerWeights(
       configuration.model, parameters: parameters.merging(["output_layer.linear.bias": Tensor(bias)]) { $1 })
     let trainer = try Trainer(
       creating: "\(Scratch.folder())/run", configuration: configuration, tokenizer: TinyTraining.tokenizer,
@@ -253,14 +253,14 @@ struct TrainerTests {
       .file(path: path, fingerprint: hash(text.utf8.lazy.map(UInt64.init))),
       .corpus(corpus, fingerprint: hash(tokens.lazy.map { UInt64($0) })),
     ] as [DataConfiguration.Source] {
-      let data = try DataSet(DataConfiguration(source: source), length: 16, tokenizer: tokenizer, seed: 3)
+      let data = try Corpus(DataConfiguration(source: source), length: 16, tokenizer: tokenizer, seed: 3)
       let found: [Int32] = data.training.flatMap(Array.init) + data.validation.flatMap(Array.init)
       #expect(found == Array(tokens.dropLast(tokens.count % 16)))
     }
   }
 
   @Test(arguments: [0.001, 0.5, 0.999]) func bothPartsOfTheToyLanguageHaveSequences(share: Double) throws {
-    let data = try DataSet(
+    let data = try Corpus(
       DataConfiguration(source: .toyLanguage(sequences: 2, seed: 1), validationFraction: share), length: 8,
       tokenizer: TinyTraining.tokenizer)
     #expect((data.training.count, data.validation.count) == (1, 1))

@@ -1,6 +1,6 @@
-import Checkpoints
 import EsoLM
 import Randomness
+import Runs
 import Torch
 import Training
 
@@ -27,7 +27,7 @@ extension Model {
   /// Whole training steps at α₀ = 0.5: corruption, loss, gradients, AdamW, moving average.
   func training(on machine: Machine) throws -> Measurement {
     let settings = TrainingConfiguration()
-    let learner = try Learner(Transformer(configuration, seed: 1), configuration: settings)
+    let learner = try Learner(TransformerWeights(configuration, seed: 1), configuration: settings)
     let objective = HybridObjective(alpha0: 0.5)
     let sequences = tokens
     var operations = 0.0
@@ -53,7 +53,7 @@ extension Model {
 
   /// Network calls of a generation that writes one token a call, cache and picking included.
   func sampling(batch: Int, on machine: Machine) throws -> Measurement {
-    let network = CachedNetwork(try Transformer(configuration, seed: 1).network())
+    let network = CachedTransformer(try TransformerWeights(configuration, seed: 1).transformer())
     let method = EsotericMethod(alpha0: 1)
     let timing = try Timing(runs: runs) {
       let sampler = Sampler(network)

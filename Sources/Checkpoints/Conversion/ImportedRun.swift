@@ -1,6 +1,7 @@
 import EsoLM
 import Files
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 

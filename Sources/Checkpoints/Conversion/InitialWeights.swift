@@ -31,7 +31,7 @@ public struct InitialWeights {
   /// The network with the weights' moving average, or the weights themselves where there is none.
   ///
   /// - Throws: an error unless the vocabulary is one that `tokenizer` has. Only its own may be smaller.
-  public func model(for tokenizer: any Tokenizer, device: Device = .cpu) throws -> Transformer {
+  public func model(for tokenizer: any Tokenizer, device: Device = .cpu) throws -> TransformerWeights {
     guard network.fits(tokenizer), self.tokenizer != nil || tokenizer.modelVocabularySize == network.vocabularySize
     else {
       throw FileError(

@@ -6,9 +6,9 @@ import Tokenizers
 // Which tokenizer a network's ids belong to.
 //
 // A network has an id for each token of its tokenizer and for the mask token. It may have more, which no token has, where
-// its vocabulary was padded to a size that computes faster. Its law stays what it is: such ids are drawn as often as the
-// network says, which was trained never to, and each is written as U+FFFD, as every tokenizer writes what is none of its
-// ids.
+// its vocabulary was padded to a size that computes faster. Its distribution stays what it is: such ids are drawn
+// as often as the network says, which was trained never to, and each is written as U+FFFD, as every tokenizer writes what
+// is none of its ids.
 
 /// What lies beside a checkpoint's weights.
 enum TokenizerBeside {
@@ -45,12 +45,6 @@ extension Tokenizer {
 }
 
 extension TransformerConfiguration {
-  /// Whether a tokenizer's ids, and the mask token that it has or that the model appends, are among the network's.
-  func fits(_ tokenizer: any Tokenizer) -> Bool {
-    guard tokenizer.vocabularySize <= vocabularySize else { return false }
-    return tokenizer.maskToken.map { Int($0) == maskToken } ?? (maskToken >= tokenizer.vocabularySize)
-  }
-
   func misfit(of tokenizer: any Tokenizer) -> FileError {
     FileError(
       "the tokenizer makes a vocabulary of \(tokenizer.modelVocabularySize) with the mask token "

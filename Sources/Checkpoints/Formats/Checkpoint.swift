@@ -1,6 +1,7 @@
 import EsoLM
 import Files
 import Foundation
+import Runs
 import Torch
 
 /// A checkpoint of the family, in whichever form it comes: which tensors it holds, what it says of its model, and what
@@ -193,10 +194,10 @@ public struct Checkpoint {
   /// The network with the weights asked for.
   public func model(
     _ configuration: TransformerConfiguration, _ which: Weights = .average, device: Device = .cpu
-  ) throws -> Transformer {
+  ) throws -> TransformerWeights {
     try requireFit(configuration)
     let stored = Dictionary(uniqueKeysWithValues: tensors(which).map { ($0.name, $0) })
-    return try Transformer(configuration, shapes: stored.mapValues(\.shape), device: device) { name in
+    return try TransformerWeights(configuration, shapes: stored.mapValues(\.shape), device: device) { name in
       try stored[name]!.tensor()
     }
   }

@@ -36,11 +36,11 @@ public struct CorpusConfiguration: Codable, Hashable, Sendable {
   }
 }
 
-/// The sequences that a corpus makes.
+/// The sequences that a run trains on and those kept for validation.
 public struct Corpus: Sendable {
   public let training: TokenBlocks
   public let validation: TokenBlocks
-  /// The token files: that of the source and, if other files validate, that of those.
+  /// The token files: that of the source and, if other files validate, that of those; none of what was made in memory.
   public let files: [TokenFile]
 
   /// A text that differs for different tokens or documents.
@@ -48,6 +48,13 @@ public struct Corpus: Sendable {
 
   /// What a run of an earlier version of this package knows the same tokens by.
   public var olderFingerprint: String { files.map(\.olderFingerprint).joined(separator: "-") }
+
+  /// Sequences that are there already.
+  public init(training: TokenBlocks, validation: TokenBlocks) {
+    self.training = training
+    self.validation = validation
+    files = []
+  }
 
   /// Opens the token files of a corpus, which are made if they are missing or out of date.
   ///

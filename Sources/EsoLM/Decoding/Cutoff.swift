@@ -1,5 +1,5 @@
 /// Where the kept tokens end when all are sorted by falling probability, equal ones by rising id: what top-k and the
-/// nucleus leave of a law, found without sorting the vocabulary. Top-k keeps all that are as likely as the last of its k.
+/// nucleus leave of a distribution, found without sorting the vocabulary. Top-k keeps all that are as likely as the last of its k.
 struct Cutoff {
   let probability: Float
   let index: Int

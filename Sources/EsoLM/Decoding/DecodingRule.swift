@@ -56,7 +56,7 @@ public struct DecodingRule: Sendable, Equatable {
     /// How many slots' keys and values never change any more, those of this call included.
     let finished: Int
     /// How the slots 0 ..< end see each other.
-    let runs: [SegmentRun]
+    let layout: AttentionLayout
   }
 
   /// - Parameters:
@@ -66,16 +66,15 @@ public struct DecodingRule: Sendable, Equatable {
   ///   - length: rows of the whole sequence.
   func reading(writing slots: Range<Int>, clean: Int, isDiffusing: Bool, length: Int) -> Reading {
     let written = slots.lowerBound
-    let runs = SegmentRun.runs(segments, length: length, cleanCount: clean)
-    func segment(of slot: Int) -> Range<Int> { runs.lazy.compactMap { $0.segment(of: slot) }.first! }
+    let layout = AttentionLayout(segments, length: length, cleanCount: clean)
     if predictsNext {
-      return Reading(end: written, outputs: slots.shifted(by: -1), finished: written, runs: runs)
+      return Reading(end: written, outputs: slots.shifted(by: -1), finished: written, layout: layout)
     }
     // Slots that are clean together still change while their segment grows.
     let grows = segments == .cleanTogether && isDiffusing
     return Reading(
-      end: segment(of: slots.upperBound - 1).upperBound, outputs: slots,
-      finished: grows ? 0 : segment(of: written).lowerBound, runs: runs)
+      end: layout.segment(of: slots.upperBound - 1).upperBound, outputs: slots,
+      finished: grows ? 0 : layout.segment(of: written).lowerBound, layout: layout)
   }
 
   /// The masks that are fed beside those of the call's own positions, because these see them.

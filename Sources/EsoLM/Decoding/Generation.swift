@@ -208,18 +208,18 @@ public struct Generation: Sendable {
   ///
   /// - Parameters:
   ///   - masks: the row positions of the slots behind the written ones.
-  ///   - runs: how slots see each other; nil before anything is written.
+  ///   - layout: how slots see each other; nil before anything is written.
   ///   - outputs: the slots that logits are asked for.
   ///   - kept: how many slots the cache holds afterwards.
   mutating func append(
-    _ range: Range<Int>, masks: [Int] = [], runs: [SegmentRun]? = nil, outputs: Range<Int>, kept: Int,
+    _ range: Range<Int>, masks: [Int] = [], layout: AttentionLayout? = nil, outputs: Range<Int>, kept: Int,
     to feed: inout DecodingFeed
   ) {
-    let runs = runs ?? SegmentRun.runs(rule.segments, length: sequence.count, cleanCount: 0)
+    let layout = layout ?? AttentionLayout(rule.segments, length: sequence.count, cleanCount: 0)
     let positions = range.map { $0 < slots.count ? slots[$0] : masks[$0 - slots.count] }
     feed.append(
       tokens: positions.map { sequence[$0] }, positions: positions,
-      visible: runs.flatMap { run in
+      visible: layout.runs.flatMap { run in
         run.slots.clamped(to: range).map { min(run.segment(of: $0)!.upperBound, range.upperBound) }
       },
       outputs: outputs.shifted(by: -range.lowerBound), keptCount: max(0, kept - range.lowerBound))

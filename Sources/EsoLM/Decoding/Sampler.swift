@@ -233,7 +233,7 @@ public final class Sampler<Network: DecodingNetwork> {
     part.outputs = Array(feed.outputs.count..<feed.outputs.count + part.positions.count)
     part.call = call
     live[place].generation.append(
-      slots, masks: call.masks, runs: call.reading.runs, outputs: call.reading.outputs,
+      slots, masks: call.masks, layout: call.reading.layout, outputs: call.reading.outputs,
       kept: call.reading.finished, to: &feed)
     return part
   }

@@ -151,9 +151,9 @@ public struct TokenPicker: Codable, Sendable, Equatable {
     return best
   }
 
-  /// The law that tokens are drawn from: [rows][vocabulary], zero for what top-k and nucleus leave out. The logits are
+  /// The distribution that tokens are drawn from: [rows][vocabulary], zero for what top-k and nucleus leave out. The logits are
   /// overwritten at the excluded token.
-  public func law(of logits: Tensor, excluding excluded: Int? = nil) -> [[Double]] {
+  public func distribution(of logits: Tensor, excluding excluded: Int? = nil) -> [[Double]] {
     let probabilities = self.probabilities(of: logits, excluding: excluded).to(.cpu)
     let size = logits.size(1)
     return probabilities.withUnsafeElements(of: Float.self) { all in
@@ -188,5 +188,5 @@ public struct TokenPicker: Codable, Sendable, Equatable {
 
 /// Logits that no token can be drawn from.
 public struct LogitsError: Error, CustomStringConvertible, Sendable {
-  public let description = "the network's logits are not numbers; its weights are damaged or training diverged"
+  public let description = "the network's logits are NaN; its weights are damaged or training diverged"
 }

@@ -198,7 +198,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   ///
   /// The same noise is used for every range.
   public func quietestRange(
-    under network: Network, sequences: [PaddedTokens], seed: UInt64
+    under network: Transformer, sequences: [PaddedTokens], seed: UInt64
   ) -> ClosedRange<Double> {
     let noise = EvaluationNoise(seed: seed, count: sequences.count)
     let variances = Self.searchedRanges.map { range in

@@ -4,16 +4,16 @@ import Torch
 
 /// How likely a trained network finds given text, in nats. Nothing here is trained.
 public struct Likelihood {
-  public let network: Network
+  public let network: Transformer
   public let method: any GenerationMethod
 
-  public init(_ network: Network, method: any GenerationMethod) {
+  public init(_ network: Transformer, method: any GenerationMethod) {
     self.network = network
     self.method = method
   }
 
   /// Of an Eso-LM (B).
-  public init(_ network: Network, alpha0: Double) { self.init(network, method: EsotericMethod(alpha0: alpha0)) }
+  public init(_ network: Transformer, alpha0: Double) { self.init(network, method: EsotericMethod(alpha0: alpha0)) }
 
   // MARK: Exact
 

@@ -69,14 +69,14 @@ public struct ScoredBatch: Sendable {
   }
 
   /// The loss `Σ weight · nll` (float64, differentiable) and the nll of every output, in nats.
-  public func loss(under network: Network) -> (loss: Tensor, nll: Tensor) {
+  public func loss(under network: Transformer) -> (loss: Tensor, nll: Tensor) {
     network.negativeLogLikelihood(
       network.hidden(input), targets: Tensor(targets).to(network.device),
       lossWeights: Tensor(lossWeights).to(network.device))
   }
 
   /// The nll of every output of each sequence, without gradients.
-  public func negativeLogLikelihoods(under network: Network) -> [[Double]] {
+  public func negativeLogLikelihoods(under network: Transformer) -> [[Double]] {
     var result = [[Double]](repeating: [], count: sequenceCount)
     guard !targets.isEmpty else { return result }
     let nll = withoutGradients { loss(under: network).nll.array(of: Double.self) }
@@ -85,7 +85,7 @@ public struct ScoredBatch: Sendable {
   }
 
   /// `Σ weight · nll` of each sequence, without gradients.
-  public func sequenceLosses(under network: Network) -> [Double] {
+  public func sequenceLosses(under network: Transformer) -> [Double] {
     var sums = [Double](repeating: 0, count: sequenceCount)
     let nll = negativeLogLikelihoods(under: network).joined()
     for ((sequence, weight), nll) in zip(zip(sequences, lossWeights), nll) { sums[sequence] += Double(weight) * nll }

@@ -57,42 +57,47 @@ public struct AttentionPattern: Sendable, Hashable {
   ///   - length: slots of the sequence.
   ///   - cleanCount: how many of them, the first ones, are clean.
   public func allows(query: Int, key: Int, length: Int, cleanCount: Int) -> Bool {
-    func segment(of slot: Int) -> Range<Int> {
-      SegmentRun.runs(segments, length: length, cleanCount: cleanCount).lazy
-        .compactMap { $0.segment(of: slot) }.first!
-    }
-    guard query >= length else { return key < segment(of: query).upperBound }
-    let own = segment(of: query - length)
+    let layout = AttentionLayout(segments, length: length, cleanCount: cleanCount)
+    guard query >= length else { return key < layout.segment(of: query).upperBound }
+    let own = layout.segment(of: query - length)
     return key < length ? key < own.lowerBound : own.contains(key - length)
   }
 }
 
-/// Consecutive slots that are cut into segments of one size.
-struct SegmentRun: Equatable {
-  let slots: Range<Int>
-  /// Slots of a segment.
-  let size: Int
+/// How the slots of one sequence are cut into segments: runs of consecutive slots, each cut into equal ones.
+struct AttentionLayout: Equatable {
+  /// In order; none of them is empty.
+  let runs: [Run]
 
-  var isOneSegment: Bool { slots.count <= size }
+  /// Consecutive slots that are cut into segments of one size.
+  struct Run: Equatable {
+    let slots: Range<Int>
+    /// Slots of a segment.
+    let size: Int
 
-  /// The segment that holds a slot; nil if the slot is not of this run.
-  func segment(of slot: Int) -> Range<Int>? {
-    guard slots.contains(slot) else { return nil }
-    let start = slots.lowerBound + (slot - slots.lowerBound) / size * size
-    return start..<min(start + size, slots.upperBound)
+    var isOneSegment: Bool { slots.count <= size }
+
+    /// The segment that holds a slot; nil if the slot is not of this run.
+    func segment(of slot: Int) -> Range<Int>? {
+      guard slots.contains(slot) else { return nil }
+      let start = slots.lowerBound + (slot - slots.lowerBound) / size * size
+      return start..<min(start + size, slots.upperBound)
+    }
   }
 
-  /// The runs of a sequence, in order; none of them is empty.
-  static func runs(_ segments: AttentionPattern.Segments, length: Int, cleanCount: Int) -> [SegmentRun] {
+  init(_ segments: AttentionPattern.Segments, length: Int, cleanCount: Int) {
     let (clean, masked) = (0..<cleanCount, cleanCount..<length)
     let runs =
       switch segments {
-      case .each: [SegmentRun(slots: 0..<length, size: 1)]
-      case .whole: [SegmentRun(slots: 0..<length, size: length)]
-      case .cleanTogether: [SegmentRun(slots: clean, size: cleanCount), SegmentRun(slots: masked, size: 1)]
-      case .maskedTogether: [SegmentRun(slots: clean, size: 1), SegmentRun(slots: masked, size: masked.count)]
-      case .blocks(let size): [SegmentRun(slots: 0..<length, size: size)]
+      case .each: [Run(slots: 0..<length, size: 1)]
+      case .whole: [Run(slots: 0..<length, size: length)]
+      case .cleanTogether: [Run(slots: clean, size: cleanCount), Run(slots: masked, size: 1)]
+      case .maskedTogether: [Run(slots: clean, size: 1), Run(slots: masked, size: masked.count)]
+      case .blocks(let size): [Run(slots: 0..<length, size: size)]
       }
-    return runs.filter { !$0.slots.isEmpty }
+    self.runs = runs.filter { !$0.slots.isEmpty }
   }
+
+  /// The segment that holds a slot.
+  func segment(of slot: Int) -> Range<Int> { runs.lazy.compactMap { $0.segment(of: slot) }.first! }
 }

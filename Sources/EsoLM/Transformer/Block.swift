@@ -11,7 +11,7 @@ struct Conditioning {
   private let vector: Tensor  // [1, conditioning]
 
   /// nil for a network without modulation.
-  init?(_ model: Transformer) {
+  init?(_ model: TransformerWeights) {
     guard model.configuration.conditioningSize != nil else { return nil }
     // cos 0 = 1 and sin 0 = 0, whatever the frequency.
     let half = Self.sinusoids / 2
@@ -23,7 +23,7 @@ struct Conditioning {
   }
 
   /// The modulation vectors, each [hidden], of one layer.
-  func vectors(of layer: String, count: Int, in model: Transformer) -> [Tensor] {
+  func vectors(of layer: String, count: Int, in model: TransformerWeights) -> [Tensor] {
     let all = vector.linear(
       model["\(layer).adaLN_modulation.weight"], bias: model["\(layer).adaLN_modulation.bias"])
     let hidden = model.configuration.hiddenSize
@@ -79,7 +79,7 @@ struct Block {
 
   /// The block's weights by the names of the published checkpoints. Of the six modulation vectors the first three
   /// (shift, scale, gate) belong to attention, the others to the MLP.
-  init(_ model: Transformer, prefix: String, conditioning: Conditioning?) {
+  init(_ model: TransformerWeights, prefix: String, conditioning: Conditioning?) {
     let vectors = conditioning?.vectors(of: prefix, count: 6, in: model)
     attentionNorm = Norm(model["\(prefix).norm1.weight"], modulation: vectors.map { [$0[0], $0[1]] })
     qkv = Linear(weight: model["\(prefix).attn_qkv.weight"])

@@ -85,7 +85,10 @@ public struct NetworkInput: Sendable {
       for slot in sequence.masked { noised[slot] = mask }
       let slotPositions = sequence.positions.map(Int64.init)
       let isTwoStream = pattern.streams == 2
-      let layout = AttentionLayout(pattern, length: length, cleanCount: sequence.cleanCount)
+      let layout = AttentionLayout(pattern.segments, length: length, cleanCount: sequence.cleanCount)
+      precondition(
+        layout.runs.allSatisfy { $0.isOneSegment || $0.slots.count % $0.size == 0 },
+        "blocks must divide a sequence's length")
       let topStart = layout.start(from: sequence.outputs.first ?? length, wholeSegments: isTwoStream)
       tokens += isTwoStream ? sequence.tokens.map(Int64.init) : noised
       positions += slotPositions
@@ -172,7 +175,7 @@ extension NetworkInput.Group {
   ) -> [AttentionPart] {
     members.enumerated().flatMap { number, member in
       make(
-        AttentionLayout(pattern, length: length, cleanCount: member.cleanCount), member, rows?[number] ?? 0)
+        AttentionLayout(pattern.segments, length: length, cleanCount: member.cleanCount), member, rows?[number] ?? 0)
     }
   }
 

@@ -1,145 +1,57 @@
-import Randomness
 import Torch
 
-/// The trainable network: parameters by name.
-///
-/// It computes nothing itself. `network()` folds the modulation into the weights and gives the form that runs; under
-/// autograd the folding is part of what is differentiated, so training and inference share one forward pass.
-public final class Transformer {
+/// The network in the form that runs: weights with the modulation folded in. It serves training (recorded by autograd),
+/// evaluation and sampling alike.
+public struct Transformer {
   public let configuration: TransformerConfiguration
-  /// In the order of ``ParameterLayout``.
-  public let names: [String]
-  public let parameters: [Tensor]
-  private let index: [String: Int]
-  private let rotary: RotaryCache
+  let embedding: Tensor
+  private(set) var blocks: [Block]
+  let finalNorm: Norm
+  private(set) var output: Linear
+  let dropout: Double
+  let rotary: RotaryCache
 
-  /// A network at the start of training, the same for the same seed.
-  public convenience init(_ configuration: TransformerConfiguration, seed: UInt64, device: Device = .cpu) throws {
-    try configuration.validate()
-    try device.requireAvailable()
-    let entries = ParameterLayout(configuration).entries
-    let tensors = entries.enumerated().map { number, entry in
-      switch entry.start {
-      case .zeros: Tensor.zeros(entry.shape)
-      case .ones: Tensor.full(entry.shape, 1)
-      case .uniform(let bound):
-        {
-          var generator = CounterGenerator(seed: seed, stream: .initialWeights, major: number)
-          return Tensor.uniform(entry.shape, in: -bound..<bound, seed: generator.next())
-        }()
+  public var device: Device { embedding.device }
+
+  /// The same with packed weights, for calls with few rows: a copy, which no later update of weights changes.
+  func packed() -> Transformer {
+    var network = self
+    network.blocks = blocks.map { $0.packed() }
+    network.output = output.packed()
+    return network
+  }
+
+  /// The last hidden state, normalised, of every row with an output: [outputs, hidden], in the order of the groups,
+  /// within one sequence after another, within one slot after another.
+  public func hidden(_ input: NetworkInput) -> Tensor {
+    let rotary = rotary.angles(at: input.positions)
+    var stream = embedding.embedding(Tensor(input.tokens).to(device))
+    let parts = input.attention
+    for block in blocks.dropLast() {
+      stream = block(stream, rotary: rotary, dropout: dropout) { query, key, value in
+        query.attention(key: key, value: value, parts: parts)
       }
     }
-    self.init(configuration, entries: entries, tensors: tensors.map { $0.to(device) })
-  }
-
-  /// A network with given parameters, by the names of ``ParameterLayout``, converted to float32.
-  ///
-  /// - Throws: ``ParameterMismatch``, which lists every tensor that is missing, extra or of another shape.
-  public convenience init(
-    _ configuration: TransformerConfiguration, parameters: [String: Tensor], device: Device = .cpu
-  ) throws {
-    try self.init(configuration, shapes: parameters.mapValues(\.shape), device: device) { parameters[$0]! }
-  }
-
-  /// The same with parameters that are asked for one after another, once all their shapes were found to fit.
-  public convenience init(
-    _ configuration: TransformerConfiguration, shapes: [String: [Int]], device: Device = .cpu,
-    parameter: (_ name: String) throws -> Tensor
-  ) throws {
-    try configuration.validate()
-    try device.requireAvailable()
-    let entries = ParameterLayout(configuration).entries
-    try ParameterMismatch.check(shapes, against: entries)
-    // Parameters are trained in place, so they must not share memory with what was passed in.
-    self.init(
-      configuration, entries: entries,
-      tensors: try entries.map { entry in
-        let copy = Tensor.zeros(entry.shape, device: device)
-        let parameter = try parameter(entry.name)
-        withoutGradients { copy.copy(from: parameter) }
-        return copy
-      })
-  }
-
-  private init(_ configuration: TransformerConfiguration, entries: [ParameterLayout.Entry], tensors: [Tensor]) {
-    self.configuration = configuration
-    names = entries.map(\.name)
-    parameters = tensors.map { $0.requiringGradient() }
-    rotary = RotaryCache(configuration, device: tensors[0].device)
-    index = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
-  }
-
-  /// The same weights in memory of their own.
-  public func copy() throws -> Transformer {
-    try Transformer(configuration, parameters: Dictionary(uniqueKeysWithValues: zip(names, parameters)), device: device)
-  }
-
-  public subscript(name: String) -> Tensor { parameters[index[name]!] }
-
-  public var device: Device { parameters[0].device }
-
-  /// Numbers in all parameters together.
-  public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
-
-  /// The parameters with their names, as files hold them.
-  public var namedParameters: [(name: String, tensor: Tensor)] { Array(zip(names, parameters)) }
-
-  /// The gradients, zero where the last loss did not depend on a parameter.
-  public var gradients: [Tensor] {
-    parameters.map { $0.gradient ?? Tensor.zeros($0.shape, device: $0.device) }
-  }
-
-  public func clearGradients() { for parameter in parameters { parameter.clearGradient() } }
-
-  /// The form that runs: modulation folded into the weights. It shares the rest of them, so it sees later updates of
-  /// some weights but not of others; make a new one after each training step.
-  ///
-  /// - Parameter training: whether dropout is on.
-  public func network(training: Bool = false) -> Network {
-    let conditioning = Conditioning(self)
-    return Network(
-      configuration: configuration,
-      embedding: self["vocab_embed.embedding"],
-      blocks: (0..<configuration.numBlocks).map { Block(self, prefix: "blocks.\($0)", conditioning: conditioning) },
-      finalNorm: Norm(
-        self["output_layer.norm_final.weight"],
-        modulation: conditioning?.vectors(of: "output_layer", count: 2, in: self)),
-      output: Linear(weight: self["output_layer.linear.weight"], bias: self["output_layer.linear.bias"]),
-      dropout: training ? configuration.dropout : 0, rotary: rotary)
-  }
-}
-
-/// Parameters that do not fit a configuration, all of them at once.
-public struct ParameterMismatch: Error, CustomStringConvertible, Sendable, Equatable {
-  public let problems: [String]
-
-  public var description: String {
-    let shown = problems.prefix(8).joined(separator: "; ")
-    let rest = problems.count - 8
-    return "the weights do not fit the configuration: \(shown)" + (rest > 0 ? "; and \(rest) more" : "")
-  }
-
-  static func check(_ shapes: [String: [Int]], against entries: [ParameterLayout.Entry]) throws {
-    let problems = problems(shapes, against: entries)
-    guard problems.isEmpty else { throw ParameterMismatch(problems: problems) }
-  }
-
-  /// All that is missing, extra or of another shape, a line each.
-  public static func problems(_ shapes: [String: [Int]], for configuration: TransformerConfiguration) -> [String] {
-    problems(shapes, against: ParameterLayout(configuration).entries)
-  }
-
-  private static func problems(_ shapes: [String: [Int]], against entries: [ParameterLayout.Entry]) -> [String] {
-    var problems: [String] = []
-    for entry in entries {
-      if let shape = shapes[entry.name] {
-        if shape != entry.shape { problems.append("'\(entry.name)' has shape \(shape), expected \(entry.shape)") }
-      } else {
-        problems.append("'\(entry.name)' \(entry.shape) is missing")
-      }
+    // After the last block only the outputs are looked at: the other rows need no more than keys and values there.
+    let top = Tensor(input.topRows.map(Int64.init)).to(device)
+    stream = blocks.last!(stream, rotary: rotary, kept: top, dropout: dropout) { query, key, value in
+      query.attention(key: key, value: value, parts: input.topAttention)
     }
-    let known = Set(entries.map(\.name))
-    problems += shapes.keys.filter { !known.contains($0) }.sorted().map { "'\($0)' is not expected" }
-    return problems
+    if let outputs = input.outputsOfTopRows { stream = stream.selecting(Tensor(outputs.map(Int64.init)).to(device)) }
+    return finalNorm(stream)
+  }
+
+  /// Logits of every row with an output, [outputs, vocabulary], the mask token's included.
+  public func logits(_ input: NetworkInput) -> Tensor { logits(hidden(input)) }
+
+  func logits(_ hidden: Tensor) -> Tensor { output(hidden) }
+
+  /// The negative log-likelihood of one target per output; see `Tensor.negativeLogLikelihood`.
+  public func negativeLogLikelihood(
+    _ hidden: Tensor, targets: Tensor, lossWeights: Tensor
+  ) -> (loss: Tensor, nll: Tensor) {
+    hidden.negativeLogLikelihood(
+      weight: output.weight, bias: output.bias!, targets: targets, lossWeights: lossWeights,
+      excluding: configuration.maskToken)
   }
 }

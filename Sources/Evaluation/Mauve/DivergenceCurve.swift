@@ -1,10 +1,10 @@
 import Foundation
 
-/// How two laws over the same buckets diverge, seen against all their mixtures: the curve of MAUVE (Pillutla et al.,
+/// How two distributions over the same buckets diverge, seen against all their mixtures: the curve of MAUVE (Pillutla et al.,
 /// NeurIPS 2021) and the area below it.
 ///
 /// For a mixture r = w·p + (1 − w)·q a point is (exp(−c·KL(q‖r)), exp(−c·KL(p‖r))): one coordinate falls as p puts weight
-/// where q has none, the other the other way round. Laws that are equal have all points at (1, 1) and area 1; laws with
+/// where q has none, the other the other way round. Distributions that are equal have all points at (1, 1) and area 1; distributions with
 /// nothing in common have almost none.
 public struct DivergenceCurve: Sendable, Equatable {
   /// The points, w rising, between the extremes (1, 0) and (0, 1).
@@ -21,12 +21,12 @@ public struct DivergenceCurve: Sendable, Equatable {
   }
 
   /// - Parameters:
-  ///   - p: a law over buckets, whose numbers add up to 1.
+  ///   - p: a distribution over buckets, whose numbers add up to 1.
   ///   - q: the other one, over the same buckets.
   ///   - mixtures: how many mixtures, at equal distances.
   ///   - scale: c.
   public init(_ p: [Double], _ q: [Double], mixtures: Int = 25, scale: Double = 5) {
-    precondition(p.count == q.count && mixtures >= 2, "laws of \(p.count) and \(q.count) buckets, \(mixtures) mixtures")
+    precondition(p.count == q.count && mixtures >= 2, "distributions of \(p.count) and \(q.count) buckets, \(mixtures) mixtures")
     let margin = 1e-6
     let inner = (0..<mixtures).map { number in
       let w = margin + (1 - 2 * margin) * Double(number) / Double(mixtures - 1)

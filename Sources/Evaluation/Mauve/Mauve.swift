@@ -1,6 +1,6 @@
 import Torch
 
-/// MAUVE (Pillutla et al., NeurIPS 2021): how close the law of generated text is to that of human text, from 0 to 1.
+/// MAUVE (Pillutla et al., NeurIPS 2021): how close the distribution of generated text is to that of human text, from 0 to 1.
 ///
 /// Texts become features (the judge's hidden state at their last token), all features of both sides together are
 /// clustered, and the two sides' histograms over the clusters are compared by the area below their divergence curve.

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import Comparison
 import Corpora
 import EsoLM
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 import Training

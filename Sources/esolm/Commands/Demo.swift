@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import Corpora
 import EsoLM
 import Evaluation
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 import Training

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
 import Files
 import Foundation
 import Prompts
+import Runs
 
 /// What is given of the texts to be written.
 struct PromptOptions: ParsableArguments {

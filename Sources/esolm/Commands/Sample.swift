@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
 import Files
 import Foundation
 import Prompts
+import Runs
 import Tokenizers
 import Training
 
@@ -71,7 +71,7 @@ struct Sample: ParsableCommand {
     let run = try RunFolder(opening: folder)
     let model = try weights.model(of: run, device: device.device)
     let method = try algorithm.method(of: run)
-    let network = CachedNetwork(model.network())
+    let network = CachedTransformer(model.transformer())
     let stop = try StopStrings(
       prompting.stop, tokens: prompting.ignoreEndOfText ? [] : [run.tokenizer.endOfText], tokenizer: run.tokenizer)
 
@@ -115,7 +115,7 @@ struct TextMaker {
   let command: Sample
   let run: RunFolder
   let method: any GenerationMethod
-  let network: CachedNetwork
+  let network: CachedTransformer
   let stop: StopStrings
 
   struct Text {

@@ -1,7 +1,7 @@
-import Checkpoints
 import EsoLM
 import Foundation
 import Prompts
+import Runs
 import Tokenizers
 
 /// What is told about each text, and about all of them.
@@ -9,7 +9,7 @@ struct SampleReport {
   private let command: Sample
   private let run: RunFolder
   private let method: any GenerationMethod
-  private let network: CachedNetwork
+  private let network: CachedTransformer
   private let stop: StopStrings
   /// In network calls, drawing included.
   var seconds = 0.0
@@ -18,7 +18,7 @@ struct SampleReport {
   private var calls: [Int] = []
   private var lost: [Double] = []
 
-  init(command: Sample, run: RunFolder, method: any GenerationMethod, network: CachedNetwork, stop: StopStrings) {
+  init(command: Sample, run: RunFolder, method: any GenerationMethod, network: CachedTransformer, stop: StopStrings) {
     self.command = command
     self.run = run
     self.method = method

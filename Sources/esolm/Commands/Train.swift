@@ -4,6 +4,7 @@ import Corpora
 import EsoLM
 import Files
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 import Training
@@ -190,7 +191,7 @@ struct ModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Width of the network.", valueName: "d"))
   var hiddenSize: Int?
 
-  @Option(help: ArgumentHelp("Transformer blocks.", valueName: "count"))
+  @Option(help: ArgumentHelp("TransformerWeights blocks.", valueName: "count"))
   var blocks: Int?
 
   @Option(help: ArgumentHelp("Attention heads.", valueName: "count"))

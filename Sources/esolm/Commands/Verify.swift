@@ -1,7 +1,7 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
 import Parity
+import Runs
 import Torch
 
 struct Verify: ParsableCommand {
@@ -69,7 +69,7 @@ struct Verify: ParsableCommand {
   private func verifyBatches(_ run: RunFolder) throws {
     var line = ProgressLine(isForLongWork: true)
     let report = try BatchInvariance(
-      run.model().network(), method: run.method, length: run.configuration.method.length
+      run.model().transformer(), method: run.method, length: run.configuration.method.length
     ).check { line.show("each alone \(Format.percent($0))") }
     line.clear()
     if json {

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
+import Runs
 
 /// How sequences are written, whichever command writes them.
 struct WritingOptions: ParsableArguments {

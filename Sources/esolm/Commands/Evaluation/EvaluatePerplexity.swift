@@ -1,10 +1,10 @@
 import ArgumentParser
-import Checkpoints
 import Corpora
 import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Runs
 import Tokenizers
 import Training
 
@@ -90,7 +90,7 @@ struct EvaluatePerplexity: ParsableCommand {
       } else if let data {
         try CorpusConfiguration(source: CorpusSource(paths: [data])).blocks(length: length, tokenizer: run.tokenizer)
       } else {
-        try DataSet(run.configuration.data, length: length, tokenizer: run.tokenizer).validation
+        try Corpus(run.configuration.data, length: length, tokenizer: run.tokenizer).validation
       }
     return blocks.first(maxSequences ?? .max)
   }

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Runs
 import Torch
 
 struct EvaluateReport: ParsableCommand {

@@ -1,8 +1,8 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
 import Evaluation
 import Foundation
+import Runs
 
 struct EvaluateScore: ParsableCommand {
   static let configuration = CommandConfiguration(

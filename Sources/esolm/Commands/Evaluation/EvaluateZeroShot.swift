@@ -1,10 +1,10 @@
 import ArgumentParser
-import Checkpoints
 import Corpora
 import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Runs
 
 struct EvaluateZeroShot: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -97,7 +97,7 @@ struct EvaluateZeroShot: ParsableCommand {
     var packing = Packing.continuous
     var corpus = CorpusConfiguration(source: ZeroShotSet.source(at: path))
     if Folder.exists(path) {
-      let preset = try DataSetPreset.named(set.rawValue)
+      let preset = try PaperDataSet.named(set.rawValue)
       corpus.source = try preset.source(preset.evaluated, in: absolutePath(path))
       (corpus.appendsEndOfText, packing) = (preset.appendsEndOfText, preset.packing)
     }

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
+import Runs
 
 /// Of which run a likelihood is measured, and how: what the measures of given text have in common.
 struct LikelihoodOptions: ParsableArguments {

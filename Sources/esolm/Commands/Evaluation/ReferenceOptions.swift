@@ -3,6 +3,7 @@ import Corpora
 import Evaluation
 import Files
 import Foundation
+import Runs
 import Tokenizers
 import Training
 
@@ -36,7 +37,7 @@ struct ReferenceOptions: ParsableArguments {
       if let source {
         try CorpusConfiguration(source: source).blocks(length: samples.length, tokenizer: run.tokenizer)
       } else {
-        try DataSet(run.configuration.data, length: samples.length, tokenizer: run.tokenizer).validation
+        try Corpus(run.configuration.data, length: samples.length, tokenizer: run.tokenizer).validation
       }
     return blocks.prefix(count).map { run.tokenizer.decode($0) }
   }

@@ -1,12 +1,12 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
+import Runs
 import Torch
 
 extension RunFolder {
   /// The likelihood of the run's network, by a method that an option may change.
   func likelihood(_ weights: WeightOptions, method: any GenerationMethod, device: Device) throws -> Likelihood {
-    Likelihood(try weights.model(of: self, device: device).network(), method: method)
+    Likelihood(try weights.model(of: self, device: device).transformer(), method: method)
   }
 
   /// Throws a usage error if an option asks for exact likelihoods that the run's method does not have.

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Runs
 import Tokenizers
 import Torch
 
@@ -71,7 +71,7 @@ struct SampleSet {
   init(
     writing count: Int, with run: RunFolder, _ likelihood: Likelihood, _ request: GenerationRequest, batch: Int
   ) throws {
-    let cached = CachedNetwork(likelihood.network)
+    let cached = CachedTransformer(likelihood.network)
     let sampler = Sampler(cached, places: batch)
     for number in 0..<count {
       var request = request

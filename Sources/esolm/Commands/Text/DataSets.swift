@@ -1,7 +1,7 @@
 import ArgumentParser
 import Corpora
 
-struct DataSets: ParsableCommand {
+struct ListDataSets: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "datasets",
     abstract: "List the data sets of the paper and where to get their files.",
@@ -24,13 +24,13 @@ struct DataSets: ParsableCommand {
   func run() throws {
     if json {
       return try printJSON(
-        DataSetPreset.all.map {
+        PaperDataSet.all.map {
           Entry(
             name: $0.name, about: $0.about, origin: $0.origin, tokenizer: $0.vocabulary.rawValue, length: $0.length,
             packing: $0.packing.rawValue, splits: $0.splits.map(\.rawValue), evaluated: $0.evaluated.rawValue)
         })
     }
-    for preset in DataSetPreset.all {
+    for preset in PaperDataSet.all {
       try printOutput(
         """
         \(preset.name)

@@ -8,9 +8,11 @@ import Torch
 /// A checkpoint is written into a folder of another name and synced; then it gets its own name, in one step, and after that
 /// `latest` turns to it, in one step. What is no longer kept is deleted only then. Nothing is ever deleted but what a
 /// checkpoint's manifest lists, and what was left of a save: other files and folders are somebody's.
-struct CheckpointStore {
+package struct CheckpointStore {
   /// The run's folder.
   let run: String
+
+  package init(run: String) { self.run = run }
 
   static let folderName = "checkpoints"
   static let latestName = "latest"
@@ -50,7 +52,7 @@ struct CheckpointStore {
   /// Writes a checkpoint and turns `latest` to it.
   ///
   /// - Parameter fill: writes the files into a folder and names them.
-  func write(_ manifest: CheckpointManifest, fill: (_ folder: String) throws -> [String]) throws {
+  package func write(_ manifest: CheckpointManifest, fill: (_ folder: String) throws -> [String]) throws {
     let name = Self.name(step: manifest.step)
     try makeRoom(for: name)
     try FolderDraft.write(to: path(name)) { draft in

@@ -4,7 +4,7 @@ import Foundation
 /// A published data set as the paper uses it: its files, how they are read, and where a user gets them.
 ///
 /// Nothing is downloaded: a user puts the files into a folder, by the names that they have where they come from.
-public struct DataSetPreset: Sendable {
+public struct PaperDataSet: Sendable {
   /// A part of a data set.
   public enum Split: String, CaseIterable, Codable, Sendable {
     case train, validation, test
@@ -40,7 +40,7 @@ public struct DataSetPreset: Sendable {
   /// The preset of a name.
   ///
   /// - Throws: `FileError` naming all presets if there is none.
-  public static func named(_ name: String) throws -> DataSetPreset {
+  public static func named(_ name: String) throws -> PaperDataSet {
     guard let preset = all.first(where: { $0.name == name }) else {
       throw FileError("no data set '\(name)'; expected one of \(all.map(\.name).joined(separator: ", "))")
     }

@@ -1,4 +1,3 @@
-import Checkpoints
 import EsoLM
 import Foundation
 import Testing

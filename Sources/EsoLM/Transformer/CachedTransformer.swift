@@ -5,11 +5,11 @@ import Torch
 ///
 /// On a CPU whose products are oneDNN's, a row's logits are the same bit for bit whichever sequences share its call:
 /// products of packed weights, attention and norms compute every row alike.
-public final class CachedNetwork: DecodingNetwork {
-  private let network: Network
+public final class CachedTransformer: DecodingNetwork {
+  private let network: Transformer
   private let pool: PagePool
 
-  public init(_ network: Network) {
+  public init(_ network: Transformer) {
     self.network = network.packed()
     pool = PagePool(network.configuration, device: network.device)
   }

@@ -1,9 +1,10 @@
-import Checkpoints
 import CommandSupport
 import EsoLM
 import Foundation
-import TestSupport
+import RunSupport
+import Runs
 import Testing
+import TestSupport
 import Tokenizers
 import Torch
 

@@ -5,8 +5,8 @@ import Torch
 /// follow from the step, so they need no room of their own.
 public struct TrainingState {
   public let step: Int
-  public let model: Transformer
-  public let average: Transformer
+  public let model: TransformerWeights
+  public let average: TransformerWeights
   public let firstMoments: [Tensor]
   public let secondMoments: [Tensor]
   /// BD3-LM: the times that training draws from, where validations choose them.
@@ -15,7 +15,7 @@ public struct TrainingState {
   public var validationNELBO: Double?
 
   public init(
-    step: Int, model: Transformer, average: Transformer, firstMoments: [Tensor], secondMoments: [Tensor],
+    step: Int, model: TransformerWeights, average: TransformerWeights, firstMoments: [Tensor], secondMoments: [Tensor],
     noiseRange: ClosedRange<Double>? = nil, validationNELBO: Double? = nil
   ) {
     self.step = step

@@ -1,5 +1,6 @@
-import Checkpoints
 import Foundation
+import RunSupport
+import Runs
 import Testing
 
 @Suite("metrics.jsonl")

@@ -1,6 +1,3 @@
-import EsoLM
-import Tokenizers
-
 /// Which method a run trains, with the options that belong to it. An option of another method must be nil.
 public struct MethodConfiguration: Codable, Sendable, Equatable {
   public enum Algorithm: String, Codable, CaseIterable, Sendable {
@@ -13,7 +10,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     public var isEsoteric: Bool { self == .esolmA || self == .esolmB }
 
     /// Whether a sequence may start from a token that is given.
-    var startsFromToken: Bool { self == .autoregressive || self == .blockDiffusion }
+    package var startsFromToken: Bool { self == .autoregressive || self == .blockDiffusion }
   }
 
   /// What stands before a text for an autoregressive model to start from.
@@ -139,7 +136,7 @@ public enum NoiseRange: Codable, Sendable, Equatable, CustomStringConvertible {
   /// At each validation the range of half the times is chosen in which the loss varies least.
   case search
 
-  var initial: ClosedRange<Double> {
+  package var initial: ClosedRange<Double> {
     switch self {
     case .fixed(let low, let high): low...high
     case .search: 0...1

@@ -1,18 +1,9 @@
 import Torch
 
-/// The parts that make up the attention of a group: the fast form of an ``AttentionPattern``.
-///
-/// A run of one segment is plain attention to everything up to its end. A run of equal segments is attention to
-/// everything before it, and block-causal attention inside.
-struct AttentionLayout {
-  let runs: [SegmentRun]
-
-  init(_ pattern: AttentionPattern, length: Int, cleanCount: Int) {
-    runs = SegmentRun.runs(pattern.segments, length: length, cleanCount: cleanCount)
-    precondition(
-      runs.allSatisfy { $0.isOneSegment || $0.slots.count % $0.size == 0 }, "blocks must divide a sequence's length")
-  }
-
+// The fast form of an attention pattern: the parts, rectangles and triangles, that attention computes and merges. A run of
+// one segment is plain attention to everything up to its end. A run of equal segments is attention to everything before
+// it, and block-causal attention inside.
+extension AttentionLayout {
   /// Of the slots from `first` on, the ones to start with so that no block is cut.
   ///
   /// - Parameter wholeSegments: whether a run of one segment may not be cut either.

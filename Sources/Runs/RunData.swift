@@ -1,22 +1,10 @@
-import Checkpoints
 import Corpora
 import EsoLM
 import Files
 import Foundation
 import Tokenizers
 
-/// The sequences that a run trains on and those kept for validation.
-public struct DataSet: Sendable {
-  public let training: TokenBlocks
-  public let validation: TokenBlocks
-
-  /// The sequences of a corpus.
-  public init(_ corpus: Corpus) { self.init(training: corpus.training, validation: corpus.validation) }
-
-  private init(training: TokenBlocks, validation: TokenBlocks) {
-    (self.training, self.validation) = (training, validation)
-  }
-
+extension Corpus {
   /// The data that a configuration names.
   ///
   /// - Parameter seed: the run's, for what is drawn of the text.
@@ -36,7 +24,7 @@ public struct DataSet: Sendable {
       guard found == fingerprint else { throw Self.changed(path, found: found, expected: fingerprint) }
       let source = CorpusSource(paths: [path], format: .text(documents: .file), takesAnyBytes: true)
       let description = CorpusConfiguration(source: source, validation: .share(configuration.validationFraction))
-      self.init(try Corpus(description, length: length, tokenizer: tokenizer, progress: progress))
+      try self.init(description, length: length, tokenizer: tokenizer, progress: progress)
     case .corpus(var description, let fingerprint):
       // Runs of earlier versions have shorter fingerprints, took every byte as text and knew no seed of windows.
       let isOlder = fingerprint.count < 64
@@ -47,7 +35,7 @@ public struct DataSet: Sendable {
       guard found == fingerprint else {
         throw Self.changed(description.source.name, found: found, expected: fingerprint)
       }
-      self.init(corpus)
+      self = corpus
     case .converted(let path):
       throw FileError("the run was converted from \(path) and names no data; start a new one from it with --init-from")
     case .toyLanguage(let sequences, let seed):

@@ -4,8 +4,10 @@ import EsoLM
 import Files
 import Foundation
 import Revision
-import TestSupport
+import RunSupport
+import Runs
 import Testing
+import TestSupport
 import Tokenizers
 import Torch
 

@@ -1,8 +1,9 @@
-import Checkpoints
 import EsoLM
 import Foundation
-import TestSupport
+import RunSupport
+import Runs
 import Testing
+import TestSupport
 
 /// `config.json` with each of its fields made wrong in turn.
 @Suite("config.json")

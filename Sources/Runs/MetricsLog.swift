@@ -3,7 +3,7 @@ import Foundation
 
 /// `metrics.jsonl` of a run folder: one JSON object a line, each with the step that it belongs to.
 public struct MetricsLog {
-  static let fileName = "metrics.jsonl"
+  package static let fileName = "metrics.jsonl"
   private let path: String
 
   public init(_ run: RunFolder) { path = "\(run.path)/\(Self.fileName)" }

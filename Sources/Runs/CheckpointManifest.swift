@@ -1,3 +1,4 @@
+import EsoLM
 import Files
 import Foundation
 import Revision
@@ -8,7 +9,7 @@ package struct CheckpointManifest: Codable, Equatable {
   package static let fileName = "checkpoint.json"
   static let currentFormat = 1
   /// What a training step can be: so many that sequences can be counted.
-  static let steps = 0...(1 << 40)
+  package static let steps = 0...(1 << 40)
 
   package struct File: Codable, Equatable {
     package var bytes: Int
@@ -28,6 +29,12 @@ package struct CheckpointManifest: Codable, Equatable {
   /// Nats per token of the validation sequences at this step, if they were measured then.
   package var validationNELBO: Double?
   package var files: [String: File] = [:]
+
+  package init(step: Int, seed: UInt64, sequences: Int) {
+    self.step = step
+    self.seed = seed
+    self.sequences = sequences
+  }
 
   /// Writes the manifest of what lies in a folder.
   package mutating func seal(_ folder: String, files names: [String]) throws {
@@ -62,7 +69,7 @@ package struct CheckpointManifest: Codable, Equatable {
   /// Throws unless a file is, to the last bit, as it was written.
   ///
   /// - Returns: the file's path.
-  func verified(_ name: String, in folder: String) throws -> String {
+  package func verified(_ name: String, in folder: String) throws -> String {
     let path = "\(folder)/\(name)"
     guard let expected = files[name] else { throw FileError("\(folder)/\(Self.fileName) does not list \(name)") }
     guard FileManager.default.fileExists(atPath: path) else {

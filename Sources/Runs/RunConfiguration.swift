@@ -25,7 +25,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   }
 
   /// The same configuration, saying of a tokenizer that is smaller than the vocabulary how large it is.
-  func matching(_ tokenizer: any Tokenizer) -> RunConfiguration {
+  package func matching(_ tokenizer: any Tokenizer) -> RunConfiguration {
     var configuration = self
     let isPadded = tokenizer.modelVocabularySize < model.vocabularySize
     configuration.tokenCount = isPadded ? tokenizer.vocabularySize : nil

@@ -39,7 +39,7 @@ public struct RunFolder: Sendable {
       endOfText: tokenizer.endOfText)
   }
 
-  static let configurationName = "config.json"
+  package static let configurationName = "config.json"
 
   // MARK: Opening
 
@@ -99,7 +99,7 @@ public struct RunFolder: Sendable {
   }
 
   /// The configuration in a file, which fits in itself.
-  static func readConfiguration(_ path: String) throws -> RunConfiguration {
+  package static func readConfiguration(_ path: String) throws -> RunConfiguration {
     let configuration: RunConfiguration = try JSONFile.read(from: path)
     do {
       try configuration.validate()
@@ -184,7 +184,7 @@ public struct RunFolder: Sendable {
     /// Their moving average.
     case average = "ema"
 
-    var fileName: String { "\(rawValue).safetensors" }
+    package var fileName: String { "\(rawValue).safetensors" }
   }
 
   /// A checkpoint that a link names.
@@ -196,7 +196,7 @@ public struct RunFolder: Sendable {
   /// The network of the newest checkpoint, or of the best one.
   public func model(
     _ weights: Weights = .average, of choice: Choice = .latest, device: Device = .cpu
-  ) throws -> Transformer {
+  ) throws -> TransformerWeights {
     let folder = "\(path)/\(choice.rawValue)"
     guard choice == .latest || Folder.exists(folder) else {
       throw FileError("\(path) has no best checkpoint: it was not trained with --keep-best, or not yet validated")
@@ -206,10 +206,10 @@ public struct RunFolder: Sendable {
 
   private func model(
     _ weights: Weights, in folder: String, manifest: CheckpointManifest, device: Device
-  ) throws -> Transformer {
+  ) throws -> TransformerWeights {
     let file = try SafetensorsFile(contentsOf: try manifest.verified(weights.fileName, in: folder))
     do {
-      return try Transformer(configuration.model, shapes: file.entries.mapValues(\.shape), device: device) {
+      return try TransformerWeights(configuration.model, shapes: file.entries.mapValues(\.shape), device: device) {
         try file.tensor($0)
       }
     } catch let error as ParameterMismatch {
