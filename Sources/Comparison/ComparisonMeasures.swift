@@ -21,29 +21,22 @@ extension MethodComparison {
   func measured(_ contestant: Contestant, _ trainer: Trainer) -> ComparisonResults.Entry {
     let likelihood = Likelihood(trainer.learner.average.transformer(), method: trainer.run.method)
     let evaluation = PerplexityEvaluation(likelihood, blocks: blocks(trainer), seed: training.seed)
-    let isOneOrder = contestant.algorithm == .autoregressive || contestant.alpha0 == 0
+    let method = trainer.run.method
     let exact =
-      likelihood.isExact ? evaluation.exact(orders: isOneOrder ? 1 : orders).last?.estimate : nil
+      likelihood.isExact ? evaluation.exact(orders: method.hasOneOrder ? 1 : orders).last?.estimate : nil
     return ComparisonResults.Entry(
       name: contestant.description, title: contestant.title, alpha0: contestant.alpha0,
       algorithm: contestant.algorithm.rawValue, parameters: trainer.learner.model.parameterCount,
       // Where the bound is exact it has no noise to average over.
-      nelbo: evaluation.nelbo(draws: contestant.algorithm == .autoregressive ? 1 : draws), exact: exact)
+      nelbo: evaluation.nelbo(draws: method.isBoundExact ? 1 : draws), exact: exact)
   }
 
   /// How a method is sampled, from few network calls to one a token.
-  func requests(_ contestant: Contestant) -> [GenerationRequest] {
-    func request(_ steps: Int?, _ schedule: GenerationRequest.Schedule? = nil) -> GenerationRequest {
-      GenerationRequest(length: length, steps: steps, schedule: schedule, seed: training.seed)
-    }
-    switch contestant.algorithm {
-    case .autoregressive: return [request(nil)]
-    case .esolmA, .esolmB, .maskedDiffusion:
-      return contestant.alpha0 == 0 ? [request(1)] : timeSteps.map { request($0) }
-    case .blockDiffusion:
-      let blocks = length / contestant.blockSize!
-      let steps = Set(timeSteps.map { $0 / blocks }).filter { $0 >= 1 && $0 < contestant.blockSize! }
-      return steps.sorted().map { request($0, .ancestral) } + [request(nil)]
+  func requests(_ method: any GenerationMethod) -> [GenerationRequest] {
+    method.requests(length: length, timeSteps: timeSteps).map {
+      var request = $0
+      request.seed = training.seed
+      return request
     }
   }
 

@@ -1,3 +1,4 @@
+import EsoLM
 import Files
 import Foundation
 import Reports
@@ -41,19 +42,19 @@ extension ComparisonResults {
 
   /// Perplexity over α₀: a curve for each bound of Eso-LM, and a line for each other method.
   private var perplexityChart: LineChart {
-    func curve(_ algorithm: String, _ name: String, _ value: (Entry) -> Double?) -> LineChart.Series? {
-      let points = entries.filter { $0.algorithm == algorithm }.compactMap { entry in
+    func curve(_ entries: [Entry], _ bound: String, _ value: (Entry) -> Double?) -> LineChart.Series? {
+      let points = entries.compactMap { entry in
         value(entry).map {
           LineChart.Point(x: entry.alpha0!, y: $0, note: "\(entry.title): \(String(format: "%.3f", $0))")
         }
       }
-      return points.isEmpty ? nil : LineChart.Series(name, points.sorted { $0.x < $1.x })
+      guard let name = entries.first?.title.prefix(while: { $0 != "," }), !points.isEmpty else { return nil }
+      return LineChart.Series("\(name), \(bound)", points.sorted { $0.x < $1.x })
     }
-    let curves = [
-      curve("esolm-b", "Eso-LM (B), NELBO") { $0.nelbo.perplexity },
-      curve("esolm-b", "Eso-LM (B), exact") { $0.exact?.perplexity },
-      curve("esolm-a", "Eso-LM (A), NELBO") { $0.nelbo.perplexity },
-    ].compactMap { $0 }
+    let curves = Algorithm.all.filter { $0.options.contains(.alpha0) }.flatMap { algorithm in
+      let own = entries.filter { $0.algorithm == algorithm.rawValue }
+      return [curve(own, "NELBO") { $0.nelbo.perplexity }, curve(own, "exact") { $0.exact?.perplexity }]
+    }.compactMap { $0 }
     let others = entries.filter { $0.alpha0 == nil }.map { entry in
       let value = entry.exact?.perplexity ?? entry.nelbo.perplexity
       return LineChart.Series(entry.title, [.init(x: 0, y: value), .init(x: 1, y: value)], isDashed: true)

@@ -1,59 +1,52 @@
 import EsoLM
-import Runs
 
 /// A method with its options, as comparisons name it: `esolm-b:0.5`, `esolm-a:1`, `ar`, `ar+adaln`, `mdlm`, `bd3lm:16`.
 ///
 /// The number is α₀ of an Eso-LM and the block size of a BD3-LM.
 public struct Contestant: Sendable, Hashable, CustomStringConvertible {
-  public let algorithm: MethodConfiguration.Algorithm
+  public let algorithm: Algorithm
   public let alpha0: Double?
   public let blockSize: Int?
-  /// Whether an autoregressive network has adaptive norms; all others always have.
+  /// Whether the network has adaptive norms.
   public let isModulated: Bool
+
+  private static let modulatedMark = "+adaln"
 
   /// - Parameter name: as `description` gives it; an Eso-LM without number has α₀ = 1, a BD3-LM blocks of 4.
   public init?(_ name: String) {
     let parts = name.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-    let base = parts[0] == "ar+adaln" ? "ar" : parts[0]
-    guard parts.count <= 2, let algorithm = MethodConfiguration.Algorithm(rawValue: base) else { return nil }
-    let number = parts.count == 2 ? parts[1] : nil
-    switch algorithm {
-    case .esolmA, .esolmB:
-      guard let alpha0 = Double(number ?? "1"), (0...1).contains(alpha0) else { return nil }
-      (self.alpha0, blockSize) = (alpha0, nil)
-    case .blockDiffusion:
-      guard let size = Int(number ?? "4"), size >= 1 else { return nil }
-      (alpha0, blockSize) = (nil, size)
-    case .autoregressive, .maskedDiffusion:
-      guard number == nil else { return nil }
-      (alpha0, blockSize) = (nil, nil)
+    let marked = parts[0].hasSuffix(Self.modulatedMark)
+    let base = marked ? String(parts[0].dropLast(Self.modulatedMark.count)) : parts[0]
+    guard parts.count <= 2, let algorithm = Algorithm(rawValue: base), !(marked && algorithm.isModulated) else {
+      return nil
     }
-    self.algorithm = algorithm
-    isModulated = parts[0] != "ar"
+    let number = parts.count == 2 ? parts[1] : nil
+    var (alpha0, blockSize): (Double?, Int?)
+    switch algorithm.number {
+    case .alpha0(let usual)?:
+      alpha0 = number.map { Double($0) } ?? usual
+      guard let alpha0, (0...1).contains(alpha0) else { return nil }
+    case .blockSize(let usual)?:
+      blockSize = number.map { Int($0) } ?? usual
+      guard let blockSize, blockSize >= 1 else { return nil }
+    case nil: guard number == nil else { return nil }
+    }
+    (self.algorithm, self.alpha0, self.blockSize) = (algorithm, alpha0, blockSize)
+    isModulated = marked || algorithm.isModulated
   }
 
+  private var mark: String { isModulated && !algorithm.isModulated ? Self.modulatedMark : "" }
+
   public var description: String {
-    switch algorithm {
-    case .esolmA, .esolmB: "\(algorithm.rawValue):\(Self.short(alpha0!))"
-    case .blockDiffusion: "\(algorithm.rawValue):\(blockSize!)"
-    case .autoregressive: isModulated ? "ar+adaln" : "ar"
-    case .maskedDiffusion: "mdlm"
-    }
+    let number = alpha0?.shortText ?? blockSize.map { "\($0)" }
+    return algorithm.rawValue + mark + (number.map { ":\($0)" } ?? "")
   }
 
   /// As the paper writes it.
   public var title: String {
-    switch algorithm {
-    case .esolmA: "Eso-LM (A), α₀ = \(Self.short(alpha0!))"
-    case .esolmB: "Eso-LM (B), α₀ = \(Self.short(alpha0!))"
-    case .blockDiffusion: "BD3-LM, L′ = \(blockSize!)"
-    case .autoregressive: isModulated ? "AR + AdaLN" : "AR"
-    case .maskedDiffusion: "MDLM"
-    }
-  }
-
-  private static func short(_ number: Double) -> String {
-    number == number.rounded() ? "\(Int(number))" : "\(number)"
+    // A length that every block divides: any method can be made for it, to be asked its name.
+    let method = try? method(length: 2 * (blockSize ?? 1))
+    return (method?.title ?? description) + (mark.isEmpty ? "" : " + AdaLN")
   }
 
   /// - Throws: ``ConfigurationError`` if the method does not fit sequences of this length.
@@ -64,20 +57,8 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
     return configuration
   }
 
-  /// What to ask for so that a text takes about so many network calls; nil where the method has no such plan.
-  ///
-  /// Of Eso-LM and MDLM, steps of positions far apart, exactly so many. AR has one plan. A BD3-LM writes a token a call,
-  /// or each block in equally many stretches of time.
-  func request(length: Int, calls: Int) -> GenerationRequest? {
-    switch algorithm {
-    case .esolmA, .esolmB, .maskedDiffusion:
-      return GenerationRequest(length: length, steps: calls, schedule: .blockShuffled)
-    case .autoregressive:
-      return calls == length ? GenerationRequest(length: length) : nil
-    case .blockDiffusion:
-      guard calls < length else { return GenerationRequest(length: length) }
-      let steps = calls * blockSize! / length
-      return steps == 0 ? nil : GenerationRequest(length: length, steps: steps, schedule: .ancestral)
-    }
+  /// The method by itself, without a tokenizer: its texts start from token 0 where they start from one.
+  func method(length: Int, maskToken: Int = 0) throws -> any GenerationMethod {
+    try configuration(length: length).method(for: TextTokens(mask: Int32(maskToken), beginning: 0, end: 0))
   }
 }

@@ -81,7 +81,7 @@ public struct MethodComparison {
       guard !shouldStop() else { return nil }
       report(.measuring(title: contestant.title))
       var entry = measured(contestant, trainer)
-      for request in requests(contestant) {
+      for request in requests(trainer.run.method) {
         let most = try trainer.run.method.generation(request, for: model).remainingCalls ?? length
         report(.sampling(title: contestant.title, networkCalls: most))
         entry.samplings.append(try sampled(trainer, request, judge: judgeOfTexts))

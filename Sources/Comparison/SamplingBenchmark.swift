@@ -92,9 +92,8 @@ public struct SamplingBenchmark {
     _ contestant: Contestant, length: Int, calls: Int, networks: Networks,
     progress: (_ share: Double) -> Void = { _ in }
   ) throws -> Measurement? {
-    let method = try contestant.configuration(length: length).method(
-      maskToken: model.maskToken, beginningOfText: 0, endOfText: 0)
-    guard var request = contestant.request(length: length, calls: calls) else { return nil }
+    let method = try contestant.method(length: length, maskToken: model.maskToken)
+    guard var request = method.request(length: length, calls: calls) else { return nil }
     let network = try networks.network(isModulated: contestant.isModulated)
     request.seed = seed
     request.picker = try TokenPicker(topP: 0.9)

@@ -73,7 +73,7 @@ public struct BatchInvariance {
   }
 
   private func sequence(_ number: Int, _ generator: inout CounterGenerator) throws -> Generation {
-    let unit = (method as? BlockDiffusionMethod)?.blockSize ?? 1
+    let unit = method.lengthUnit
     let length =
       max(1, Int.random(in: max(1, self.length / unit / 4)...max(1, self.length / unit), using: &generator)) * unit
     let prompt = Int.random(in: 0...length * 3 / 4, using: &generator)

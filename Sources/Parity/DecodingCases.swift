@@ -40,7 +40,7 @@ extension Parity {
     guard orders.allSatisfy({ order in sequences.allSatisfy { $0.count == order.length } }) else {
       throw FileError("\(parityCase.inputs.path): 'orders' do not fit 'x0'")
     }
-    let likelihood = Likelihood(try parityCase.model().transformer(), alpha0: try parityCase.alpha0())
+    let likelihood = try Likelihood(try parityCase.model().transformer(), alpha0: try parityCase.alpha0())
     let perSlot = sequences.map { tokens in likelihood.logProbabilities(orders.map { (tokens, $0) }) }
     let perOrder = perSlot.map { $0.map { $0.reduce(0, +) } }
     return [

@@ -55,7 +55,8 @@ extension Parity {
     }
     let (pLaw, qLaw) = (try parityCase.numbers("p_histogram"), try parityCase.numbers("q_histogram"))
     guard pLaw.count == qLaw.count, (pLaw + qLaw).allSatisfy({ $0 >= 0 }) else {
-      throw FileError("\(parityCase.inputs.path): 'p_histogram' and 'q_histogram' are no distributions over the same buckets")
+      throw FileError(
+        "\(parityCase.inputs.path): 'p_histogram' and 'q_histogram' are no distributions over the same buckets")
     }
     let curve = DivergenceCurve(pLaw, qLaw)
     return [

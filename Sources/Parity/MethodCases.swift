@@ -84,7 +84,7 @@ extension Parity {
     else {
       throw FileError("\(parityCase.folder): 'algo.block_size', 'xt' or 't' does not fit 'x0'")
     }
-    let method = BlockDiffusionMethod(blockSize: size)
+    let method = try BlockDiffusionMethod(blockSize: size)
     let members = clean.indices.map { row in
       method.member(
         PaddedTokens(clean[row]), masked: (0..<length).filter { noised[row][$0] == mask },

@@ -10,7 +10,7 @@ extension Parity {
     let times = try parityCase.numbers("t")
     var found = ["antithetic_t": NoiseSchedule.antitheticTimes(uniforms: try parityCase.numbers("uniform"))]
     for alpha0 in ["1.0", "0.5", "0.25", "0.0625"] {
-      let schedule = NoiseSchedule(alpha0: Double(alpha0)!)
+      let schedule = try NoiseSchedule(alpha0: Double(alpha0)!)
       found["alpha_t.\(alpha0)"] = times.map(schedule.alpha(at:))
       found["dalpha_t.\(alpha0)"] = times.map { _ in schedule.alphaDerivative }
     }
@@ -22,7 +22,7 @@ extension Parity {
   ) throws -> [String: [Double]] {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("xt"))
     let orders = try parityCase.orders("order", noised: noised, length: clean.first?.count)
-    let objective = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
+    let objective = try HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
     let times = try parityCase.numbers("t")
     let batch = zip(zip(clean, orders), times).map {
       HybridObjective.Corrupted(PaddedTokens($0.0), order: $0.1, time: $1)
@@ -59,7 +59,7 @@ extension Parity {
     let (model, clean, noised) = (try parityCase.model(), try parityCase.tokens("x0"), try parityCase.tokens("z0"))
     let orders = try parityCase.orders("order", noised: noised, length: clean.first?.count)
     let batch = zip(clean, orders).map { HybridObjective.Corrupted(PaddedTokens($0), order: $1, time: nil) }
-    let scored = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
+    let scored = try HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
       .scored(batch, maskToken: parityCase.maskToken)
     let (loss, nll) = scored.loss(under: model.transformer())
     loss.backward()
@@ -74,7 +74,7 @@ extension Parity {
     _ parityCase: ParityCase, passes: HybridObjective.Passes
   ) throws -> [String: [Double]] {
     let model = try parityCase.model()
-    let objective = HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
+    let objective = try HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
     let batch = try hybridBatch(parityCase)
     func loss(_ part: [HybridObjective.Corrupted]) -> Tensor {
       objective.scored(part, maskToken: parityCase.maskToken).loss(under: model.transformer()).loss
@@ -96,7 +96,7 @@ extension Parity {
     configuration.weightDecay = 0.01
     configuration.emaDecay = 0.9
     let learner = try Learner(try parityCase.model(), configuration: configuration)
-    let objective = HybridObjective(alpha0: try parityCase.alpha0())
+    let objective = try HybridObjective(alpha0: try parityCase.alpha0())
     let updates = try (0..<6).map { step in
       let batch = try hybridBatch(parityCase, prefix: "step\(step).")
       return try learner.update { network in

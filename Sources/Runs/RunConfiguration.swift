@@ -44,8 +44,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
       method.alpha0.map { [0, 1].contains($0) } ?? true || training.batchSize >= 2, "batchSize", training.batchSize,
       expected: "at least 2 where 0 < alpha0 < 1, since a batch is split between two terms")
     try ConfigurationError.require(
-      method.algorithm == .autoregressive || model.conditioningSize != nil, "conditioningSize", "missing",
-      expected: "a size, except for ar")
+      !method.algorithm.isModulated || model.conditioningSize != nil, "conditioningSize", "missing",
+      expected: "a size, except for algorithms without adaptive norms")
   }
 }
 

@@ -28,15 +28,21 @@ public struct RunFolder: Sendable {
   private let lock: RunLock?
 
   /// What the run trains.
-  public var method: any GenerationMethod {
-    method(of: configuration.method)
-  }
+  public let method: any GenerationMethod
 
   /// A method of the run's network and tokenizer.
-  public func method(of configuration: MethodConfiguration) -> any GenerationMethod {
-    configuration.method(
-      maskToken: self.configuration.model.maskToken, beginningOfText: tokenizer.beginningOfText,
-      endOfText: tokenizer.endOfText)
+  ///
+  /// - Throws: ``ConfigurationError`` for one that does not fit.
+  public func method(of configuration: MethodConfiguration) throws -> any GenerationMethod {
+    try Self.method(configuration, self.configuration.model, tokenizer)
+  }
+
+  private static func method(
+    _ configuration: MethodConfiguration, _ model: TransformerConfiguration, _ tokenizer: any Tokenizer
+  ) throws -> any GenerationMethod {
+    try configuration.method(
+      for: TextTokens(
+        mask: Int32(model.maskToken), beginning: tokenizer.beginningOfText, end: tokenizer.endOfText))
   }
 
   package static let configurationName = "config.json"
@@ -95,6 +101,7 @@ public struct RunFolder: Sendable {
     self.path = path
     self.configuration = configuration
     self.tokenizer = tokenizer
+    method = try Self.method(configuration.method, configuration.model, tokenizer)
     self.lock = lock
   }
 
@@ -113,7 +120,9 @@ public struct RunFolder: Sendable {
   public init(
     creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, state: TrainingState
   ) throws {
+    try configuration.validate()
     try Self.requireFree(path)
+    method = try Self.method(configuration.method, configuration.model, tokenizer)
     let made = try Folder.make(path)
     let configuration = configuration.matching(tokenizer)
     self.path = path

@@ -88,7 +88,8 @@ public struct Trainer {
   ///     this method, length or data: only the network's sizes must be the same.
   ///   - data: the configuration's data, if they are at hand.
   public init(
-    creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer, weights: TransformerWeights? = nil,
+    creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer,
+    weights: TransformerWeights? = nil,
     data: Corpus? = nil, device: Device = .cpu
   ) throws {
     try configuration.validate()
@@ -135,7 +136,7 @@ public struct Trainer {
       let batch = schedule.blocks(step: step).map {
         PaddedTokens(data.training.block($0, draw: step), contentCount: data.training.contentCount($0))
       }
-      let scored = method.trainingBatch(batch, maskToken: maskToken, seed: training.seed, step: step)
+      let scored = try method().trainingBatch(batch, maskToken: maskToken, seed: training.seed, step: step)
       let update = try learner.update { scored.loss(under: $0).loss }
 
       let rate = speed.add(tokens: training.batchSize * run.configuration.method.length)
@@ -174,10 +175,7 @@ public struct Trainer {
   }
 
   /// The method as it trains now.
-  private var method: any GenerationMethod {
-    guard let range = learner.noiseRange, let method = run.method as? BlockDiffusionMethod else { return run.method }
-    return method.training(on: range)
-  }
+  private func method() throws -> any GenerationMethod { try run.method.training(on: learner.noiseRange) }
 
   /// Measures the validation sequences with the same noise every time, so that two validations differ by the weights.
   public func validate() -> Validation {
@@ -198,14 +196,12 @@ public struct Trainer {
     range.map { PaddedTokens(data.validation[$0], contentCount: data.validation.contentCount($0)) }
   }
 
-  /// Chooses the times of a BD3-LM that searches for them, by at most 64 validation sequences.
+  /// Chooses the training times of a method that searches for them, by at most 64 validation sequences.
   private func chooseNoise() {
-    guard run.configuration.method.noiseRange == .search, let method = run.method as? BlockDiffusionMethod else {
-      return
-    }
-    learner.noiseRange = method.quietestRange(
+    let chosen = run.method.quietestTimes(
       under: learner.average.transformer(), sequences: validation(data.validation.indices.prefix(64)),
       seed: run.configuration.training.seed)
+    if let chosen { learner.noiseRange = chosen }
   }
 
   /// Saves, with what the last validation measured if that was at this step.

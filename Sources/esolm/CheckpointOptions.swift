@@ -51,7 +51,7 @@ struct SettingsOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("The method that the weights were trained with, where the file does not say.", valueName: "name")
   )
-  var algo: MethodConfiguration.Algorithm?
+  var algo: Algorithm?
 
   @Option(
     name: .customLong("alpha0"), help: "Share of tokens that diffusion wrote in training, where the file does not say.")

@@ -29,7 +29,7 @@ struct DemoReport {
   func perplexities() -> String {
     let blocks = trainer.data.validation.first(64)
     let evaluation = PerplexityEvaluation(
-      Likelihood(network, alpha0: alpha0), blocks: blocks, seed: seed)
+      Likelihood(network, method: trainer.run.method), blocks: blocks, seed: seed)
     var rows = [("NELBO", evaluation.nelbo(draws: 4).nats)]
     rows += evaluation.exact(orders: 8).filter { [1, 8].contains($0.orders) }
       .map { ("exact, \($0.orders) order\($0.orders == 1 ? "" : "s")", $0.estimate.nats) }

@@ -43,7 +43,7 @@ struct WeightOptions: ParsableArguments {
 /// Which method a run must be of.
 struct AlgorithmOptions: ParsableArguments {
   @Option(name: .customLong("algo"), help: "Refuse a run that was not trained by this algorithm.")
-  var algorithm: MethodConfiguration.Algorithm?
+  var algorithm: Algorithm?
 
   /// The run's method, with another α₀ if one is given.
   func method(of run: RunFolder, alpha0: Double? = nil) throws -> any GenerationMethod {
@@ -57,12 +57,11 @@ struct AlgorithmOptions: ParsableArguments {
     configuration.alpha0 = alpha0
     // How the loss was weighed does not matter any more.
     configuration.weighting = nil
-    try asUsage { try configuration.validate() }
-    return run.method(of: configuration)
+    return try asUsage { try run.method(of: configuration) }
   }
 }
 
-extension MethodConfiguration.Algorithm: ExpressibleByArgument {}
+extension Algorithm: ExpressibleByArgument {}
 extension MethodConfiguration.Prepend: ExpressibleByArgument {}
 extension GenerationRequest.Schedule: ExpressibleByArgument {}
 extension GenerationRequest.ContextOrder: ExpressibleByArgument {}

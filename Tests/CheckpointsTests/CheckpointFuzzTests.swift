@@ -151,7 +151,7 @@ private struct Attacker {
     func maybe<Value>(_ field: WritableKeyPath<ModelSettings, Value?>, _ value: Value, _ chance: Int = 8) {
       if choose(0..<chance) == 0 { settings[keyPath: field] = value }
     }
-    maybe(\.algorithm, choose(MethodConfiguration.Algorithm.allCases), 2)
+    maybe(\.algorithm, choose(Algorithm.allCases), 2)
     maybe(\.length, choose([8, 8, 8, choose(Self.numbers)]), 2)
     maybe(\.numHeads, choose([1, 1, choose(Self.numbers)]), 2)
     maybe(\.prepend, choose(MethodConfiguration.Prepend.allCases), 4)

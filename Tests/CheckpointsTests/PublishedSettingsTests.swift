@@ -96,12 +96,12 @@ struct PublishedSettingsTests {
   }
 
   @Test(arguments: [
-    ("0.0", "bidirectional", "causal", MethodConfiguration.Algorithm.esolmB),
+    ("0.0", "bidirectional", "causal", Algorithm.esolmB),
     ("0.0", "bidirectional", "mixed", .esolmA),
     ("1.0", "mixed2", "causal", .esolmA), ("1.0", "causal", "mixed", .esolmB), ("0.5", "mixed2", "mixed", .esolmA),
   ])
   func onlyThePhasesThatThereAreTellTheVariant(
-    alpha0: String, diffusion: String, sequential: String, expected: MethodConfiguration.Algorithm
+    alpha0: String, diffusion: String, sequential: String, expected: Algorithm
   ) throws {
     let config = """
       {"algo": {"name": "esolm", "alpha_0": \(alpha0), "diffusion_attn_mode": "\(diffusion)",

@@ -261,7 +261,7 @@ struct EvaluationCommandTests {
   }
 
   @Test(arguments: [
-    (["entropy", "$samples"], 1, "$samples: field 'formatVersion' is 9, expected 1 or 2"),
+    (["entropy", "$samples"], 1, "$samples, line 1: field 'formatVersion' is 9, expected 2"),
     (["entropy", "$dir/none.json"], 1, "cannot read $dir/none.json: there is no such file"),
     (["choice", "$run", "--data", "$lines"], 1, "$lines, line 2: field 'endings' is missing"),
     (["mauve", "$run", "--judge", "$dir/none"], 1, "cannot read $dir/none/config.json: there is no such file"),

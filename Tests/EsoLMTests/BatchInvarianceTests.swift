@@ -11,12 +11,13 @@ struct BatchInvarianceTests {
   /// Heads of 32 take the operation for few rows, of 8 libtorch's.
   private static func network(hidden: Int, heads: Int, conditioning: Int?) -> CachedTransformer {
     CachedTransformer(
-      TransformerWeights.random(.small(vocabulary: 50, hidden: hidden, heads: heads, conditioning: conditioning)).transformer())
+      TransformerWeights.random(.small(vocabulary: 50, hidden: hidden, heads: heads, conditioning: conditioning))
+        .transformer())
   }
 
   static let methods: [any GenerationMethod] = [
-    EsotericMethod(alpha0: 0.5), EsotericMethod(.a, alpha0: 0.5), MaskedDiffusionMethod(),
-    BlockDiffusionMethod(blockSize: 4), AutoregressiveMethod(start: .init(token: 49, isText: false)),
+    try! EsotericMethod(alpha0: 0.5), try! EsotericMethod(.a, alpha0: 0.5), MaskedDiffusionMethod(),
+    try! BlockDiffusionMethod(blockSize: 4), AutoregressiveMethod(start: .init(token: 49, isText: false)),
   ]
 
   /// Requests of different length, prompt, plan and way of drawing.

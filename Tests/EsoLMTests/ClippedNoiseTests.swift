@@ -35,9 +35,10 @@ struct ClippedNoiseTests {
         return counts
       }
     }
-    #expect(Set(counts(BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: true))) == [2, 3])
+    #expect(
+      Set(counts(try! BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: true))) == [2, 3])
     // Otherwise two of five blocks have another number.
-    let free = counts(BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8))
+    let free = counts(try! BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8))
     #expect(abs(Double(free.count { ![2, 3].contains($0) }) / 3000 - 0.406) < 0.04)
   }
 
@@ -49,7 +50,7 @@ struct ClippedNoiseTests {
       (4, 0.5, 1, [0.5, 1]), (5, 0.1, 0.6, [0.1]),
     ] as [(Int, Double, Double, [Double])])
   func setsOfMasksAreAsLikelyAsIndependentOnesThatAreAllowed(size: Int, low: Double, high: Double, times: [Double]) {
-    let method = BlockDiffusionMethod(blockSize: size, noiseRange: low...high, resamplesMasks: true)
+    let method = try! BlockDiffusionMethod(blockSize: size, noiseRange: low...high, resamplesMasks: true)
     for time in times {
       var distribution = (0..<1 << size).map { set -> Double in
         let count = set.nonzeroBitCount
@@ -62,13 +63,17 @@ struct ClippedNoiseTests {
       var observed = [Int](repeating: 0, count: distribution.count)
       for masks in masks(method, at: time, blocks: 40_000) { observed[masks.reduce(0) { $0 | 1 << $1 }] += 1 }
       // At time 1 all is masked, and there is nothing to compare.
-      if time < 1 { #expect(chiSquareScore(observed, distribution: distribution) < 4) } else { #expect(observed.last == 40_000) }
+      if time < 1 {
+        #expect(chiSquareScore(observed, distribution: distribution) < 4)
+      } else {
+        #expect(observed.last == 40_000)
+      }
     }
   }
 
   /// Blocks so long that no chance of a number of masks could be written down as it is.
   @Test func longBlocksHaveTheirShareToo() {
-    let method = BlockDiffusionMethod(blockSize: 2048, noiseRange: 0.3...0.8, resamplesMasks: true)
+    let method = try! BlockDiffusionMethod(blockSize: 2048, noiseRange: 0.3...0.8, resamplesMasks: true)
     for time in [0.3, 0.55, 0.8] {
       let shares = masks(method, at: time, blocks: 200).map { Double($0.count) / 2048 }
       #expect(shares.allSatisfy { (0.3...0.8).contains($0) })
@@ -79,8 +84,8 @@ struct ClippedNoiseTests {
   @Test func endsThatBindNothingChangeNothing() {
     for range in [0...1, 1e-3...1] {
       let (free, bound) = (
-        BlockDiffusionMethod(blockSize: 4, noiseRange: range),
-        BlockDiffusionMethod(blockSize: 4, noiseRange: range, resamplesMasks: true)
+        try! BlockDiffusionMethod(blockSize: 4, noiseRange: range),
+        try! BlockDiffusionMethod(blockSize: 4, noiseRange: range, resamplesMasks: true)
       )
       #expect(masks(free, at: 0.1, blocks: 50) == masks(bound, at: 0.1, blocks: 50))
     }
@@ -94,15 +99,15 @@ struct ClippedNoiseTests {
     let texts = randomSequences(50, length: 12, tokens: 12)
     let noise = EvaluationNoise(seed: 1, count: 50)
     let methods = [false, true].map {
-      BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: $0)
+      try! BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: $0)
         .boundBatch(texts, maskToken: maskToken, noise: noise).targets
     }
     #expect(methods[0] == methods[1])
   }
 
   @Test func theFirstTokenThatIsKeptCountsWhenDrawing() {
-    let free = BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: true)
-    let kept = BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: true, firstToken: 1)
+    let free = try! BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: true)
+    let kept = try! BlockDiffusionMethod(blockSize: 4, noiseRange: 0.3...0.8, resamplesMasks: true, firstToken: 1)
     for number in 0..<50 {
       let (all, some) = (
         masks(free, at: 0.6, blocks: 2, number: number), masks(kept, at: 0.6, blocks: 2, number: number)

@@ -34,13 +34,14 @@ struct ConditionalSamplingTests {
           cases.append(
             Case(
               testDescription: "Eso-LM (\(variant)), α₀ \(alpha0), \(order)",
-              method: EsotericMethod(variant, alpha0: alpha0), template: template(3, of: 6), steps: 2, order: order))
+              method: try! EsotericMethod(variant, alpha0: alpha0), template: template(3, of: 6), steps: 2, order: order
+            ))
         }
       }
       for schedule in [GenerationRequest.Schedule.block, .blockShuffled] {
         cases.append(
           Case(
-            testDescription: "Eso-LM (\(variant)), \(schedule)", method: EsotericMethod(variant, alpha0: 1),
+            testDescription: "Eso-LM (\(variant)), \(schedule)", method: try! EsotericMethod(variant, alpha0: 1),
             template: template(3, of: 5), steps: 2, schedule: schedule))
       }
     }
@@ -53,7 +54,7 @@ struct ConditionalSamplingTests {
     for schedule in [GenerationRequest.Schedule.firstHitting, .ancestral] {
       cases.append(
         Case(
-          testDescription: "BD3-LM, \(schedule)", method: BlockDiffusionMethod(blockSize: 2),
+          testDescription: "BD3-LM, \(schedule)", method: try! BlockDiffusionMethod(blockSize: 2),
           template: [1, nil, nil, nil], schedule: schedule))
     }
     for isText in [true, false] {
@@ -65,7 +66,8 @@ struct ConditionalSamplingTests {
     }
     cases.append(
       Case(
-        testDescription: "Eso-LM (b), top-p, warm", method: EsotericMethod(alpha0: 0.5), template: template(3, of: 5),
+        testDescription: "Eso-LM (b), top-p, warm", method: try! EsotericMethod(alpha0: 0.5),
+        template: template(3, of: 5),
         steps: 2, picker: try! TokenPicker(temperature: 1.5, topP: 0.9)))
     return cases
   }()
@@ -138,7 +140,8 @@ struct ConditionalSamplingTests {
     for (generation, text) in zip(all, found) {
       let plan = try #require(generation.plan as? FixedPlan).plan
       let key = Plan(order: text.order, sizes: plan.steps.map(\.count), diffused: plan.diffusedCount)
-      let distribution = distributions[key] ?? self.distribution(test, network, given: generation.order, plan: plan, texts)
+      let distribution =
+        distributions[key] ?? self.distribution(test, network, given: generation.order, plan: plan, texts)
       distributions[key] = distribution
       for (place, chance) in distribution.enumerated() { expected[place] += exp(chance.drawn) / Double(all.count) }
       // What the sampler says of its own text is what the distribution says of it.
@@ -165,13 +168,13 @@ struct ConditionalSamplingTests {
     let request = GenerationRequest(
       template: template, steps: steps, picker: try TokenPicker(temperature: 0.8, topP: 0.9), seed: 3)
     for text in try written(
-      EsotericMethod(alpha0: alpha0).generations(request, count: 3, for: .small()), by: network)
+      try! EsotericMethod(alpha0: alpha0).generations(request, count: 3, for: .small()), by: network)
     {
       let again = try #require(try text.replayedLogProbabilities(under: network))
       #expect(distance(again.map(\.drawn), text.history.flatMap(\.logProbabilities)) < 1e-5)
       #expect(distance(again.map(\.model), text.history.flatMap(\.modelLogProbabilities)) < 1e-5)
       let single = try #require(try text.oneAtATimeLogProbabilities(under: network))
-      let likelihood = Likelihood(model, alpha0: alpha0).conditionalLogProbabilities([
+      let likelihood = try! Likelihood(model, alpha0: alpha0).conditionalLogProbabilities([
         (text.tokens, GenerationOrder(positions: text.order, cleanCount: 3))
       ])
       #expect(distance(single, try #require(likelihood)[0]) < 1e-5)
@@ -180,7 +183,9 @@ struct ConditionalSamplingTests {
 
   @Test func methodsWithoutOneAtATimeProbabilitiesSaySo() throws {
     let network = CachedTransformer(TransformerWeights.random().transformer())
-    for method in [MaskedDiffusionMethod(), EsotericMethod(.a, alpha0: 0.5), BlockDiffusionMethod(blockSize: 4)]
+    for method in [
+      MaskedDiffusionMethod(), try! EsotericMethod(.a, alpha0: 0.5), try! BlockDiffusionMethod(blockSize: 4),
+    ]
       as [any GenerationMethod]
     {
       let text = try written([method.generation(GenerationRequest(length: 8), for: .small())], by: network)[0]

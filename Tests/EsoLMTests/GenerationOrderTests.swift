@@ -57,7 +57,8 @@ struct GenerationOrderTests {
       let seen = counts.filter { $0 > 0 }
       #expect(seen.count == possible, "\(name)")
       guard possible > 1 else { continue }
-      #expect(chiSquareScore(seen, distribution: Array(repeating: 1 / Double(possible), count: possible)) < 4, "\(name)")
+      #expect(
+        chiSquareScore(seen, distribution: Array(repeating: 1 / Double(possible), count: possible)) < 4, "\(name)")
     }
   }
 }

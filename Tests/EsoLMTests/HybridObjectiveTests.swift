@@ -19,7 +19,7 @@ struct HybridObjectiveTests {
   private func draws(
     _ batch: [[Int32]], alpha0: Double = 0.5, seed: UInt64 = 1, stream: RandomStream = .corruption, step: Int = 0
   ) -> [Draws] {
-    HybridObjective(alpha0: alpha0).corrupt(batch, seed: seed, stream: stream, step: step).map(Draws.init)
+    try! HybridObjective(alpha0: alpha0).corrupt(batch, seed: seed, stream: stream, step: step).map(Draws.init)
   }
 
   // MARK: Split
@@ -29,7 +29,7 @@ struct HybridObjectiveTests {
       (1, [0, 1, 2, 3, 4, 5]), (0.5, [0, 0, 1, 1, 2, 2]), (0.1, [0, 0, 1, 1, 2, 2]), (0, [0, 0, 0, 0, 0, 0]),
     ] as [(Double, [Int])])
   func aBatchIsSplitBetweenTheTerms(alpha0: Double, counts: [Int]) {
-    let objective = HybridObjective(alpha0: alpha0)
+    let objective = try! HybridObjective(alpha0: alpha0)
     #expect((0..<6).map(objective.diffusionCount(ofBatch:)) == counts)
     let corrupted = objective.corrupt(batch, seed: 1, step: 0)
     let diffused = objective.diffusionCount(ofBatch: 6)
@@ -70,7 +70,7 @@ struct HybridObjectiveTests {
   /// Masked counts of 3,000 sequences of 10: binomial by a chi-square test, and every position as often as the others.
   @Test(arguments: [(1, 0.3), (0.5, 0.8), (0.25, 1), (1, 0.001)])
   func eachTokenIsMaskedWithTheSchedulesChance(alpha0: Double, time: Double) {
-    let objective = HybridObjective(alpha0: alpha0)
+    let objective = try! HybridObjective(alpha0: alpha0)
     expectMasks(chance: 1 - objective.schedule.alpha(at: time)) {
       objective.diffusion(PaddedTokens(batch[0]), at: time, using: &$0)
     }
@@ -78,7 +78,9 @@ struct HybridObjectiveTests {
 
   @Test(arguments: [0.5, 0.125])
   func theSequentialTermMasksWhatDiffusionLeaves(alpha0: Double) {
-    expectMasks(chance: 1 - alpha0) { HybridObjective(alpha0: alpha0).sequential(PaddedTokens(batch[0]), using: &$0) }
+    expectMasks(chance: 1 - alpha0) {
+      try! HybridObjective(alpha0: alpha0).sequential(PaddedTokens(batch[0]), using: &$0)
+    }
   }
 
   private func expectMasks(chance: Double, _ draw: (inout CounterGenerator) -> HybridObjective.Corrupted) {
@@ -98,13 +100,14 @@ struct HybridObjectiveTests {
   @Test func alphaOfZeroMasksEverythingAndOneNothing() {
     #expect(draws(batch, alpha0: 0).allSatisfy { $0.order == .leftToRight(length: 10) })
     var generator = CounterGenerator(seed: 1, stream: .corruption)
-    #expect(HybridObjective(alpha0: 1).sequential(PaddedTokens(batch[0]), using: &generator).order.maskedCount == 0)
+    #expect(
+      try! HybridObjective(alpha0: 1).sequential(PaddedTokens(batch[0]), using: &generator).order.maskedCount == 0)
   }
 
   // MARK: Loss
 
   @Test func theLossIsTheSumOfTheTermsAverages() {
-    let objective = HybridObjective(alpha0: 0.5)
+    let objective = try! HybridObjective(alpha0: 0.5)
     let corrupted = objective.corrupt(batch, seed: 1, step: 0)
     let scored = objective.scored(corrupted, maskToken: 12)
     #expect(scored.sequenceCount == 6)
@@ -121,16 +124,17 @@ struct HybridObjectiveTests {
   }
 
   @Test func lowVarianceWeighsAllMasksAlike() {
-    let objective = HybridObjective(alpha0: 1, weighting: .lowVariance)
+    let objective = try! HybridObjective(alpha0: 1, weighting: .lowVariance)
     #expect(objective.weight(at: 0.01) == 1)
     let scored = objective.scored(objective.corrupt(batch, seed: 1, step: 0), maskToken: 12)
     #expect(scored.lossWeights.allSatisfy { $0 == 1 / 60 })
-    #expect(HybridObjective(alpha0: 1).weight(at: 0.25) == NoiseSchedule(alpha0: 1).lossWeight(at: 0.25))
+    let (bound, schedule) = try! (HybridObjective(alpha0: 1), NoiseSchedule(alpha0: 1))
+    #expect(bound.weight(at: 0.25) == schedule.lossWeight(at: 0.25))
   }
 
   @Test func targetsAreTheMaskedTokensInTheirOrder() {
     let order = GenerationOrder(positions: [3, 0, 2, 1], cleanCount: 2)
-    let scored = HybridObjective(alpha0: 1)
+    let scored = try! HybridObjective(alpha0: 1)
       .scored([.init(PaddedTokens([10, 11, 5, 6]), order: order, time: 1)], maskToken: 12)
     #expect(scored.targets == [5, 11])
     #expect(scored.input.tokens == [6, 10, 12, 12])
@@ -140,7 +144,7 @@ struct HybridObjectiveTests {
   @Test(arguments: [0.5, nil])
   func aBatchWithNothingMaskedCostsNothing(time: Double?) {
     let order = GenerationOrder(positions: [1, 0], cleanCount: 2)
-    let scored = HybridObjective(alpha0: 0.5)
+    let scored = try! HybridObjective(alpha0: 0.5)
       .scored([.init(PaddedTokens([1, 2]), order: order, time: time)], maskToken: 12)
     let model = TransformerWeights.random()
     #expect(scored.loss(under: model.transformer()).loss.item == 0)

@@ -17,7 +17,7 @@ struct LikelihoodTests {
 
   /// `log p(x | σ)` under each order.
   private func logProbabilities(_ orders: [[Int]]) -> [Double] {
-    Likelihood(network, alpha0: 1).logProbabilities(orders.map { (tokens, order($0)) }).map { $0.reduce(0, +) }
+    try! Likelihood(network, alpha0: 1).logProbabilities(orders.map { (tokens, order($0)) }).map { $0.reduce(0, +) }
   }
 
   // MARK: Exact
@@ -26,7 +26,7 @@ struct LikelihoodTests {
     let all = sequences(of: 3, length: 4)
     #expect(all.count == 81)
     for positions in permutations(of: 4) {
-      let likelihood = Likelihood(network, alpha0: 0.5)
+      let likelihood = try! Likelihood(network, alpha0: 0.5)
       let rows = likelihood.logProbabilities(all.map { ($0, order(positions)) })
       #expect(abs(rows.reduce(0) { $0 + exp($1.reduce(0, +)) } - 1) < 1e-5)
     }
@@ -41,13 +41,13 @@ struct LikelihoodTests {
       let expected = zip(positions, logits).map { position, logits in
         logits.narrowed(dim: 1, to: 0..<3).logSoftmax(dim: 1).array(of: Double.self)[Int(tokens[position])]
       }
-      let found = Likelihood(network, alpha0: 0).logProbabilities([(tokens, order(positions))])[0]
+      let found = try! Likelihood(network, alpha0: 0).logProbabilities([(tokens, order(positions))])[0]
       #expect(distance(found, expected) < 1e-5)
     }
   }
 
   @Test func cleanSlotsOfAnOrderAreScoredToo() {
-    let likelihood = Likelihood(network, alpha0: 1)
+    let likelihood = try! Likelihood(network, alpha0: 1)
     let rows = likelihood.logProbabilities([
       (tokens, order([2, 0, 3, 1])), (tokens, order([2, 0, 3, 1], cleanCount: 3)),
     ])
@@ -71,7 +71,7 @@ struct LikelihoodTests {
     var seen = [Int](repeating: 0, count: all.count)
     for draw in 0..<6000 {
       var generator = CounterGenerator(seed: 1, stream: .likelihoodOrder, major: draw)
-      let drawn = Likelihood(network, alpha0: alpha0).drawOrder(length: 4, using: &generator)
+      let drawn = try! Likelihood(network, alpha0: alpha0).drawOrder(length: 4, using: &generator)
       seen[all.firstIndex(of: drawn.positions)!] += 1
     }
     if alpha0 == 0 {
@@ -135,7 +135,7 @@ struct LikelihoodTests {
 
   /// What `m` masked tokens weigh in the diffusion term on average over times, by the midpoint rule.
   private func diffusionWeights(alpha0: Double) -> [Double] {
-    let schedule = NoiseSchedule(alpha0: alpha0)
+    let schedule = try! NoiseSchedule(alpha0: alpha0)
     let points = 20_000
     var weights = [Double](repeating: 0, count: 5)
     for point in 0..<points {
@@ -158,7 +158,7 @@ struct LikelihoodTests {
   func theNELBOIsItsEnumeratedExpectationOnAverage(alpha0: Double) {
     let diffusion = zip(diffusionWeights(alpha0: alpha0), diffusionLosses).reduce(0) { $0 + $1.0 * $1.1 }
     expectMean(diffusion + sequentialLoss(alpha0: alpha0)) { batch, number in
-      Likelihood(network, alpha0: alpha0).negativeELBO(
+      try! Likelihood(network, alpha0: alpha0).negativeELBO(
         batch, noise: EvaluationNoise(seed: 1, draw: number, count: batch.count))
     }
   }
@@ -166,7 +166,8 @@ struct LikelihoodTests {
   @Test func theIMDCEIsItsEnumeratedExpectationOnAverage() {
     let expected = (1...4).reduce(0) { $0 + diffusionLosses[$1] / Double($1) }
     expectMean(expected) { batch, number in
-      Likelihood(network, alpha0: 1).imdce(batch, noise: EvaluationNoise(seed: 1, draw: number, count: batch.count))
+      try! Likelihood(network, alpha0: 1).imdce(
+        batch, noise: EvaluationNoise(seed: 1, draw: number, count: batch.count))
     }
   }
 
@@ -174,7 +175,7 @@ struct LikelihoodTests {
   @Test func theIMDCEMasksAsManyTokensAsItSays() throws {
     let fresh = try TransformerWeights(.small(vocabulary: 4), seed: 1).transformer()
     let harmonic = 1 + 1 / 2.0 + 1 / 3.0 + 1 / 4.0
-    let bounds = Likelihood(fresh, alpha0: 1).imdce(
+    let bounds = try! Likelihood(fresh, alpha0: 1).imdce(
       Array(repeating: tokens, count: 5000), noise: EvaluationNoise(seed: 1, count: 5000))
     let masked = bounds.map { $0 / (harmonic * log(3)) }
     #expect(masked.allSatisfy { abs($0 - $0.rounded()) < 1e-5 })
@@ -189,7 +190,7 @@ struct LikelihoodTests {
   }
 
   @Test func drawsDependOnSeedNumberAndPlaceAlone() {
-    let likelihood = Likelihood(network, alpha0: 0.5)
+    let likelihood = try! Likelihood(network, alpha0: 0.5)
     let batch = Array(repeating: tokens, count: 4)
     let bounds: [([[Int32]], EvaluationNoise) -> [Double]] = [likelihood.negativeELBO, likelihood.imdce]
     for bound in bounds {

@@ -11,9 +11,9 @@ struct MethodTrainingTests {
   private let network = TransformerWeights.random().transformer()
 
   static let methods: [any GenerationMethod] = [
-    EsotericMethod(.a, alpha0: 0.5), EsotericMethod(.b, alpha0: 0.5), MaskedDiffusionMethod(),
-    MaskedDiffusionMethod(weighting: .lowVariance), BlockDiffusionMethod(blockSize: 4),
-    BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8, firstToken: 1),
+    try! EsotericMethod(.a, alpha0: 0.5), try! EsotericMethod(.b, alpha0: 0.5), MaskedDiffusionMethod(),
+    MaskedDiffusionMethod(weighting: .lowVariance), try! BlockDiffusionMethod(blockSize: 4),
+    try! BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8, firstToken: 1),
     AutoregressiveMethod(start: .init(token: 12, isText: false)),
     AutoregressiveMethod(start: .init(token: 3, isText: true)),
   ]
@@ -101,12 +101,13 @@ struct MethodTrainingTests {
   // MARK: Eso-LM (A)
 
   @Test func bothVariantsAreTheSameWithoutDiffusion() {
-    #expect(abs(loss(EsotericMethod(.a, alpha0: 0), batch) - loss(EsotericMethod(.b, alpha0: 0), batch)) < 1e-6)
-    #expect(loss(EsotericMethod(.a, alpha0: 0.5), batch) != loss(EsotericMethod(.b, alpha0: 0.5), batch))
+    #expect(
+      abs(loss(try! EsotericMethod(.a, alpha0: 0), batch) - loss(try! EsotericMethod(.b, alpha0: 0), batch)) < 1e-6)
+    #expect(loss(try! EsotericMethod(.a, alpha0: 0.5), batch) != loss(try! EsotericMethod(.b, alpha0: 0.5), batch))
   }
 
   @Test func variantASortsTheSequentialTermByPosition() {
-    for corrupted in EsotericMethod(.a, alpha0: 0.5).objective.corrupt(batch, seed: 1, step: 0)
+    for corrupted in try! EsotericMethod(.a, alpha0: 0.5).objective.corrupt(batch, seed: 1, step: 0)
     where corrupted.time == nil {
       let (clean, masked) = (
         corrupted.order.positions[..<corrupted.order.cleanCount],
@@ -132,7 +133,7 @@ struct MethodTrainingTests {
   // MARK: BD3-LM
 
   @Test func aFirstTokenThatIsKeptIsNeverMasked() {
-    let (free, kept) = (BlockDiffusionMethod(blockSize: 4), BlockDiffusionMethod(blockSize: 4, firstToken: 1))
+    let (free, kept) = (try! BlockDiffusionMethod(blockSize: 4), try! BlockDiffusionMethod(blockSize: 4, firstToken: 1))
     func masks(_ method: BlockDiffusionMethod) -> [[Int]] {
       (0..<50).map { number in
         var generator = CounterGenerator(seed: 1, stream: .corruption, major: number)
@@ -145,7 +146,7 @@ struct MethodTrainingTests {
   }
 
   @Test func blocksWeighByTheirTimes() {
-    let member = BlockDiffusionMethod(blockSize: 4)
+    let member = try! BlockDiffusionMethod(blockSize: 4)
       .member(PaddedTokens(batch[0]), masked: [1, 4, 6, 11], times: [0.5, 0.25, 0.1], scale: 2)
     #expect(member.weights == [4, 8, 8, 20])
     #expect(member.targets == [1, 4, 6, 11].map { batch[0][$0] })
@@ -153,15 +154,16 @@ struct MethodTrainingTests {
 
   /// Every token's loss has its exact expectation where a block is one token: masked with chance t, weighed 1/t.
   @Test func blocksOfOneTokenAreAutoregressiveOnAverage() {
-    let likelihood = Likelihood(network, method: BlockDiffusionMethod(blockSize: 1))
-    let exact = -Likelihood(network, alpha0: 0).logProbabilities([(batch[0], .leftToRight(length: 12))])[0].reduce(0, +)
+    let likelihood = Likelihood(network, method: try! BlockDiffusionMethod(blockSize: 1))
+    let leftToRight = try! Likelihood(network, alpha0: 0)
+    let exact = -leftToRight.logProbabilities([(batch[0], .leftToRight(length: 12))])[0].reduce(0, +)
     let draws = likelihood.negativeELBO(
       Array(repeating: batch[0], count: 2000), noise: EvaluationNoise(seed: 1, count: 2000))
     #expect(abs(draws.mean - exact) < 4 * draws.standardError + 0.005 * exact)
   }
 
   @Test func aNoiseRangeIsKeptAndCovered() {
-    let method = BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8)
+    let method = try! BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8)
     let weights = (0..<20).flatMap { step in
       method.trainingBatch(batch, maskToken: 12, seed: 1, step: step).lossWeights.map { 1 / (Double($0) * 48) }
     }
@@ -172,10 +174,13 @@ struct MethodTrainingTests {
   @Test func theQuietestRangeLeavesOutTheRarestMasks() throws {
     // A fresh network: every masked token costs the same, so the loss varies with the number of masks alone.
     let fresh = try TransformerWeights(.small(), seed: 1).transformer()
-    let method = BlockDiffusionMethod(blockSize: 4)
-    let sequences = randomSequences(64, length: 12, tokens: 12)
-    let range = method.quietestRange(under: fresh, sequences: sequences.map { PaddedTokens($0) }, seed: 1)
+    let method = try BlockDiffusionMethod(blockSize: 4, searchesNoise: true)
+    let sequences = randomSequences(64, length: 12, tokens: 12).map { PaddedTokens($0) }
+    let range = method.quietestTimes(under: fresh, sequences: sequences, seed: 1)
     #expect(range == 0.5...1)
-    #expect(method.training(on: range).noiseRange == range)
+    let expected = try BlockDiffusionMethod(blockSize: 4, noiseRange: 0.5...1, searchesNoise: true)
+    #expect(try method.training(on: range) as? BlockDiffusionMethod == expected)
+    let fixed = try BlockDiffusionMethod(blockSize: 4)
+    #expect(fixed.quietestTimes(under: fresh, sequences: sequences, seed: 1) == nil)
   }
 }

@@ -8,7 +8,7 @@ import Torch
 @Suite("Sampler")
 struct SamplerTests {
   private let network = CachedTransformer(TransformerWeights.random().transformer())
-  private static let method = EsotericMethod(alpha0: 1)
+  private static let method = try! EsotericMethod(alpha0: 1)
   private static let length = 16
 
   /// Requests for one length: the paper's plans, and both kinds of block schedules.
@@ -129,7 +129,8 @@ struct SamplerTests {
     let half = try #require(sampler[id])
     // The copy, in a sampler of its own that knows no cache, and the original, which does not notice.
     #expect(try written([half], by: network)[0].tokens == whole.tokens)
-    #expect(try written([half], by: CachedTransformer(TransformerWeights.random().transformer()))[0].tokens == whole.tokens)
+    #expect(
+      try written([half], by: CachedTransformer(TransformerWeights.random().transformer()))[0].tokens == whole.tokens)
     #expect(half.tokens.contains(12))
     #expect(try sampler.finish()[0].history == whole.history)
   }

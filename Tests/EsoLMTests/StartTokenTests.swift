@@ -6,7 +6,7 @@ import Testing
 @Suite("The first token")
 struct StartTokenTests {
   private func start(_ configuration: MethodConfiguration) -> Int32? {
-    let method = configuration.method(maskToken: 5, beginningOfText: 2, endOfText: 3)
+    let method = try! configuration.method(for: TextTokens(mask: 5, beginning: 2, end: 3))
     return (method as? AutoregressiveMethod)?.start.token ?? (method as? BlockDiffusionMethod)?.firstToken
   }
 

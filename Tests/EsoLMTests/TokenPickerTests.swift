@@ -143,7 +143,9 @@ struct TokenPickerTests {
   @Test func logitsMayBeOfAnotherType() throws {
     let logits = Tensor.random([3, 20], bound: 3, seed: 1)
     for dtype in [DType.bfloat16, .float64] {
-      let distributions = [logits.to(dtype), logits.to(dtype).to(.float32)].map { Self.distributions[0].distribution(of: $0, excluding: 19) }
+      let distributions = [logits.to(dtype), logits.to(dtype).to(.float32)].map {
+        Self.distributions[0].distribution(of: $0, excluding: 19)
+      }
       #expect(distributions[0] == distributions[1])
     }
   }

@@ -9,7 +9,8 @@ struct TransformerTests {
   private let configuration = TransformerConfiguration.small()
 
   private func parameters(_ configuration: TransformerConfiguration) -> [String: Tensor] {
-    Dictionary(uniqueKeysWithValues: TransformerWeights.random(configuration).namedParameters.map { ($0.name, $0.tensor) })
+    Dictionary(
+      uniqueKeysWithValues: TransformerWeights.random(configuration).namedParameters.map { ($0.name, $0.tensor) })
   }
 
   // MARK: Sizes
@@ -162,7 +163,9 @@ struct TransformerTests {
   // MARK: One pass for all
 
   /// Logits of some groups of sequences in one pass.
-  private func logits(_ model: TransformerWeights, _ groups: [(AttentionPattern, [([Int32], GenerationOrder)])]) -> Tensor {
+  private func logits(_ model: TransformerWeights, _ groups: [(AttentionPattern, [([Int32], GenerationOrder)])])
+    -> Tensor
+  {
     var input = NetworkInput()
     for (pattern, sequences) in groups { input.append(sequences, pattern: pattern, maskToken: 12) }
     return withoutGradients { model.transformer().logits(input) }

@@ -42,7 +42,7 @@ struct UnmaskingPlanTests {
   @Test(arguments: [1, 0.5, 0.125])
   func stepSizesAreBinomialStepByStep(alpha0: Double) throws {
     let (length, steps, count) = (400, 4, 2000)
-    let schedule = NoiseSchedule(alpha0: alpha0)
+    let schedule = try! NoiseSchedule(alpha0: alpha0)
     var deviations = [[Double]](repeating: [], count: steps)
     for plan in try plans(count, length: length, steps: steps, alpha0: alpha0) {
       guard plan.diffusionStepCount == steps else {
@@ -76,7 +76,7 @@ struct UnmaskingPlanTests {
   func theSequentialShareIsBinomial(alpha0: Double) throws {
     var counts = [Int](repeating: 0, count: 9)
     for plan in try plans(10_000, length: 8, steps: 1, alpha0: alpha0) { counts[plan.count - plan.diffusedCount] += 1 }
-    let schedule = NoiseSchedule(alpha0: alpha0)
+    let schedule = try! NoiseSchedule(alpha0: alpha0)
     let distribution = binomialDistribution(count: 8, chance: (1 - schedule.alpha(at: 0)) / (1 - schedule.alpha(at: 1)))
     #expect(chiSquareScore(counts, distribution: distribution) < 4)
   }

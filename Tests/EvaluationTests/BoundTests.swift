@@ -16,14 +16,14 @@ struct BoundTests {
   private func evaluation(copies: Int = 1, seed: UInt64 = 0) -> PerplexityEvaluation {
     let tokens = Array(repeating: sequences.flatMap { $0 }, count: copies).flatMap { $0 }
     return PerplexityEvaluation(
-      Likelihood(network, alpha0: 1), blocks: TokenBlocks(cutting: tokens, length: 4), batchSize: 2048, seed: seed)
+      try! Likelihood(network, alpha0: 1), blocks: TokenBlocks(cutting: tokens, length: 4), batchSize: 2048, seed: seed)
   }
 
   /// The nats per token of the distribution that the network's samples have: the mean over all orders.
   private var truth: Double {
     sequences.map { tokens in
       let orders = permutations(of: 4).map { (tokens, GenerationOrder(positions: $0, cleanCount: 0)) }
-      let logProbabilities = Likelihood(network, alpha0: 1).logProbabilities(orders).map { $0.reduce(0, +) }
+      let logProbabilities = try! Likelihood(network, alpha0: 1).logProbabilities(orders).map { $0.reduce(0, +) }
       return -Likelihood.importanceWeighted(logProbabilities) / 4
     }.mean
   }

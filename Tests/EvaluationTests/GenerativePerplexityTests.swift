@@ -161,12 +161,12 @@ struct GenerativePerplexityTests {
     let nll = samples.joined().map { -log(distribution[Int($0)]) }
     for alpha0 in [0, 0.5, 1] {
       let blocks = TokenBlocks(cutting: samples.flatMap { $0 }, length: 12)
-      let evaluation = PerplexityEvaluation(Likelihood(network, alpha0: alpha0), blocks: blocks)
+      let evaluation = PerplexityEvaluation(try! Likelihood(network, alpha0: alpha0), blocks: blocks)
       for (_, estimate) in evaluation.exact(orders: 3) { #expect(abs(estimate.perplexity / exp(nll.mean) - 1) < 1e-5) }
     }
     var perplexity = GenerativePerplexity()
     let judge = LeftToRightJudge(
-      Likelihood(network, alpha0: 0), contextLength: 5, endOfText: 3, vocabularySize: 4)
+      try! Likelihood(network, alpha0: 0), contextLength: 5, endOfText: 3, vocabularySize: 4)
     try perplexity.add(samples, judge: judge, batchSize: 4)
     // By hand: of each window of 5, 5 and 2 tokens, the ends after the first do not count.
     var counted: [Double] = []
@@ -182,7 +182,7 @@ struct GenerativePerplexityTests {
 
   @Test func aRunFromLeftToRightIsItsExactLikelihood() throws {
     let network = TransformerWeights.random(.small(vocabulary: 5)).transformer()
-    let likelihood = Likelihood(network, alpha0: 0)
+    let likelihood = try! Likelihood(network, alpha0: 0)
     let judge = LeftToRightJudge(likelihood, contextLength: 8, endOfText: 0, vocabularySize: 4)
     let windows = [8, 3, 8, 5].enumerated().map { randomSequences(1, length: $1, tokens: 4, seed: UInt64($0))[0] }
     let rows = judge.logProbabilities(of: windows)
@@ -220,6 +220,6 @@ struct GenerativePerplexityTests {
     #expect(
       AutoregressiveJudge(
         LeftToRightJudge(
-          Likelihood(network, alpha0: 0), contextLength: 6, endOfText: 0, vocabularySize: 4)) == nil)
+          try! Likelihood(network, alpha0: 0), contextLength: 6, endOfText: 0, vocabularySize: 4)) == nil)
   }
 }

@@ -51,7 +51,9 @@ struct MauveTests {
     let (p, q) = clouds(apart: 1)
     let mauve = try Mauve(p, q, options: options(buckets: 9))
     #expect(mauve.p.count == 9 && mauve.q.count == 9)
-    for distribution in [mauve.p, mauve.q] { #expect(abs(distribution.reduce(0, +) - 1) < 1e-12 && distribution.allSatisfy { $0 >= 0 }) }
+    for distribution in [mauve.p, mauve.q] {
+      #expect(abs(distribution.reduce(0, +) - 1) < 1e-12 && distribution.allSatisfy { $0 >= 0 })
+    }
     #expect((1...12).contains(mauve.components))
   }
 

@@ -12,7 +12,8 @@ struct MultipleChoiceTests {
 
   private func choice(alpha0: Double = 0, orders: Int = 1, length: Int = 12) -> MultipleChoice {
     MultipleChoice(
-      PassageScoring(Likelihood(network, alpha0: alpha0), orders: orders), tokenizer: Self.tokenizer, length: length)
+      PassageScoring(try! Likelihood(network, alpha0: alpha0), orders: orders), tokenizer: Self.tokenizer,
+      length: length)
   }
 
   @Test func anEndingIsScoredAfterItsContext() throws {
@@ -20,7 +21,7 @@ struct MultipleChoiceTests {
     let answer = try choice().answers(to: [("here", item)])[0]
     for (index, ending) in item.endings.enumerated() {
       let tokens = try Self.tokenizer.encode("ab " + ending)
-      let row = Likelihood(network, alpha0: 0).logProbabilities([(tokens, .leftToRight(length: tokens.count))])[0]
+      let row = try! Likelihood(network, alpha0: 0).logProbabilities([(tokens, .leftToRight(length: tokens.count))])[0]
       #expect(abs(answer.logProbabilities[index] - row[2...].reduce(0, +)) < 1e-5)
       #expect(abs(answer.perCharacter[index] - row[2...].reduce(0, +) / Double(ending.count)) < 1e-5)
     }
@@ -36,12 +37,14 @@ struct MultipleChoiceTests {
     let item = MultipleChoiceItem(context: "ab", endings: endings, label: 0)
     let answer = try choice().answers(to: [("here", item)])[0]
     let tokens = try Self.tokenizer.encode("ab ")
-    let space = Likelihood(network, alpha0: 0).logProbabilities([(tokens, .leftToRight(length: 3))])[0][2]
+    let space = try! Likelihood(network, alpha0: 0).logProbabilities([(tokens, .leftToRight(length: 3))])[0][2]
     // The distribution is over five tokens, of which no ending here holds the end of text.
     let total = answer.logProbabilities.reduce(0) { $0 + exp($1) }
     #expect(total < exp(space) && total > 0)
     let withEnds = sequences(of: 5, length: 2).map { Passage(context: [1, 2], ending: [0] + $0) }
-    let all = try PassageScoring(Likelihood(network, alpha0: 0)).scores(of: withEnds).map { exp($0.logProbability) }
+    let all = try PassageScoring(try! Likelihood(network, alpha0: 0)).scores(of: withEnds).map {
+      exp($0.logProbability)
+    }
     #expect(abs(all.reduce(0, +) - exp(space)) < 1e-5)
   }
 

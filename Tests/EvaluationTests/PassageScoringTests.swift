@@ -13,7 +13,7 @@ struct PassageScoringTests {
   private let network = TransformerWeights.random(.small(vocabulary: 4)).transformer()
   private let tokens: [Int32] = [2, 0, 1, 1]
 
-  private func likelihood(_ alpha0: Double = 1) -> Likelihood { Likelihood(network, alpha0: alpha0) }
+  private func likelihood(_ alpha0: Double = 1) -> Likelihood { try! Likelihood(network, alpha0: alpha0) }
 
   private func order(_ positions: [Int], cleanCount: Int = 0) -> GenerationOrder {
     GenerationOrder(positions: positions, cleanCount: cleanCount)
@@ -140,7 +140,8 @@ struct PassageScoringTests {
 
   @Test func methodsWithoutAnExactLikelihoodSaySo() {
     let methods: [any GenerationMethod] = [
-      MaskedDiffusionMethod(), EsotericMethod(.a, alpha0: 0.5), BlockDiffusionMethod(blockSize: 2, noiseRange: 0...1),
+      MaskedDiffusionMethod(), try! EsotericMethod(.a, alpha0: 0.5),
+      try! BlockDiffusionMethod(blockSize: 2, noiseRange: 0...1),
     ]
     for method in methods {
       #expect(

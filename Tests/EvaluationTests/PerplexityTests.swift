@@ -26,7 +26,7 @@ struct PerplexityTests {
     _ network: Transformer, alpha0: Double = 0.5, count: Int = 12, batchSize: Int = 16, seed: UInt64 = 7
   ) -> PerplexityEvaluation {
     PerplexityEvaluation(
-      Likelihood(network, alpha0: alpha0), blocks: blocks(count), batchSize: batchSize, seed: seed)
+      try! Likelihood(network, alpha0: alpha0), blocks: blocks(count), batchSize: batchSize, seed: seed)
   }
 
   @Test(arguments: [0, 0.5, 1])
@@ -40,7 +40,7 @@ struct PerplexityTests {
 
   @Test(arguments: [0.25, 1])
   func exactPerplexityIsTheImportanceWeightedMean(alpha0: Double) throws {
-    let likelihood = Likelihood(opinionated(), alpha0: alpha0)
+    let likelihood = try! Likelihood(opinionated(), alpha0: alpha0)
     let blocks = blocks(5)
     var byHand = [1: 0.0, 2: 0.0, 3: 0.0]
     for (index, block) in blocks.enumerated() {
@@ -80,9 +80,9 @@ struct PerplexityTests {
         #expect(abs(evaluation.nelbo().nats - expected) < 1e-5)
       }
       for estimate in [
-        PerplexityEvaluation(Likelihood(try fresh(), alpha0: 0.5), blocks: corpus.training).exact(orders: 2)[1]
+        PerplexityEvaluation(try! Likelihood(try fresh(), alpha0: 0.5), blocks: corpus.training).exact(orders: 2)[1]
           .estimate,
-        PerplexityEvaluation(Likelihood(try fresh(), alpha0: 0), blocks: corpus.training).nelbo(),
+        PerplexityEvaluation(try! Likelihood(try fresh(), alpha0: 0), blocks: corpus.training).nelbo(),
       ] {
         #expect(abs(estimate.perplexity - 4) < 1e-4)
       }
@@ -102,7 +102,7 @@ struct PerplexityTests {
           source: CorpusSource(paths: ["\(folder)/text"], format: .text(documents: .line)),
           validation: .lastDocuments(1), packing: .padded, tokenFolder: "\(folder)/tokens"),
         length: Self.length, tokenizer: tokenizer)
-      let likelihood = Likelihood(opinionated(), alpha0: alpha0)
+      let likelihood = try! Likelihood(opinionated(), alpha0: alpha0)
       let (orders, padded) = (3, corpus.training)
       #expect(padded.indices.map(padded.contentCount) == [6, 4, 9, 3])
       var (nats, tokens) = (0.0, 0)

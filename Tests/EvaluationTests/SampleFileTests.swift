@@ -65,7 +65,7 @@ struct SampleFileTests {
       "line 2: field 'formatVersion' is 1, expected 2"
     ),
     (#"{"formatVersion": 2, "run""#, #"{"run""#, "line 1: field 'formatVersion' is missing, expected 2"),
-    ("[1, 0]}", "[1, 0]", "line 2: no valid JSON at byte 91: expected ',' or '}'"),
+    ("[1, 0]}", "[1, 0]", "line 2: no valid JSON at byte 93: expected ',' or '}'"),
     (#""number": 0, "#, "", "line 2: field 'number' is missing"),
     (#""length": 3"#, #""length": 0"#, "line 1: field 'length' is 0, expected at least 1"),
     ("[1, 0]", "[1, -7]", "line 2: field 'tokens' holds -7, expected numbers from 0"),

@@ -60,7 +60,7 @@ struct PromptTemplateTests {
   /// The chance of a length is that of the text behind the hole, over all lengths.
   @Test func lengthsFollowWhatFitsBehind() throws {
     let model = TransformerWeights.random(.small(vocabulary: 258, hidden: 16)).transformer()
-    let (network, method) = (CachedTransformer(model), EsotericMethod(alpha0: 1))
+    let (network, method) = (CachedTransformer(model), try! EsotericMethod(alpha0: 1))
     let template = try PromptTemplate("ab[[..3]]cd")
     let scores = (1...3).map { hole -> Double in
       let sequence = NetworkSequence(

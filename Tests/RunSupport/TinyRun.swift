@@ -24,7 +24,8 @@ public enum TinyRun {
       start.parameters.enumerated().map { .uniform($1.shape, in: -1..<1, seed: seed * 1000 + salt * 100 + UInt64($0)) }
     }
     func network(_ salt: UInt64) throws -> TransformerWeights {
-      try TransformerWeights(configuration.model, parameters: Dictionary(uniqueKeysWithValues: zip(start.names, noise(salt))))
+      try TransformerWeights(
+        configuration.model, parameters: Dictionary(uniqueKeysWithValues: zip(start.names, noise(salt))))
     }
     return TrainingState(
       step: step, model: try network(1), average: try network(2), firstMoments: noise(3), secondMoments: noise(4))

@@ -16,7 +16,9 @@ extension TransformerConfiguration {
 
 extension TransformerWeights {
   /// A network with every weight at random. A fresh one would not do for tests: its gates and its output layer are 0.
-  public static func random(_ configuration: TransformerConfiguration = .small(), seed: UInt64 = 1) -> TransformerWeights {
+  public static func random(_ configuration: TransformerConfiguration = .small(), seed: UInt64 = 1)
+    -> TransformerWeights
+  {
     var parameters: [String: Tensor] = [:]
     for (number, entry) in ParameterLayout(configuration).entries.enumerated() {
       parameters[entry.name] =

@@ -83,11 +83,13 @@ struct LearnerTests {
   private func update(_ learner: Learner) throws -> Learner.Update {
     let tokens = try TinyTraining.tokenizer.encode(String(TinyTraining.text.prefix(64)))
     let batch = (0..<4).map { Array(tokens[$0 * 16..<($0 + 1) * 16]) }
-    let objective = HybridObjective(alpha0: 0.5)
+    let objective = try! HybridObjective(alpha0: 0.5)
     let scored = objective.scored(
       objective.corrupt(batch, seed: 1, step: learner.step), maskToken: TinyTraining.tokenizer.vocabularySize)
     return try learner.update { scored.loss(under: $0).loss }
   }
 
-  private func parameters(_ model: TransformerWeights) -> [Float] { model.parameters.flatMap { $0.array(of: Float.self) } }
+  private func parameters(_ model: TransformerWeights) -> [Float] {
+    model.parameters.flatMap { $0.array(of: Float.self) }
+  }
 }

@@ -2,7 +2,6 @@ import Runs
 import Testing
 import Training
 
-
 @Suite("Memory that training needs")
 struct MemoryNeedTests {
   @Test func whatCannotFitIsRefused() throws {

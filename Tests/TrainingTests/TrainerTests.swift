@@ -170,11 +170,11 @@ struct TrainerTests {
     #expect(TinyTraining.bits(saved) == TinyTraining.bits(trainer.learner))
   }
 
-  @Test(arguments: MethodConfiguration.Algorithm.allCases)
-  func everyAlgorithmLearns(algorithm: MethodConfiguration.Algorithm) throws {
+  @Test(arguments: Algorithm.allCases)
+  func everyAlgorithmLearns(algorithm: Algorithm) throws {
     let trainer = try TinyTraining.trainer {
       $0.method = MethodConfiguration(
-        algorithm: algorithm, alpha0: algorithm.isEsoteric ? 0.5 : nil,
+        algorithm: algorithm, alpha0: algorithm.options.contains(.alpha0) ? 0.5 : nil,
         blockSize: algorithm == .blockDiffusion ? 4 : nil, length: 16)
       $0.training.steps = 150
       $0.training.learningRate = 1e-2

@@ -28,7 +28,7 @@ extension Model {
   func training(on machine: Machine) throws -> Measurement {
     let settings = TrainingConfiguration()
     let learner = try Learner(TransformerWeights(configuration, seed: 1), configuration: settings)
-    let objective = HybridObjective(alpha0: 0.5)
+    let objective = try! HybridObjective(alpha0: 0.5)
     let sequences = tokens
     var operations = 0.0
     let timing = try Timing(runs: runs) {
@@ -54,7 +54,7 @@ extension Model {
   /// Network calls of a generation that writes one token a call, cache and picking included.
   func sampling(batch: Int, on machine: Machine) throws -> Measurement {
     let network = CachedTransformer(try TransformerWeights(configuration, seed: 1).transformer())
-    let method = EsotericMethod(alpha0: 1)
+    let method = try! EsotericMethod(alpha0: 1)
     let timing = try Timing(runs: runs) {
       let sampler = Sampler(network)
       for number in 0..<batch {

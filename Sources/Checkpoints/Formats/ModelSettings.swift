@@ -3,7 +3,7 @@ import Files
 
 /// What a checkpoint says of its model and of the method that trained it; nil where it is silent.
 public struct ModelSettings: Sendable, Equatable {
-  public var algorithm: MethodConfiguration.Algorithm?
+  public var algorithm: Algorithm?
   /// The name of a method that is none of ours.
   public var otherAlgorithm: String?
   public var alpha0: Double?
@@ -31,12 +31,12 @@ public struct ModelSettings: Sendable, Equatable {
     algorithm = method.algorithm
     alpha0 = method.alpha0
     weighting = method.weighting
-    prepend = method.algorithm == .autoregressive ? method.prepend ?? .mask : nil
+    prepend = method.algorithm.options.contains(.prepend) ? method.prepend ?? .mask : nil
     blockSize = method.blockSize
     noiseRange = method.noiseRange
     resamplesMasks = method.resamplesMasks
     keepsFirstToken = method.keepsFirstToken
-    startToken = method.algorithm.startsFromToken ? method.startToken ?? .end : nil
+    startToken = method.algorithm.options.contains(.startToken) ? method.startToken ?? .end : nil
     length = method.length
   }
 
@@ -99,7 +99,7 @@ public struct ModelSettings: Sendable, Equatable {
       guard let value else { throw FileError("\(path) does not say its \(what); name it with \(option)") }
       return value
     }
-    let known = MethodConfiguration.Algorithm.allCases.map(\.rawValue).joined(separator: ", ")
+    let known = Algorithm.allCases.map(\.rawValue).joined(separator: ", ")
     if algorithm == nil, let otherAlgorithm {
       throw FileError(
         "\(path): its algorithm is '\(otherAlgorithm.prefix(60))', expected one of \(known); "
@@ -109,16 +109,23 @@ public struct ModelSettings: Sendable, Equatable {
       algorithm ?? (network.conditioningSize == nil ? .autoregressive : nil), "algorithm", "--algo (\(known))")
 
     var method = MethodConfiguration(algorithm: algorithm, length: try said(length, "length", "--length"))
-    method.alpha0 = algorithm.isEsoteric ? try said(alpha0, "alpha0", "--alpha0") : given.alpha0
-    let isWeighted = algorithm.isEsoteric && alpha0 == 1 || algorithm == .maskedDiffusion
-    method.weighting = isWeighted ? weighting : given.weighting
-    method.prepend = algorithm == .autoregressive ? try said(prepend, "prepended token", "--prepend") : given.prepend
-    let isBlocks = algorithm == .blockDiffusion
-    method.blockSize = isBlocks ? try said(blockSize, "block size", "--block-size") : given.blockSize
-    method.noiseRange = isBlocks ? noiseRange : given.noiseRange
-    method.resamplesMasks = isBlocks ? resamplesMasks : given.resamplesMasks
-    method.keepsFirstToken = isBlocks ? keepsFirstToken : given.keepsFirstToken
-    if algorithm.startsFromToken, let startToken { method.startToken = startToken }
+    /// What the settings say of an option of the algorithm's; of another's, what was asked for.
+    func option<Value>(
+      _ option: MethodConfiguration.Option, _ field: KeyPath<ModelSettings, Value?>, _ what: String = "",
+      _ name: String = ""
+    ) throws -> Value? {
+      guard algorithm.options.contains(option) else { return given[keyPath: field] }
+      return algorithm.required.contains(option) ? try said(self[keyPath: field], what, name) : self[keyPath: field]
+    }
+    method.alpha0 = try option(.alpha0, \.alpha0, "alpha0", "--alpha0")
+    // How the loss was weighed is said of pure diffusion alone.
+    method.weighting = method.alpha0 ?? 1 == 1 ? try option(.weighting, \.weighting) : given.weighting
+    method.prepend = try option(.prepend, \.prepend, "prepended token", "--prepend")
+    method.blockSize = try option(.blockSize, \.blockSize, "block size", "--block-size")
+    method.noiseRange = try option(.noiseRange, \.noiseRange)
+    method.resamplesMasks = try option(.resamplesMasks, \.resamplesMasks)
+    method.keepsFirstToken = try option(.keepsFirstToken, \.keepsFirstToken)
+    if let startToken = try option(.startToken, \.startToken) { method.startToken = startToken }
     do {
       try method.validate()
     } catch let error as ConfigurationError {

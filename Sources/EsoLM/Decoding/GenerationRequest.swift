@@ -142,6 +142,7 @@ public struct GenerationRequest: Sendable {
     return orderedContext()
   }
 
+  /// Throws if a share is asked for that diffusion writes.
   func forbidAlpha0(_ method: String) throws {
     guard let alpha0 else { return }
     throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
@@ -157,7 +158,8 @@ public struct GenerationRequest: Sendable {
         using: &generators)
     case .leftToRight: return .leftToRight(holes: holes, steps: try fixedSteps(schedule))
     case .ancestral, .firstHitting:
-      return .ancestral(holes: holes, steps: try ancestralSteps(), alpha0: alpha0, using: &generators)
+      return try .ancestral(
+        holes: holes, steps: try ancestralSteps(), schedule: NoiseSchedule(alpha0: alpha0), using: &generators)
     }
   }
 

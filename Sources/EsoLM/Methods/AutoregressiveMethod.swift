@@ -10,6 +10,9 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
   /// - Parameter start: a token before the text, or the one that every text begins with.
   public init(start: DecodingRule.Start) { self.start = start }
 
+  public var title: String { "AR" }
+  public var leftToRightStart: DecodingRule.Start? { start }
+
   /// The input is the sequence without its last token, the targets are the sequence without its first one, where a
   /// start token that is no text stands before it.
   ///
@@ -59,10 +62,18 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
   }
 
   public var hasOneOrder: Bool { true }
+  public var isBoundExact: Bool { true }
 
   public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
     .leftToRight(length: length)
   }
+
+  /// There is one plan, of a token a call.
+  public func request(length: Int, calls: Int) -> GenerationRequest? {
+    calls == length ? GenerationRequest(length: length) : nil
+  }
+
+  public func requests(length: Int, timeSteps: [Int]) -> [GenerationRequest] { [GenerationRequest(length: length)] }
 
   public func predictedCount(ofLength length: Int) -> Int { start.isText ? max(0, length - 1) : length }
 
@@ -94,4 +105,15 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
       plan: FixedPlan(.leftToRight(holes: holes, steps: holes.count, isDiffusion: false)),
       given: try request.ascendingContext("AR"), request: request, maskToken: configuration.maskToken)
   }
+}
+
+extension Algorithm {
+  public static let autoregressive = Algorithm(
+    "ar", family: "AR", summary: "autoregressive", options: [.prepend, .startToken], required: [.prepend],
+    isModulated: false,
+    make: { options, tokens in
+      let token = options.prepend ?? .mask == .mask ? tokens.mask : options.start(of: tokens)
+      return AutoregressiveMethod(
+        start: .init(token: token, isText: options.prepend == MethodConfiguration.Prepend.none))
+    })
 }

@@ -15,15 +15,32 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   /// The first token where it is always given, never predicted; nil where it is predicted like the others.
   public let firstToken: Int32?
 
-  /// - Precondition: where masks are drawn again, the range has a share that a block can have (`maskCounts`).
+  /// Whether validations choose `noiseRange`, among `searchedRanges`.
+  public let searchesNoise: Bool
+
+  /// - Throws: ``ConfigurationError`` unless a block has a token, times lie in [0, 1], and, where masks are drawn again, a
+  ///   block can have a share of them in the range.
   public init(
-    blockSize: Int, noiseRange: ClosedRange<Double> = 0...1, resamplesMasks: Bool = false, firstToken: Int32? = nil
-  ) {
+    blockSize: Int, noiseRange: ClosedRange<Double> = 0...1, resamplesMasks: Bool = false, firstToken: Int32? = nil,
+    searchesNoise: Bool = false
+  ) throws {
+    try ConfigurationError.require(blockSize >= 1, "blockSize", blockSize, expected: "at least 1")
+    let range = NoiseRange.fixed(low: noiseRange.lowerBound, high: noiseRange.upperBound)
+    try range.validate()
+    let ranges = searchesNoise ? Self.searchedRanges : [noiseRange]
+    try ConfigurationError.require(
+      !resamplesMasks || ranges.allSatisfy { Self.maskCounts(blockSize: blockSize, within: $0) != nil }, "noiseRange",
+      searchesNoise ? "search" : range.description,
+      expected: "a range that holds a share of masks of a block of \(blockSize), or --no-resample")
     self.blockSize = blockSize
     self.noiseRange = noiseRange
     self.resamplesMasks = resamplesMasks
     self.firstToken = firstToken
+    self.searchesNoise = searchesNoise
   }
+
+  public var title: String { "BD3-LM, L′ = \(blockSize)" }
+  public var lengthUnit: Int { blockSize }
 
   /// The sequence with a time for each block, some tokens masked.
   ///
@@ -147,12 +164,25 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
       given: try request.ascendingContext("BD3-LM"), request: request, maskToken: configuration.maskToken)
   }
 
+  /// A token a call, or each block in equally many stretches of time.
+  public func request(length: Int, calls: Int) -> GenerationRequest? {
+    guard calls < length else { return GenerationRequest(length: length) }
+    let steps = calls * blockSize / length
+    return steps == 0 ? nil : GenerationRequest(length: length, steps: steps, schedule: .ancestral)
+  }
+
+  public func requests(length: Int, timeSteps: [Int]) -> [GenerationRequest] {
+    let steps = Set(timeSteps.map { $0 * blockSize / length }).filter { $0 >= 1 && $0 < blockSize }
+    return steps.sorted().map { GenerationRequest(length: length, steps: $0, schedule: .ancestral) }
+      + [GenerationRequest(length: length)]
+  }
+
   // MARK: Clipped noise
 
-  /// The same method with another range of training times.
-  public func training(on noiseRange: ClosedRange<Double>) -> BlockDiffusionMethod {
-    BlockDiffusionMethod(
-      blockSize: blockSize, noiseRange: noiseRange, resamplesMasks: resamplesMasks, firstToken: firstToken)
+  public func training(on times: ClosedRange<Double>?) throws -> any GenerationMethod {
+    try BlockDiffusionMethod(
+      blockSize: blockSize, noiseRange: times ?? noiseRange, resamplesMasks: resamplesMasks, firstToken: firstToken,
+      searchesNoise: searchesNoise)
   }
 
   /// How many masks of a block are a share within a range; nil if there is none, or only that of no mask at all.
@@ -193,13 +223,12 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   /// All times, and ranges of half of them.
   public static let searchedRanges = [0...1] + (0...5).map { Double($0) / 10...Double($0 + 5) / 10 }
 
-  /// Of the ranges that are searched, that in which the loss varies least from sequence to sequence:
-  /// few masks give a loss of few tokens with a large weight, and all of them one of tokens that nothing tells about.
-  ///
-  /// The same noise is used for every range.
-  public func quietestRange(
+  /// Few masks give a loss of few tokens with a large weight, and all of them one of tokens that nothing tells about. The
+  /// same noise is used for every range.
+  public func quietestTimes(
     under network: Transformer, sequences: [PaddedTokens], seed: UInt64
-  ) -> ClosedRange<Double> {
+  ) -> ClosedRange<Double>? {
+    guard searchesNoise else { return nil }
     let noise = EvaluationNoise(seed: seed, count: sequences.count)
     let variances = Self.searchedRanges.map { range in
       let losses = boundBatch(
@@ -215,4 +244,24 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
 extension ClosedRange<Double> {
   /// A number from 0 to 1 moved into this range.
   fileprivate func scaled(_ share: Double) -> Double { lowerBound + (upperBound - lowerBound) * share }
+}
+
+extension Algorithm {
+  public static let blockDiffusion = Algorithm(
+    "bd3lm", family: "BD3-LM", summary: "block diffusion",
+    options: [.blockSize, .noiseRange, .resamplesMasks, .keepsFirstToken, .startToken], required: [.blockSize],
+    number: .blockSize(usual: 4), fillUsual: { $0.blockSize = $0.blockSize ?? 4 },
+    make: { options, tokens in
+      guard let size = options.blockSize, size >= 1, options.length % size == 0 else {
+        throw ConfigurationError(
+          field: "blockSize", found: options.blockSize.map { "\($0)" } ?? "missing",
+          expected: "a number that divides the length \(options.length)")
+      }
+      try options.noiseRange?.validate()
+      return try BlockDiffusionMethod(
+        blockSize: size, noiseRange: options.noiseRange?.initial ?? 0...1,
+        resamplesMasks: options.resamplesMasks == true && options.noiseRange != nil,
+        firstToken: options.keepsFirstToken == true ? options.start(of: tokens) : nil,
+        searchesNoise: options.noiseRange == .search)
+    })
 }

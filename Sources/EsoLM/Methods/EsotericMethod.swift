@@ -18,18 +18,16 @@ public struct EsotericMethod: GenerationMethod, Equatable {
   }
 
   public let variant: Variant
-  public let alpha0: Double
-  public let weighting: HybridObjective.Weighting
+  public let objective: HybridObjective
+  public var alpha0: Double { objective.schedule.alpha0 }
 
-  public init(_ variant: Variant = .b, alpha0: Double, weighting: HybridObjective.Weighting = .elbo) {
+  /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1], and 1 where the weighting is not that of the bound.
+  public init(_ variant: Variant = .b, alpha0: Double, weighting: HybridObjective.Weighting = .elbo) throws {
     self.variant = variant
-    self.alpha0 = alpha0
-    self.weighting = weighting
+    objective = try HybridObjective(alpha0: alpha0, weighting: weighting, passes: variant.passes)
   }
 
-  public var objective: HybridObjective {
-    HybridObjective(alpha0: alpha0, weighting: weighting, passes: variant.passes)
-  }
+  public var title: String { "Eso-LM (\(variant.rawValue.uppercased())), α₀ = \(alpha0.shortText)" }
 
   public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
     objective.scored(objective.corrupt(sequences, seed: seed, step: step), maskToken: maskToken)
@@ -73,9 +71,16 @@ public struct EsotericMethod: GenerationMethod, Equatable {
     return .random(length: length, diffused: diffused, using: &generator)
   }
 
-  /// The share that diffusion writes: the steps of a block schedule diffuse, unless a share is asked for.
-  public func alpha0(of request: GenerationRequest) -> Double {
+  public var diffusedShare: Double? { alpha0 }
+
+  /// The steps of a block schedule diffuse, unless a share is asked for.
+  public func diffusedShare(of request: GenerationRequest) -> Double? {
     request.alpha0 ?? (request.schedule ?? .ancestral == .ancestral ? alpha0 : 1)
+  }
+
+  /// α₀ = 0 has one plan.
+  public func requests(length: Int, timeSteps: [Int]) -> [GenerationRequest] {
+    (alpha0 == 0 ? [1] : timeSteps).map { GenerationRequest(length: length, steps: $0) }
   }
 
   public func generation(
@@ -83,10 +88,28 @@ public struct EsotericMethod: GenerationMethod, Equatable {
   ) throws -> Generation {
     try request.validate(for: configuration)
     let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled])
-    let plan = try request.anyOrderPlan(schedule, alpha0: alpha0(of: request))
+    let plan = try request.anyOrderPlan(schedule, alpha0: diffusedShare(of: request)!)
     return Generation(
       rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each), plan: FixedPlan(plan),
       given: variant == .a ? try request.ascendingContext("Eso-LM (A)") : request.orderedContext(), request: request,
       maskToken: configuration.maskToken)
+  }
+}
+
+extension Algorithm {
+  public static let esolmB = esoteric(.b, "esolm-b", "Eso-LM with a cache in both phases")
+  public static let esolmA = esoteric(.a, "esolm-a", "its variant whose clean tokens see each other")
+
+  private static func esoteric(_ variant: EsotericMethod.Variant, _ name: String, _ summary: String) -> Algorithm {
+    Algorithm(
+      name, family: "Eso-LM", summary: summary, options: [.alpha0, .weighting], required: [.alpha0],
+      number: .alpha0(usual: 1), fillUsual: { $0.alpha0 = $0.alpha0 ?? 0.5 },
+      make: { options, _ in
+        guard let alpha0 = options.alpha0 else {
+          throw ConfigurationError(
+            field: "alpha0", found: "missing", expected: "a number from 0 (autoregressive) to 1 (diffusion)")
+        }
+        return try EsotericMethod(variant, alpha0: alpha0, weighting: options.weighting ?? .elbo)
+      })
   }
 }

@@ -6,6 +6,9 @@ import Randomness
 /// an attention pattern and loss weights (``ScoredBatch``), a plan and a rule for reading what is written
 /// (``UnmaskingPlan``, ``DecodingRule``), which make a ``Generation``.
 public protocol GenerationMethod: Sendable {
+  /// As the paper writes it, with what tells it from its kin.
+  var title: String { get }
+
   /// A training batch whose loss, `Σ weight · nll`, is the method's objective in nats per token.
   ///
   /// The draws of a sequence depend on the seed, the step and its place in the global batch alone.
@@ -14,6 +17,9 @@ public protocol GenerationMethod: Sendable {
   /// A draw of the bound on the negative log-likelihood, in nats: passes over all the sequences in turn, of which a
   /// sequence's losses are to be added up.
   func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch
+
+  /// Whether the bound is the negative log-likelihood itself and has no noise.
+  var isBoundExact: Bool { get }
 
   /// The pass that gives `log p` of each token exactly, all at once, and its sum for the whole sequence under the given
   /// order; nil if the method has no such pass. It is smallest where sequences of one length stand together.
@@ -37,11 +43,49 @@ public protocol GenerationMethod: Sendable {
   /// - Parameter length: tokens of the sequence, without padding.
   func predictedCount(ofLength length: Int) -> Int
 
+  // MARK: Training noise
+
+  /// The same method, training on other times where it can.
+  ///
+  /// - Throws: ``ConfigurationError`` for times that are none.
+  func training(on times: ClosedRange<Double>?) throws -> any GenerationMethod
+
+  /// Of the training times that a method may choose among, those in which its loss varies least; nil if it chooses none.
+  ///
+  /// - Parameter sequences: what is looked at.
+  func quietestTimes(
+    under network: Transformer, sequences: [PaddedTokens], seed: UInt64
+  ) -> ClosedRange<Double>?
+
+  // MARK: Writing
+
   /// A sequence as the method writes it.
   ///
   /// - Parameter configuration: of the network that will write it.
   /// - Throws: ``ConfigurationError``, which names what does not belong to the method or does not fit.
   func generation(_ request: GenerationRequest, for configuration: TransformerConfiguration) throws -> Generation
+
+  /// Lengths are multiples of this.
+  var lengthUnit: Int { get }
+
+  /// α₀ of training: the share of tokens that diffusion writes; nil for a method that has no such share.
+  var diffusedShare: Double? { get }
+
+  /// The share that diffusion writes of a text.
+  func diffusedShare(of request: GenerationRequest) -> Double?
+
+  /// What every text starts from, of a method that predicts each token from those to its left alone, by one network
+  /// that sees no masks; nil of all others.
+  var leftToRightStart: DecodingRule.Start? { get }
+
+  // MARK: Comparing
+
+  /// What to ask for so that a text takes about so many network calls; nil where the method has no such plan.
+  func request(length: Int, calls: Int) -> GenerationRequest?
+
+  /// What to ask for to see texts of few network calls up to one a token: for each number of time steps, where the method
+  /// has a choice.
+  func requests(length: Int, timeSteps: [Int]) -> [GenerationRequest]
 }
 
 extension GenerationMethod {
@@ -55,11 +99,43 @@ extension GenerationMethod {
     nil
   }
 
+  public var isBoundExact: Bool { false }
+
+  public func training(on times: ClosedRange<Double>?) -> any GenerationMethod { self }
+
+  public func quietestTimes(
+    under network: Transformer, sequences: [PaddedTokens], seed: UInt64
+  ) -> ClosedRange<Double>? {
+    nil
+  }
+
+  public var lengthUnit: Int { 1 }
+
+  public var diffusedShare: Double? { nil }
+
+  public func diffusedShare(of request: GenerationRequest) -> Double? { nil }
+
+  public var leftToRightStart: DecodingRule.Start? { nil }
+
+  /// Steps of positions far apart, exactly so many.
+  public func request(length: Int, calls: Int) -> GenerationRequest? {
+    GenerationRequest(length: length, steps: calls, schedule: .blockShuffled)
+  }
+
+  public func requests(length: Int, timeSteps: [Int]) -> [GenerationRequest] {
+    timeSteps.map { GenerationRequest(length: length, steps: $0) }
+  }
+
   public var hasOneOrder: Bool { false }
 
   public var diffusionPass: AttentionPattern? { nil }
 
   public func predictedCount(ofLength length: Int) -> Int { length }
+}
+
+extension Double {
+  /// A number of a title: without a fraction where it has none.
+  package var shortText: String { self == rounded() && abs(self) < 1e9 ? "\(Int(self))" : "\(self)" }
 }
 
 /// Which draws of a bound are made: those of some sequences of a set. Times are spread evenly over the whole set, and a

@@ -3,16 +3,17 @@ import Randomness
 /// MDLM (Sahoo et al. 2024): masked diffusion with bidirectional attention. Every token sees every other, so each call
 /// of the network computes the whole sequence and nothing can be cached.
 public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
-  public let weighting: HybridObjective.Weighting
-
-  public init(weighting: HybridObjective.Weighting = .elbo) { self.weighting = weighting }
-
   /// The diffusion term alone.
-  public var objective: HybridObjective {
-    HybridObjective(
+  public let objective: HybridObjective
+
+  public init(weighting: HybridObjective.Weighting = .elbo) {
+    // Every weighting fits α₀ = 1.
+    objective = try! HybridObjective(
       alpha0: 1, weighting: weighting,
       passes: .init(diffusion: .bidirectional, sequential: .bidirectional, shufflesClean: false))
   }
+
+  public var title: String { "MDLM" }
 
   public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
     objective.scored(objective.corrupt(sequences, seed: seed, step: step), maskToken: maskToken)
@@ -39,4 +40,10 @@ public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
       rule: DecodingRule(segments: .whole), plan: FixedPlan(try request.anyOrderPlan(schedule, alpha0: 1)),
       given: try request.ascendingContext("MDLM"), request: request, maskToken: configuration.maskToken)
   }
+}
+
+extension Algorithm {
+  public static let maskedDiffusion = Algorithm(
+    "mdlm", family: "MDLM", summary: "masked diffusion", options: [.weighting],
+    make: { options, _ in MaskedDiffusionMethod(weighting: options.weighting ?? .elbo) })
 }

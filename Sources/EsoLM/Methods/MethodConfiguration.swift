@@ -1,16 +1,8 @@
 /// Which method a run trains, with the options that belong to it. An option of another method must be nil.
 public struct MethodConfiguration: Codable, Sendable, Equatable {
-  public enum Algorithm: String, Codable, CaseIterable, Sendable {
-    case esolmB = "esolm-b"
-    case esolmA = "esolm-a"
-    case autoregressive = "ar"
-    case maskedDiffusion = "mdlm"
-    case blockDiffusion = "bd3lm"
-
-    public var isEsoteric: Bool { self == .esolmA || self == .esolmB }
-
-    /// Whether a sequence may start from a token that is given.
-    package var startsFromToken: Bool { self == .autoregressive || self == .blockDiffusion }
+  /// The fields that belong to some methods only.
+  public enum Option: String, Sendable, CaseIterable {
+    case alpha0, weighting, prepend, blockSize, noiseRange, resamplesMasks, keepsFirstToken, startToken
   }
 
   /// What stands before a text for an autoregressive model to start from.
@@ -66,67 +58,47 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     self.resamplesMasks = resamplesMasks
     self.keepsFirstToken = keepsFirstToken
     self.length = length
-    startToken = algorithm.startsFromToken ? .beginning : nil
+    startToken = algorithm.options.contains(.startToken) ? .beginning : nil
+  }
+
+  /// The same with what is usual for training where nothing is said.
+  public func filledWithUsual() -> MethodConfiguration {
+    var configuration = self
+    algorithm.fillUsual(&configuration)
+    return configuration
   }
 
   /// The method itself.
   ///
-  /// - Parameters:
-  ///   - maskToken: the network's.
-  ///   - beginningOfText: the tokenizer's token before a text.
-  ///   - endOfText: the tokenizer's token after a text.
-  public func method(maskToken: Int, beginningOfText: Int32, endOfText: Int32) -> any GenerationMethod {
-    let startToken = startToken == .beginning ? beginningOfText : endOfText
-    switch algorithm {
-    case .esolmA, .esolmB:
-      return EsotericMethod(algorithm == .esolmA ? .a : .b, alpha0: alpha0 ?? 1, weighting: weighting ?? .elbo)
-    case .autoregressive:
-      let token = prepend ?? .mask == .mask ? Int32(maskToken) : startToken
-      return AutoregressiveMethod(start: .init(token: token, isText: prepend == Prepend.none))
-    case .maskedDiffusion:
-      return MaskedDiffusionMethod(weighting: weighting ?? .elbo)
-    case .blockDiffusion:
-      return BlockDiffusionMethod(
-        blockSize: blockSize ?? length, noiseRange: noiseRange?.initial ?? 0...1,
-        resamplesMasks: resamplesMasks ?? false, firstToken: keepsFirstToken == true ? startToken : nil)
+  /// - Throws: ``ConfigurationError``, as ``validate()`` does.
+  public func method(for tokens: TextTokens) throws -> any GenerationMethod {
+    try ConfigurationError.require((2...(1 << 20)).contains(length), "length", length, expected: "2 to \(1 << 20)")
+    for option in Option.allCases where !algorithm.options.contains(option) {
+      guard let value = text(of: option) else { continue }
+      throw ConfigurationError(
+        field: option.rawValue, found: value,
+        expected: "none with \(algorithm.rawValue): it belongs to \(Algorithm.owners(of: option))")
     }
+    return try algorithm.make(self, tokens)
   }
 
   /// Throws a ``ConfigurationError`` naming the first field that does not fit or belongs to another method.
-  public func validate() throws {
-    try ConfigurationError.require((2...(1 << 20)).contains(length), "length", length, expected: "2 to \(1 << 20)")
-    try requireOwner("alpha0", alpha0, algorithm.isEsoteric, of: "Eso-LM")
-    try requireOwner(
-      "weighting", weighting?.rawValue, algorithm.isEsoteric || algorithm == .maskedDiffusion, of: "Eso-LM and MDLM")
-    try requireOwner("prepend", prepend?.rawValue, algorithm == .autoregressive, of: "AR")
-    try requireOwner("blockSize", blockSize, algorithm == .blockDiffusion, of: "BD3-LM")
-    try requireOwner("noiseRange", noiseRange?.description, algorithm == .blockDiffusion, of: "BD3-LM")
-    try requireOwner("resamplesMasks", resamplesMasks, algorithm == .blockDiffusion, of: "BD3-LM")
-    try requireOwner("keepsFirstToken", keepsFirstToken, algorithm == .blockDiffusion, of: "BD3-LM")
-    try requireOwner("startToken", startToken?.rawValue, algorithm.startsFromToken, of: "AR and BD3-LM")
-    if algorithm.isEsoteric {
-      try ConfigurationError.require(
-        alpha0.map { (0...1).contains($0) } ?? false, "alpha0", alpha0.map { "\($0)" } ?? "missing",
-        expected: "a number from 0 (autoregressive) to 1 (diffusion)")
-      try ConfigurationError.require(
-        weighting ?? .elbo == .elbo || alpha0 == 1, "weighting", weighting?.rawValue ?? "",
-        expected: "elbo where alpha0 is below 1")
-    }
-    if algorithm == .blockDiffusion {
-      try ConfigurationError.require(
-        blockSize.map { $0 >= 1 && length % $0 == 0 } ?? false, "blockSize", blockSize.map { "\($0)" } ?? "missing",
-        expected: "a number that divides the length \(length)")
-      try noiseRange?.validate()
-      if resamplesMasks == true, let blockSize, let noiseRange { try noiseRange.requireShares(ofBlock: blockSize) }
-    }
-  }
+  public func validate() throws { _ = try method(for: TextTokens(mask: 0, beginning: 0, end: 0)) }
 
-  private func requireOwner(
-    _ field: String, _ value: (some CustomStringConvertible)?, _ belongs: Bool, of owner: String
-  ) throws {
-    guard let value, !belongs else { return }
-    throw ConfigurationError(
-      field: field, found: value.description, expected: "none with \(algorithm.rawValue): it belongs to \(owner)")
+  /// The token that `bos`, and a first token that is given, mean.
+  func start(of tokens: TextTokens) -> Int32 { startToken == .beginning ? tokens.beginning : tokens.end }
+
+  private func text(of option: Option) -> String? {
+    switch option {
+    case .alpha0: alpha0.map { "\($0)" }
+    case .weighting: weighting?.rawValue
+    case .prepend: prepend?.rawValue
+    case .blockSize: blockSize.map { "\($0)" }
+    case .noiseRange: noiseRange?.description
+    case .resamplesMasks: resamplesMasks.map { "\($0)" }
+    case .keepsFirstToken: keepsFirstToken.map { "\($0)" }
+    case .startToken: startToken?.rawValue
+    }
   }
 }
 
@@ -172,19 +144,6 @@ public enum NoiseRange: Codable, Sendable, Equatable, CustomStringConvertible {
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(description)
-  }
-
-  /// The ranges that training may be on.
-  private var ranges: [ClosedRange<Double>] {
-    if case .search = self { BlockDiffusionMethod.searchedRanges } else { [initial] }
-  }
-
-  /// Throws if a block can have no share of masks within the range, so that drawing again would never end.
-  func requireShares(ofBlock size: Int) throws {
-    try ConfigurationError.require(
-      ranges.allSatisfy { BlockDiffusionMethod.maskCounts(blockSize: size, within: $0) != nil }, "noiseRange",
-      description,
-      expected: "a range that holds a share of masks of a block of \(size), or --no-resample")
   }
 
   func validate() throws {

@@ -38,8 +38,13 @@ public struct HybridObjective: Sendable, Equatable {
   /// The share of a batch that trains the diffusion term.
   public let batchSplit: Double
 
-  public init(alpha0: Double, weighting: Weighting = .elbo, passes: Passes = EsotericMethod.Variant.b.passes) {
-    schedule = NoiseSchedule(alpha0: alpha0)
+  /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1], and 1 where the weighting is not that of the bound.
+  public init(
+    alpha0: Double, weighting: Weighting = .elbo, passes: Passes = EsotericMethod.Variant.b.passes
+  ) throws {
+    schedule = try NoiseSchedule(alpha0: alpha0)
+    try ConfigurationError.require(
+      weighting == .elbo || alpha0 == 1, "weighting", weighting.rawValue, expected: "elbo where alpha0 is below 1")
     self.weighting = weighting
     self.passes = passes
     batchSplit = alpha0 == 1 ? 1 : alpha0 == 0 ? 0 : 0.5

@@ -13,7 +13,11 @@ public struct Likelihood {
   }
 
   /// Of an Eso-LM (B).
-  public init(_ network: Transformer, alpha0: Double) { self.init(network, method: EsotericMethod(alpha0: alpha0)) }
+  ///
+  /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1].
+  public init(_ network: Transformer, alpha0: Double) throws {
+    self.init(network, method: try EsotericMethod(alpha0: alpha0))
+  }
 
   // MARK: Exact
 

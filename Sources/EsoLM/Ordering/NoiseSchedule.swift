@@ -8,10 +8,15 @@ public struct NoiseSchedule: Sendable, Equatable {
 
   static let epsilon = 1e-3
 
-  public init(alpha0: Double) {
-    precondition((0...1).contains(alpha0), "α₀ = \(alpha0) is not in [0, 1]")
+  /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1].
+  public init(alpha0: Double) throws {
+    try ConfigurationError.require(
+      (0...1).contains(alpha0), "alpha0", alpha0, expected: "a number from 0 (autoregressive) to 1 (diffusion)")
     self.alpha0 = alpha0
   }
+
+  /// Pure diffusion.
+  static let diffusion = try! NoiseSchedule(alpha0: 1)
 
   /// α_t, the chance that a token is clean at time t ∈ [0, 1].
   public func alpha(at t: Double) -> Double { alpha0 * (1 - (1 - Self.epsilon) * t) }

@@ -58,13 +58,13 @@ public struct UnmaskingPlan: Sendable, Equatable {
   /// - Parameters:
   ///   - holes: the positions to write, ascending.
   ///   - steps: T, from 1 to 2⁵².
-  ///   - alpha0: the share that diffusion writes, which need not be that of training.
+  ///   - schedule: its α₀ is the share that diffusion writes, which need not be that of training.
   static func ancestral(
-    holes: [Int], steps: Int, alpha0: Double, using generators: inout SamplingGenerators
+    holes: [Int], steps: Int, schedule: NoiseSchedule, using generators: inout SamplingGenerators
   ) -> UnmaskingPlan {
     precondition((1...maximumSteps).contains(steps), "T is from 1 to 2^52")
     let sizes = stretches(
-      count: holes.count, steps: steps, schedule: NoiseSchedule(alpha0: alpha0), using: &generators.plan)
+      count: holes.count, steps: steps, schedule: schedule, using: &generators.plan)
     let diffused = sizes.reduce(0, +)
     let shuffled = holes.shuffled(using: &generators.order)
     return UnmaskingPlan(
@@ -134,7 +134,7 @@ public struct UnmaskingPlan: Sendable, Equatable {
     let plans = Dictionary(grouping: holes) { $0 / blockSize }.sorted { $0.key < $1.key }.flatMap { _, block in
       let sizes =
         steps.map {
-          stretches(count: block.count, steps: $0, schedule: NoiseSchedule(alpha0: 1), using: &generators.plan)
+          stretches(count: block.count, steps: $0, schedule: .diffusion, using: &generators.plan)
         } ?? Array(repeating: 1, count: block.count)
       return block.shuffled(using: &generators.order)[...].cut(into: sizes)
     }

@@ -71,7 +71,8 @@ public final class TransformerWeights {
 
   /// The same weights in memory of their own.
   public func copy() throws -> TransformerWeights {
-    try TransformerWeights(configuration, parameters: Dictionary(uniqueKeysWithValues: zip(names, parameters)), device: device)
+    try TransformerWeights(
+      configuration, parameters: Dictionary(uniqueKeysWithValues: zip(names, parameters)), device: device)
   }
 
   public subscript(name: String) -> Tensor { parameters[index[name]!] }

@@ -42,9 +42,9 @@ public struct AutoregressiveJudge: FeatureJudge {
 
   /// - Returns: nil unless the judge is an AR model.
   public init?(_ judge: LeftToRightJudge) {
-    guard let method = judge.likelihood.method as? AutoregressiveMethod else { return nil }
+    guard let start = judge.likelihood.method.leftToRightStart else { return nil }
     self.judge = judge
-    start = method.start
+    self.start = start
   }
 
   public var contextLength: Int { judge.contextLength }

@@ -26,7 +26,8 @@ public struct DivergenceCurve: Sendable, Equatable {
   ///   - mixtures: how many mixtures, at equal distances.
   ///   - scale: c.
   public init(_ p: [Double], _ q: [Double], mixtures: Int = 25, scale: Double = 5) {
-    precondition(p.count == q.count && mixtures >= 2, "distributions of \(p.count) and \(q.count) buckets, \(mixtures) mixtures")
+    precondition(
+      p.count == q.count && mixtures >= 2, "distributions of \(p.count) and \(q.count) buckets, \(mixtures) mixtures")
     let margin = 1e-6
     let inner = (0..<mixtures).map { number in
       let w = margin + (1 - 2 * margin) * Double(number) / Double(mixtures - 1)

@@ -89,7 +89,7 @@ struct SampleReport {
       text: stop.text(of: generation.tokens, given: generation.givenEnd), tokens: generation.tokens,
       fillings: text.template == nil ? nil : fillings(of: text.request, generation),
       finishReason: generation.finishReason!.rawValue,
-      alpha0: (method as? EsotericMethod)?.alpha0(of: text.request), steps: text.request.timeSteps(of: method),
+      alpha0: method.diffusedShare(of: text.request), steps: text.request.timeSteps(of: method),
       schedule: text.request.schedule?.rawValue, length: text.request.length, seed: text.request.seed,
       topP: text.request.picker.topP, topK: text.request.picker.topK, temperature: text.request.picker.temperature,
       usesCache: !command.noCache, nfe: generation.networkCalls, rows: generation.fedRows,

@@ -25,8 +25,7 @@ struct Train: ParsableCommand {
         esolm train --data web/ --field text --tokenizer gpt2/ --out runs/web --length 1024
         esolm train --dataset lm1b --data-dir lm1b/ --tokenizer bert-base-uncased/ --out runs/lm1b
 
-      Algorithms (--algo): esolm-b, Eso-LM with a cache in both phases; esolm-a, its variant whose clean tokens see \
-      each other; ar, autoregressive; mdlm, masked diffusion; bd3lm, block diffusion.
+      Algorithms (--algo): \(Algorithm.all.map { "\($0.rawValue), \($0.summary)" }.joined(separator: "; ")).
 
       Unless sizes are given, the network is tiny: width 256, 8 blocks, 8 heads, conditioning 128, dropout 0.1.
       """)
@@ -245,8 +244,8 @@ extension TransformerConfiguration {
 
 /// Which method to train. All are optional, so that --resume can tell what was given.
 struct MethodOptions: ParsableArguments {
-  @Option(name: .customLong("algo"), help: "esolm-b, esolm-a, ar, mdlm or bd3lm. (default: esolm-b)")
-  var algorithm: MethodConfiguration.Algorithm?
+  @Option(name: .customLong("algo"), help: "\(Algorithm.names(" or ")). (default: \(Algorithm.all[0].rawValue))")
+  var algorithm: Algorithm?
 
   @Option(name: .customLong("alpha0"), help: "Eso-LM: share of tokens that diffusion writes, 0 to 1. (default: 0.5)")
   var alpha0: Double?
@@ -287,14 +286,15 @@ struct MethodOptions: ParsableArguments {
   }
 
   func validate() throws {
-    guard isModulatedAR, chosen != .autoregressive else { return }
-    throw ValidationError("--adaln is given, expected only with --algo ar: \(chosen.rawValue) always has it")
+    guard isModulatedAR, chosen.isModulated else { return }
+    let names = Algorithm.all.filter { !$0.isModulated }.map(\.rawValue).joined(separator: " or ")
+    throw ValidationError("--adaln is given, expected only with --algo \(names): \(chosen.rawValue) always has it")
   }
 
-  private var chosen: MethodConfiguration.Algorithm { algorithm ?? .esolmB }
+  private var chosen: Algorithm { algorithm ?? Algorithm.all[0] }
 
   /// Whether the network has adaptive norms.
-  var isModulated: Bool { chosen != .autoregressive || isModulatedAR }
+  var isModulated: Bool { chosen.isModulated || isModulatedAR }
 
   /// What weights to start from need not say themselves: all of an algorithm that is named, else what is given.
   func settings(length: Int?) -> ModelSettings {
@@ -314,10 +314,10 @@ struct MethodOptions: ParsableArguments {
   func configuration(length: Int, startingFrom start: MethodConfiguration?) -> MethodConfiguration {
     guard var method = start, algorithm ?? method.algorithm == method.algorithm else {
       return MethodConfiguration(
-        algorithm: chosen, alpha0: alpha0 ?? (chosen.isEsoteric ? 0.5 : nil), weighting: loss, prepend: prepend,
-        blockSize: blockSize ?? (chosen == .blockDiffusion ? 4 : nil), noiseRange: noiseRange,
-        resamplesMasks: resample ?? noiseRange.map { _ in true }, keepsFirstToken: keepFirstToken ? true : nil,
-        length: length)
+        algorithm: chosen, alpha0: alpha0, weighting: loss, prepend: prepend, blockSize: blockSize,
+        noiseRange: noiseRange, resamplesMasks: resample ?? noiseRange.map { _ in true },
+        keepsFirstToken: keepFirstToken ? true : nil, length: length
+      ).filledWithUsual()
     }
     if let alpha0 {
       method.alpha0 = alpha0

@@ -92,7 +92,7 @@ struct EvaluateChoice: ParsableCommand {
       line.show("\(items.count) questions \(Format.percent($0))")
     }
     return Result(
-      run: run.path, data: data, preprocessing: preprocessing, alpha0: scoring.likelihood.method.esotericAlpha0,
+      run: run.path, data: data, preprocessing: preprocessing, alpha0: scoring.likelihood.method.diffusedShare,
       orders: scoring.orders,
       skippedLines: contents.badLines, accuracy: MultipleChoice.Accuracy(answers),
       answers: zip(items, answers).map { item, answer in

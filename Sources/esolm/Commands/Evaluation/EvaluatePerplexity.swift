@@ -66,7 +66,7 @@ struct EvaluatePerplexity: ParsableCommand {
       try printJSON(
         Report(
           run: options.folder, algorithm: run.configuration.method.algorithm.rawValue,
-          alpha0: likelihood.method.esotericAlpha0,
+          alpha0: likelihood.method.diffusedShare,
           sequences: blocks.count, length: blocks.length,
           tokens: tokens,
           characters: characters, results: rows))
@@ -123,7 +123,7 @@ struct EvaluatePerplexity: ParsableCommand {
       Bound(name: "exact, K = \($0.orders)", orders: $0.orders, estimate: $0.estimate)
     }
     // At α₀ = 0 the diffusion pass was never trained.
-    if evaluation.likelihood.method.diffusionPass != nil, evaluation.likelihood.method.esotericAlpha0 != 0 {
+    if evaluation.likelihood.method.diffusionPass != nil, evaluation.likelihood.method.diffusedShare != 0 {
       bounds.append(Bound(name: "imdce, α₀ = 1", estimate: evaluation.imdce(draws: draws, progress: progress("IMDCE"))))
     }
     return bounds

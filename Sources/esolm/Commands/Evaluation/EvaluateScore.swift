@@ -56,7 +56,7 @@ struct EvaluateScore: ParsableCommand {
         line.show("\(orders) orders \(Format.percent($0))")
       }[0]
     line.clear()
-    let result = Result(run: options.folder, alpha0: likelihood.method.esotericAlpha0, score)
+    let result = Result(run: options.folder, alpha0: likelihood.method.diffusedShare, score)
     if json { return try printJSON(result) }
     var table = Table(["orders", "log p (nats)", "nats/token", "lowest order", "highest order"])
     table.add([

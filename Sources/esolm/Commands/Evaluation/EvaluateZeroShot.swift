@@ -51,7 +51,7 @@ struct EvaluateZeroShot: ParsableCommand {
       PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed)
     }
     if json {
-      return try printJSON(Report(run: options.folder, alpha0: likelihood.method.esotericAlpha0, sets: results))
+      return try printJSON(Report(run: options.folder, alpha0: likelihood.method.diffusedShare, sets: results))
     }
     var table = Table(["", "NELBO ppl", "± error"] + (orders.map { ["exact ppl, K = \($0)"] } ?? []) + ["sequences"])
     for result in results {

@@ -17,11 +17,6 @@ extension RunFolder {
 
   /// What tells methods apart in a heading: α₀, or the algorithm where there is none.
   func methodText(_ method: any GenerationMethod) -> String {
-    method.esotericAlpha0.map { "α₀ = \($0)" } ?? configuration.method.algorithm.rawValue
+    method.diffusedShare.map { "α₀ = \($0)" } ?? configuration.method.algorithm.rawValue
   }
-}
-
-extension GenerationMethod {
-  /// The share that diffusion writes; nil for a method without.
-  var esotericAlpha0: Double? { (self as? EsotericMethod)?.alpha0 }
 }

@@ -89,7 +89,7 @@ struct SampleSet {
     self.texts = tokens.map { run.tokenizer.decode($0) }
     length = request.length
     self.run = run
-    let alpha0 = (request.alpha0 ?? likelihood.method.esotericAlpha0).map { ", α₀ = \($0)" } ?? ""
+    let alpha0 = (request.alpha0 ?? likelihood.method.diffusedShare).map { ", α₀ = \($0)" } ?? ""
     let calls = Double(texts.reduce(0) { $0 + $1.networkCalls }) / Double(count)
     origin =
       "\(count) samples of \(length) tokens\(alpha0), \(Format.count(calls)) network calls each, "
