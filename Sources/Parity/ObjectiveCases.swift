@@ -95,7 +95,7 @@ extension Parity {
     configuration.warmupSteps = 3
     configuration.weightDecay = 0.01
     configuration.emaDecay = 0.9
-    let learner = try Learner(try parityCase.model(), configuration: configuration)
+    let learner = Learner(try TrainingState(startingFrom: parityCase.model()), configuration: configuration)
     let objective = try HybridObjective(alpha0: try parityCase.alpha0())
     let updates = try (0..<6).map { step in
       let batch = try hybridBatch(parityCase, prefix: "step\(step).")

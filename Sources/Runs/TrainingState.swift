@@ -4,13 +4,15 @@ import Torch
 /// All that training must remember to go on exactly as if it had not stopped. The data's position and every random draw
 /// follow from the step, so they need no room of their own.
 public struct TrainingState {
-  public let step: Int
+  /// How many updates were made.
+  public var step: Int
   public let model: TransformerWeights
   public let average: TransformerWeights
+  /// AdamW's running means of gradients and of their squares, in the order of the parameters.
   public let firstMoments: [Tensor]
   public let secondMoments: [Tensor]
   /// BD3-LM: the times that training draws from, where validations choose them.
-  public let noiseRange: ClosedRange<Double>?
+  public var noiseRange: ClosedRange<Double>?
   /// Nats per token of the validation sequences under the average, if they were measured at this step.
   public var validationNELBO: Double?
 
@@ -25,5 +27,11 @@ public struct TrainingState {
     self.secondMoments = secondMoments
     self.noiseRange = noiseRange
     self.validationNELBO = validationNELBO
+  }
+
+  /// The start of training from weights, which it changes.
+  public init(startingFrom weights: TransformerWeights) throws {
+    func zeros() -> [Tensor] { weights.parameters.map { .zeros($0.shape, device: $0.device) } }
+    self.init(step: 0, model: weights, average: try weights.copy(), firstMoments: zeros(), secondMoments: zeros())
   }
 }

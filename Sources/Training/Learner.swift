@@ -6,48 +6,26 @@ import Torch
 /// A network being trained: the weights, their moving average and the optimiser's moments. Its one method is the
 /// training step, the same for every method of the family.
 public final class Learner {
-  public let model: TransformerWeights
-  /// The exponential moving average of the weights, which evaluation and sampling use.
-  public let average: TransformerWeights
-  /// AdamW's running means of gradients and of their squares, in the order of the parameters.
-  public let firstMoments: [Tensor]
-  public let secondMoments: [Tensor]
-  /// How many updates were made.
-  public private(set) var step: Int
-  /// BD3-LM: the times that training draws from, where validations choose them; nil before the first did.
-  public var noiseRange: ClosedRange<Double>?
-
+  /// What a checkpoint holds. Later steps change its tensors.
+  public private(set) var state: TrainingState
   private let configuration: TrainingConfiguration
   private let optimizer: AdamW
 
-  /// The state at the start of training.
-  public init(_ model: TransformerWeights, configuration: TrainingConfiguration) throws {
-    self.model = model
-    self.configuration = configuration
-    average = try model.copy()
-    firstMoments = model.parameters.map { .zeros($0.shape, device: $0.device) }
-    secondMoments = model.parameters.map { .zeros($0.shape, device: $0.device) }
-    step = 0
-    optimizer = Self.optimizer(configuration)
-  }
-
-  /// A state that was saved.
   public init(_ state: TrainingState, configuration: TrainingConfiguration) {
-    model = state.model
-    average = state.average
-    firstMoments = state.firstMoments
-    secondMoments = state.secondMoments
-    step = state.step
-    noiseRange = state.noiseRange
+    self.state = state
     self.configuration = configuration
     optimizer = Self.optimizer(configuration)
   }
 
-  /// What a checkpoint holds. It shares the tensors, which later steps change.
-  public var state: TrainingState {
-    TrainingState(
-      step: step, model: model, average: average, firstMoments: firstMoments, secondMoments: secondMoments,
-      noiseRange: noiseRange)
+  public var model: TransformerWeights { state.model }
+  /// The exponential moving average of the weights, which evaluation and sampling use.
+  public var average: TransformerWeights { state.average }
+  /// How many updates were made.
+  public var step: Int { state.step }
+  /// BD3-LM: the times that training draws from, where validations choose them; nil before the first did.
+  public var noiseRange: ClosedRange<Double>? {
+    get { state.noiseRange }
+    set { state.noiseRange = newValue }
   }
 
   /// What one update did.
@@ -76,10 +54,10 @@ public final class Learner {
     // As in the published runs, warm-up starts at 0: the first update moves nothing but the moments.
     let warmup = configuration.warmupSteps == 0 ? 1 : min(1, Double(step) / Double(configuration.warmupSteps))
     let learningRate = configuration.learningRate * warmup
-    step += 1
+    state.step += 1
     optimizer.update(
-      model.parameters, gradients: gradients, firstMoments: firstMoments, secondMoments: secondMoments, step: step,
-      learningRate: learningRate)
+      model.parameters, gradients: gradients, firstMoments: state.firstMoments, secondMoments: state.secondMoments,
+      step: step, learningRate: learningRate)
     // A young average forgets faster, so that it does not remember the random start.
     let decay = min(configuration.emaDecay, Double(1 + step) / Double(10 + step))
     average.parameters.move(towards: model.parameters, by: 1 - decay)

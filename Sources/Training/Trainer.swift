@@ -105,7 +105,7 @@ public struct Trainer {
           configuration.model, parameters: Dictionary(uniqueKeysWithValues: zip($0.names, $0.parameters)),
           device: device)
       } ?? TransformerWeights(configuration.model, seed: configuration.training.seed, device: device)
-    let state = try Learner(model, configuration: configuration.training).state
+    let state = try TrainingState(startingFrom: model)
     let run = try RunFolder(creating: path, configuration: configuration, tokenizer: tokenizer, state: state)
     try self.init(run, data: data, state: state)
   }

@@ -107,6 +107,29 @@ struct MethodSamplingTests {
     for (cached, recomputed) in zip(pair[0].joined(), pair[1].joined()) { #expect(distance(cached, recomputed) < 1e-4) }
   }
 
+  /// The last block's other positions are masks, as in any block that is not finished.
+  @Test func aTextMayEndInsideABlock() throws {
+    let (method, network) = (try BlockDiffusionMethod(blockSize: 4), TransformerWeights.random().transformer())
+    let (cached, configuration) = (CachedTransformer(network), network.configuration)
+    let all = try method.generations(GenerationRequest(length: 10, seed: 3), count: 3, for: configuration)
+    let texts = try written(all, by: cached)
+    #expect(texts.map(\.tokens) == (try written(all, by: cached, usesCache: false).map(\.tokens)))
+    for text in texts {
+      #expect(text.tokens.count == 10 && text.finishReason == .length && text.networkCalls == 10)
+      #expect(Set(text.history.flatMap(\.positions)) == Set(0..<10))
+    }
+    let short = try method.generation(
+      GenerationRequest(template: texts[0].tokens.prefix(8) + [nil, nil]), for: configuration)
+    let positions = try written([short], by: cached)[0].history.map(\.positions)
+    let long = try Generation(
+      GenerationRequest(template: texts[0].tokens.prefix(8) + Array(repeating: nil, count: 4)),
+      rule: DecodingRule(segments: .blocks(4)), plan: FixedPlan(try UnmaskingPlan(steps: positions)),
+      for: configuration)
+    let logits = try forcedLogits([short, long], Array(repeating: texts[0].tokens, count: 2), by: cached)
+    #expect(logits[0].count == 2 && logits[1].count == 2)
+    for (short, long) in zip(logits[0], logits[1]) { #expect(distance(short, long) < 1e-5) }
+  }
+
   /// Texts with the token that a method takes as given.
   private func forced(_ test: Case, _ count: Int) -> [[Int32]] {
     randomSequences(count, length: Self.length, tokens: 12).map { text in
@@ -240,7 +263,6 @@ struct MethodSamplingTests {
     #expect(
       refusal(mdlm, .init(length: 8, schedule: .firstHitting))
         == "schedule is first-hitting, expected ancestral or left-to-right or block or block-shuffled for MDLM")
-    #expect(refusal(bd3lm, .init(length: 10)) == "length is 10, expected a multiple of the block size 4")
     #expect(
       refusal(bd3lm, .init(template: [1, nil, nil, nil, nil, 2, nil, nil]))
         == "template is a given token at position 6, behind a hole in an earlier block, expected none there for BD3-LM, "

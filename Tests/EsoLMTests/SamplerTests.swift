@@ -335,12 +335,15 @@ struct SamplerTests {
     let request = GenerationRequest(length: 100_000, alpha0: 0)
     let generation = try EsotericMethod(alpha0: 0).generation(request, for: configuration)
     for try await _ in Sampler.steps(of: [generation], with: Sampler(network)) { break }
-    var before = -1
-    for _ in 0..<500 where before != calls.count {
-      before = calls.count
-      try await Task.sleep(for: .milliseconds(10))
+    // Nothing is written ahead of who reads.
+    #expect(calls.count == 1)
+    let task = Task {
+      for try await _ in Sampler.steps(of: [generation], with: Sampler(network)) where calls.count == 3 {
+        withUnsafeCurrentTask { $0?.cancel() }
+      }
     }
-    #expect(calls.count < 100_000)
+    _ = await task.result
+    #expect(calls.count == 3)
   }
 
   private final class Counter: @unchecked Sendable {  // Its state is behind a lock.

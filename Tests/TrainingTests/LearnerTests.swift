@@ -47,7 +47,7 @@ struct LearnerTests {
     let learner = try learner { $0.gradientClip = 1e-3 }
     let norm = try update(learner).gradientNorm
     #expect(norm > 1e-3)
-    #expect(abs(learner.firstMoments.norm - 1e-4) < 1e-7)
+    #expect(abs(learner.state.firstMoments.norm - 1e-4) < 1e-7)
   }
 
   /// Its numbers have 8 bits, so that a step is the same to a few hundredths.
@@ -67,7 +67,7 @@ struct LearnerTests {
       #expect(abs(found.gradientNorm / expected.gradientNorm - 1) < 0.03)
     }
     #expect(rough.model.parameters.allSatisfy { $0.dtype == .float32 })
-    for (found, expected) in zip(rough.firstMoments, exact.firstMoments) where expected.maxAbs().item > 1e-4 {
+    for (found, expected) in zip(rough.state.firstMoments, exact.state.firstMoments) where expected.maxAbs().item > 1e-4 {
       #expect((found - expected).maxAbs().item < 0.05 * expected.maxAbs().item)
     }
   }
@@ -76,7 +76,9 @@ struct LearnerTests {
 
   private func learner(_ change: (inout TrainingConfiguration) -> Void) throws -> Learner {
     let configuration = try TinyTraining.configuration { change(&$0.training) }
-    return try Learner(TransformerWeights(configuration.model, seed: 5), configuration: configuration.training)
+    return Learner(
+      try TrainingState(startingFrom: TransformerWeights(configuration.model, seed: 5)),
+      configuration: configuration.training)
   }
 
   /// A step on the beginning of the text.

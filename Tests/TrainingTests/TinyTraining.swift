@@ -39,7 +39,7 @@ enum TinyTraining {
 
   /// All numbers that training keeps, bit for bit.
   static func bits(_ learner: Learner) -> [[UInt32]] {
-    (learner.model.parameters + learner.average.parameters + learner.firstMoments + learner.secondMoments)
+    (learner.model.parameters + learner.average.parameters + learner.state.firstMoments + learner.state.secondMoments)
       .map { $0.array(of: Float.self).map(\.bitPattern) }
   }
 }

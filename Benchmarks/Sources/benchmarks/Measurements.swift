@@ -27,7 +27,8 @@ extension Model {
   /// Whole training steps at α₀ = 0.5: corruption, loss, gradients, AdamW, moving average.
   func training(on machine: Machine) throws -> Measurement {
     let settings = TrainingConfiguration()
-    let learner = try Learner(TransformerWeights(configuration, seed: 1), configuration: settings)
+    let learner = Learner(
+      try TrainingState(startingFrom: TransformerWeights(configuration, seed: 1)), configuration: settings)
     let objective = try! HybridObjective(alpha0: 0.5)
     let sequences = tokens
     var operations = 0.0

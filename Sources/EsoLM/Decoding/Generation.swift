@@ -100,10 +100,10 @@ public struct Generation: Sendable {
   /// - Parameters:
   ///   - rule: how the method reads.
   ///   - given: positions with tokens, in the order in which the network sees them.
-  ///   - length: tokens of the text.
+  ///   - padding: positions behind the text that are never written, whose masks what is written sees.
   init(
     rule: DecodingRule, plan: any DecodingPlan, given: [(position: Int, token: Int32)], request: GenerationRequest,
-    maskToken: Int
+    maskToken: Int, padding: Int = 0
   ) {
     self.rule = rule
     self.plan = plan
@@ -115,7 +115,7 @@ public struct Generation: Sendable {
     self.maskToken = Int32(maskToken)
     end = request.length
     let shift = rule.textStart
-    sequence = Array(repeating: Int32(maskToken), count: request.length + shift)
+    sequence = Array(repeating: Int32(maskToken), count: request.length + shift + padding)
     if shift == 1 { sequence[0] = rule.start!.token }
     slots = Array(0..<shift) + given.map { $0.position + shift }
     for (position, token) in given { sequence[position + shift] = token }
@@ -195,6 +195,10 @@ public struct Generation: Sendable {
       return nil
     }
     if planned.takesBack > 0 { takeBack(planned.takesBack) }
+    precondition(
+      Set(planned.positions).count == planned.positions.count
+        && planned.positions.allSatisfy { (0..<end).contains($0) && sequence[$0 + rule.textStart] == maskToken },
+      "a plan asks for each position once, and none that is written: \(planned.positions)")
     if planned.isSequential { diffusedCount = diffusedCount ?? slots.count }
     let candidates = planned.positions.map { $0 + rule.textStart }
     let reading = rule.reading(
@@ -265,8 +269,13 @@ public struct Generation: Sendable {
 
   mutating func choose(from call: PlannedCall, logits: Tensor) -> [Int] {
     var plan = plan
-    defer { self.plan = plan }
-    return plan.choose(from: call, logits: logits)
+    let chosen = plan.choose(from: call, logits: logits)
+    precondition(
+      Set(chosen).count == chosen.count && chosen.allSatisfy(call.positions.indices.contains)
+        && (!chosen.isEmpty || call.takesBack > 0),
+      "a plan chooses places among \(call.positions.count), at least one and each once: \(chosen)")
+    self.plan = plan
+    return chosen
   }
 
   /// Takes over what a call drew.
@@ -281,7 +290,7 @@ public struct Generation: Sendable {
     drawnCount += written.positions.count
     extendPrefix()
     if prefix > known, let end = stop?.end(of: finalTokens, given: givenEnd, known: known) { cut(at: end) }
-    if !isFinished, slots.count == sequence.count { finishReason = .length }
+    if !isFinished, prefix == end { finishReason = .length }
   }
 }
 

@@ -29,7 +29,7 @@ public final class Sampler<Network: DecodingNetwork> {
   private let places: Int
   private let usesCache: Bool
   private var live: [Member] = []
-  private var waiting: [(id: ID, generation: Generation)] = []
+  private var waiting: ArraySlice<(id: ID, generation: Generation)> = []
   private var nextID = 0
   private var prefixes: PrefixStore<Network.Cache>
   /// How many network calls were made, those that only fed given tokens included.

@@ -128,7 +128,8 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   /// A first token that is given is not counted.
   public func predictedCount(ofLength length: Int) -> Int { firstToken == nil ? length : max(0, length - 1) }
 
-  /// T counts the stretches of time of one block. Given tokens must stand before the first hole, or in its block: a
+  /// T counts the stretches of time of one block. Of a text that ends inside a block, the block's other positions stay
+  /// masked: its tokens see these masks, as those of every unfinished block see each other. Given tokens must stand before the first hole, or in its block: a
   /// block does not see those after it.
   public func generation(
     _ request: GenerationRequest, for configuration: TransformerConfiguration
@@ -137,9 +138,6 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
     try request.validate(for: configuration)
     try request.forbidAlpha0("BD3-LM")
     let schedule = try request.schedule(of: "BD3-LM", known: [.firstHitting, .ancestral])
-    try ConfigurationError.require(
-      request.length % blockSize == 0, "length", request.length,
-      expected: "a multiple of the block size \(blockSize)")
     if let firstToken, request.template[0] == nil {
       try ConfigurationError.require(
         request.length > 1, "length", request.length, expected: "more than the given token")
@@ -161,7 +159,8 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
       steps: schedule == .firstHitting ? nil : try request.ancestralSteps(default: blockSize), using: &generators)
     return Generation(
       rule: DecodingRule(segments: .blocks(blockSize)), plan: FixedPlan(plan),
-      given: try request.ascendingContext("BD3-LM"), request: request, maskToken: configuration.maskToken)
+      given: try request.ascendingContext("BD3-LM"), request: request, maskToken: configuration.maskToken,
+      padding: (blockSize - request.length % blockSize) % blockSize)
   }
 
   /// A token a call, or each block in equally many stretches of time.
