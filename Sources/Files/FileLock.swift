@@ -19,10 +19,10 @@ enum FileLock {
     return .taken
   }
 
-  /// Whether a path still names what was opened: it may have been taken away before it was locked.
+  /// Whether a path still names what was opened, itself or by a link: it may have been taken away before it was locked.
   static func isOpen(_ descriptor: Int32, at path: String) -> Bool {
     var (opened, found) = (stat(), stat())
-    return fstat(descriptor, &opened) == 0 && lstat(path, &found) == 0
+    return fstat(descriptor, &opened) == 0 && stat(path, &found) == 0
       && (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino)
   }
 }

@@ -125,6 +125,22 @@ struct EvaluationCommandTests {
 
   // MARK: Zero-shot
 
+  @Test(arguments: [
+    ("ptb.txt", "<!DOCTYPE html><html>", "it is an HTML page, expected the documents of PTB"),
+    (
+      "lambada.jsonl", #"{"sentence": "the cat"}"#,
+      "(eval zero-shot has no such option: expected lambada.jsonl with a field 'text' on each line"
+    ),
+  ])
+  func aFileThatIsNoSetIsRefused(name: String, text: String, problem: String) async throws {
+    let folder = try Scratch.folder()
+    try Data((text + String(repeating: "\n" + text, count: 20)).utf8)
+      .write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+    let result = try await Esolm.run(["eval", "zero-shot", try await Esolm.trained(), "--data-dir", folder])
+    #expect(result.status == 1 && result.error.hasPrefix("esolm: error: \(folder)/\(name)"), "\(result.error)")
+    #expect(result.error.contains(problem), "\(result.error)")
+  }
+
   @Test func allSevenSetsAreListed() async throws {
     let folder = try Scratch.folder()
     try Data(Esolm.text.utf8).write(to: URL(fileURLWithPath: "\(folder)/ptb.txt"))
@@ -256,6 +272,10 @@ struct EvaluationCommandTests {
       try await error(["mauve", file, "--judge", try await Esolm.trained()]).1.contains(
         "expected a folder of a GPT-2 or an ar run, whose features MAUVE compares"))
     #expect(try await error(["gen-ppl", file]).0 == 2)
+    let empty = try Scratch.file(
+      #"{"formatVersion": 2, "run": "none", "length": 4, "number": 0, "text": "", "tokens": []}"#.utf8)
+    let none = try await error(["gen-ppl", empty, "--judge", try await Esolm.trained()])
+    #expect(none.0 == 1 && none.1.contains("they hold no token"), "\(none.1)")
     let toy = try await error(["gen-ppl", file, "--judge", "toy-language"])
     #expect(toy.0 == 1 && toy.1.contains("cannot be written in the judge's tokens"))
   }

@@ -64,6 +64,18 @@ struct LockTests {
     try await Esolm.succeed(["train", "--resume", run, "--steps", "\(step + 1)"])
   }
 
+  /// As in a folder of links to a run, made to try something without changing it.
+  @Test func aLockThatIsALinkIsTaken() async throws {
+    let run = try await Scratch.copy(of: Esolm.trained())
+    let lock = "\(try Scratch.folder())/elsewhere"
+    try Data().write(to: URL(fileURLWithPath: lock))
+    try? FileManager.default.removeItem(atPath: "\(run)/lock")
+    try FileManager.default.createSymbolicLink(atPath: "\(run)/lock", withDestinationPath: lock)
+    let step = try RunFolder(opening: run).restore().state.step
+    try await Esolm.succeed(["train", "--resume", run, "--steps", "\(step + 1)"])
+    #expect(try String(contentsOf: lock, encoding: .utf8).contains("process"))
+  }
+
   @Test func oneOfTwoGoesOn() async throws {
     let run = "\(try Scratch.folder())/run"
     let data = try Scratch.file(Esolm.text.utf8)

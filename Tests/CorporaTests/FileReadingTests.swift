@@ -97,6 +97,7 @@ struct FileReadingTests {
     ("a.txt", [0xFF, 0xFE, 0x00, 0x00, 0x61, 0x00, 0x00, 0x00], "text in UTF-32"),
     ("a.txt", [0x61, 0x00, 0x62, 0x00], "no text: byte 1 is 0x00"),
     ("a.bin", [0x2E, 0x00, 0x3F, 0x00, 0x01, 0x00], "no text: byte 1 is 0x00"),
+    ("a.txt", [UInt8](repeating: 0x61, count: 700_000) + [0, 0], "no text: byte 700000 is 0x00"),
     ("a.txt", Array("version https://git-lfs.github.com/spec/v1\noid".utf8), "a Git LFS pointer"),
     ("a.jsonl", Array("<!DOCTYPE html><html>".utf8), "an HTML page"),
     ("a.txt", Array("ESOLMTOK".utf8) + [2, 0, 0, 0], "a token file"),
@@ -120,6 +121,18 @@ struct FileReadingTests {
       let file = try TokenFile.make(at: "\(folder)/t", of: source, tokenizer: ByteTokenizer())
       #expect(file.tokens(0..<file.count) == bytes.map(Int32.init) + [256])
     }
+  }
+
+  @Test(arguments: ["a.txt", "a"], ["[{\"text\": \"x\"}]", "{\n  \"text\": \"x\"\n}", " [\n{ \"a\" :1}]"])
+  func whatBeginsAsJSONIsNotTakenForText(name: String, text: String) throws {
+    let found = try #require(message { try documents(name, text.utf8) })
+    #expect(found.contains("begins as JSON") && found.contains("--format text"), "\(found)")
+    #expect(try documents(name, text.utf8) { $0.format = .text(documents: .file) } == [text])
+  }
+
+  @Test(arguments: ["[1] A list of notes", "{ \"quoted\" } text", "[\"a\", \"b\"]", "{a: 1}"])
+  func textMayBeginWithBrackets(text: String) throws {
+    #expect(try documents("a.txt", text.utf8) == [text])
   }
 
   static let invalid: [([UInt8], String)] = [

@@ -67,7 +67,8 @@ struct LearnerTests {
       #expect(abs(found.gradientNorm / expected.gradientNorm - 1) < 0.03)
     }
     #expect(rough.model.parameters.allSatisfy { $0.dtype == .float32 })
-    for (found, expected) in zip(rough.state.firstMoments, exact.state.firstMoments) where expected.maxAbs().item > 1e-4 {
+    for (found, expected) in zip(rough.state.firstMoments, exact.state.firstMoments) where expected.maxAbs().item > 1e-4
+    {
       #expect((found - expected).maxAbs().item < 0.05 * expected.maxAbs().item)
     }
   }

@@ -48,11 +48,15 @@ struct FileReading: Sendable {
       guard kind != .html else { throw refused("an HTML page, \(expected)") }
       return
     }
-    if let zero {
-      throw refused(
-        "no text: byte \(zero) is 0x00, as in numbers or UTF-16, \(expected); --format text with --tokenizer bytes takes "
-          + "bytes as they are")
-    }
+    if let zero { throw Self.zeroByte(path, at: zero) }
+  }
+
+  /// Text has no zero in it. A download that broke off, or a file with room kept for it, has many at its end.
+  static func zeroByte(_ path: String, at offset: Int) -> FileError {
+    FileError(
+      "\(path): it is no text: byte \(offset) is 0x00, as in numbers or UTF-16, or in a file of which a part was never "
+        + "written, expected UTF-8 text, JSON lines or CSV, each also in gzip; --format text with --tokenizer bytes takes "
+        + "bytes as they are")
   }
 
   private static func format(
@@ -77,7 +81,12 @@ struct FileReading: Sendable {
         "\(path): it is tab-separated values, expected UTF-8 text, JSON lines or CSV; --format text takes it as it stands"
       )
     // A name that says nothing: of standard input, and of parts of a data set.
-    case nil: return beginsWithObject(head, lineEnd) ? lines : .text(documents: documents)
+    case nil where beginsWithObject(head, lineEnd): return lines
+    case nil where beginsAsJSON(head):
+      throw FileError(
+        "\(path): it begins as JSON, but its first line is no object, expected an object on each line, or text; "
+          + "--format text takes it as it stands")
+    case nil: return .text(documents: documents)
     // Name and contents say different things: which of them is meant, nobody but the user knows.
     case let ending?:
       guard !beginsWithObject(head, lineEnd) else {
@@ -85,8 +94,26 @@ struct FileReading: Sendable {
           "\(path): its name ends in '.\(ending)', but its first line is a JSON object; --format jsonl reads a field of "
             + "each line, --format text takes it as it stands")
       }
+      guard !beginsAsJSON(head) else {
+        throw FileError(
+          "\(path): its name ends in '.\(ending)', but it begins as JSON, expected text, or an object on each line of a "
+            + "file named .jsonl; --format text takes it as it stands")
+      }
       return .text(documents: documents)
     }
+  }
+
+  /// Whether a text begins with an object's first key, be it the first of a list or spread over lines.
+  private static func beginsAsJSON(_ head: ArraySlice<UInt8>) -> Bool {
+    var rest = head.drop(while: \.isWhiteSpace)
+    if rest.first == UInt8(ascii: "[") { rest = rest.dropFirst().drop(while: \.isWhiteSpace) }
+    guard rest.first == UInt8(ascii: "{") else { return false }
+    rest = rest.dropFirst().drop(while: \.isWhiteSpace)
+    guard rest.first == UInt8(ascii: "\"") else { return false }
+    let key = rest.dropFirst().prefix { $0 != UInt8(ascii: "\"") && $0 >= 0x20 }
+    rest = rest.dropFirst(1 + key.count)
+    return rest.first == UInt8(ascii: "\"")
+      && rest.dropFirst().drop(while: \.isWhiteSpace).first == UInt8(ascii: ":")
   }
 
   private static func beginsWithObject(_ head: ArraySlice<UInt8>, _ lineEnd: UInt8) -> Bool {

@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import Tokenizers
 
 /// A piece of a file that can be worked on for itself: whole records, or a part of one document.
@@ -99,7 +100,7 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
     var wanted = Self.chunkSize
     while true {
       if file!.rest.count >= wanted {
-        if let end = file!.rest.withUnsafeBufferPointer(cut), end > 0 { return take(end, isLast: false) }
+        if let end = file!.rest.withUnsafeBufferPointer(cut), end > 0 { return try take(end, isLast: false) }
         // As much again as there is: the time stays linear however long a record is.
         wanted = 2 * file!.rest.count
       }
@@ -112,13 +113,18 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
       try file!.stream.read(wanted - count, into: &file!.rest)
       if file!.rest.count == count {
         guard count > 0 || file!.isInsideDocument else { return nil }
-        return take(count, isLast: true)
+        return try take(count, isLast: true)
       }
     }
   }
 
-  private func take(_ end: Int, isLast: Bool) -> TextChunk {
+  private func take(_ end: Int, isLast: Bool) throws -> TextChunk {
     let bytes = Array(file!.rest[..<end])
+    // JSON has no zeros anyway: there each makes a bad line, which may be left out.
+    var isJSON: Bool { if case .jsonLines = file!.reading.format { true } else { false } }
+    if source.takesAnyBytes != true, let zero = bytes.withUnsafeBufferPointer(\.firstZero), !isJSON {
+      throw FileReading.zeroByte(file!.stream.path, at: file!.offset + zero)
+    }
     let endsDocument = isLast || file!.reading.format != .text(documents: .file)
     let chunk = TextChunk(
       path: file!.stream.path, reading: file!.reading, bytes: bytes, line: file!.line, offset: file!.offset,
@@ -145,6 +151,13 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
         text[start] == separator[0] && text[start...].starts(with: separator)
       }.map { $0 + separator.count }
     }
+  }
+}
+
+extension UnsafeBufferPointer<UInt8> {
+  fileprivate var firstZero: Int? {
+    guard let start = baseAddress, let found = memchr(start, 0, count) else { return nil }
+    return UnsafeRawPointer(start).distance(to: UnsafeRawPointer(found))
   }
 }
 

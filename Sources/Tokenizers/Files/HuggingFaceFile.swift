@@ -34,7 +34,7 @@ enum HuggingFaceFile {
         throw Problem.unsupported(field: "model.\(field)", found: value.kind, expected: "null")
       }
     }
-    guard model["byte_fallback"]?.bool != true else {
+    guard try flag("byte_fallback", of: model, "model") != true else {
       throw Problem.unsupported(field: "model.byte_fallback", found: "true", expected: "false, as for byte-level BPE")
     }
     try requireNull(json["normalizer"], "normalizer")
@@ -46,14 +46,14 @@ enum HuggingFaceFile {
     if declaration.className == TokenizerDeclaration.bytePairClass {
       options.addsPrefixSpace = try declaration.bool("add_prefix_space") ?? false
     } else {
-      options.addsPrefixSpace = splitter["add_prefix_space"]?.bool ?? false
+      options.addsPrefixSpace = try flag("add_prefix_space", of: splitter, "pre_tokenizer") ?? false
       if declaration.className == nil, let said = try declaration.bool("add_prefix_space") {
         options.addsPrefixSpace = said
       }
-      options.splitsWords = splitter["use_regex"]?.bool ?? true
-      options.ignoresMerges = model["ignore_merges"]?.bool ?? false
+      options.splitsWords = try flag("use_regex", of: splitter, "pre_tokenizer") ?? true
+      options.ignoresMerges = try flag("ignore_merges", of: model, "model") ?? false
       options.unknown = model["unk_token"]?.text
-      options.fusesUnknown = model["fuse_unk"]?.bool ?? false
+      options.fusesUnknown = try flag("fuse_unk", of: model, "model") ?? false
     }
 
     let (vocabulary, added) = try tokens(json, model, declaration)
@@ -81,10 +81,10 @@ enum HuggingFaceFile {
       try options.apply(declaration)
       unknown = declaration.content(of: "unk_token") ?? "[UNK]"
     } else {
-      options.cleansText = normalizer["clean_text"]?.bool ?? true
-      options.separatesChinese = normalizer["handle_chinese_chars"]?.bool ?? true
-      options.lowercases = normalizer["lowercase"]?.bool ?? true
-      let stripsAccents = normalizer["strip_accents"]?.bool
+      options.cleansText = try flag("clean_text", of: normalizer, "normalizer") ?? true
+      options.separatesChinese = try flag("handle_chinese_chars", of: normalizer, "normalizer") ?? true
+      options.lowercases = try flag("lowercase", of: normalizer, "normalizer") ?? true
+      let stripsAccents = try flag("strip_accents", of: normalizer, "normalizer")
       options.stripsAccents = stripsAccents ?? options.lowercases
       if declaration.className == nil { try options.apply(declaration, stripsAccents: stripsAccents) }
       options.continuation = model["continuing_subword_prefix"]?.text ?? "##"
@@ -92,7 +92,7 @@ enum HuggingFaceFile {
     }
     if json["decoder"] != nil {
       let decoder = try require("WordPiece", json["decoder"], "decoder")
-      options.cleansUp = decoder["cleanup"]?.bool ?? true
+      options.cleansUp = try flag("cleanup", of: decoder, "decoder") ?? true
     }
     let (vocabulary, added) = try tokens(json, model, declaration)
     return try WordPieceTokenizer(
@@ -126,13 +126,16 @@ enum HuggingFaceFile {
     return (vocabulary, try declaration.tokens(added: added.tokens, to: vocabulary))
   }
 
+  /// A rule that is on or off; nil where nothing is said of it.
+  private static func flag(_ name: String, of value: JSONValue, _ field: String) throws(Problem) -> Bool? {
+    guard let flag = value[name], flag.kind != "null" else { return nil }
+    guard let bool = flag.bool else { throw .wrongKind(field: "\(field).\(name)", expected: "true or false") }
+    return bool
+  }
+
   /// A token with its rules.
   static func addedToken(_ value: JSONValue, _ field: String, id: Int32) throws(Problem) -> AddedToken {
-    func flag(_ name: String) throws(Problem) -> Bool? {
-      guard let flag = value[name] else { return nil }
-      guard let bool = flag.bool else { throw .wrongKind(field: "\(field).\(name)", expected: "true or false") }
-      return bool
-    }
+    func flag(_ name: String) throws(Problem) -> Bool? { try self.flag(name, of: value, field) }
     let isSpecial = try flag("special") ?? false
     return AddedToken(
       id: id, content: try text(member("content", of: value, field), "\(field).content"), isSpecial: isSpecial,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Evaluation
+import Files
 import Foundation
 
 struct EvaluateGenerativePerplexity: ParsableCommand {
@@ -21,7 +22,11 @@ struct EvaluateGenerativePerplexity: ParsableCommand {
   func run() throws {
     let judge = try judge.load(device: samples.device.device)
     let samples = try samples.load()
-    let result = GenerativePerplexityResult(try judge.perplexity(of: samples.tokens(for: judge)), judge: judge.name)
+    let perplexity = try judge.perplexity(of: samples.tokens(for: judge))
+    guard perplexity.count > 0 else {
+      throw FileError("\(samples.origin): they hold no token that \(judge.name) predicts, expected at least one")
+    }
+    let result = GenerativePerplexityResult(perplexity, judge: judge.name)
     if json { return try printJSON(result) }
     var table = Table(["", "Gen. PPL", "nats/token", "± error", "tokens"])
     table.add([

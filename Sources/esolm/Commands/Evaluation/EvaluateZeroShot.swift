@@ -94,6 +94,24 @@ struct EvaluateZeroShot: ParsableCommand {
   }
 
   private static func blocks(_ set: ZeroShotSet, at path: String, _ run: RunFolder) throws -> TokenBlocks {
+    // A page in place of a file that was to be fetched would be measured as if it were the set.
+    if !Folder.exists(path) {
+      var head: [UInt8] = []
+      try ByteStream(path).read(512, into: &head)
+      if FileKind(beginning: head) == .html {
+        throw FileError("\(path): it is \(FileKind.html.name), expected the documents of \(set.title)")
+      }
+    }
+    do {
+      return try packed(set, at: path, run)
+    } catch let error as FileError where "\(error)".contains("--") {
+      throw FileError(
+        "\(error) (eval zero-shot has no such option: expected \(set.rawValue).jsonl with a field 'text' on each line, or "
+          + "\(set.rawValue).txt with a document on each)")
+    }
+  }
+
+  private static func packed(_ set: ZeroShotSet, at path: String, _ run: RunFolder) throws -> TokenBlocks {
     var packing = Packing.continuous
     var corpus = CorpusConfiguration(source: ZeroShotSet.source(at: path))
     if Folder.exists(path) {
