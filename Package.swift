@@ -70,7 +70,8 @@ let package = Package(
     .testTarget(
       name: "CorporaTests",
       dependencies: ["Corpora", "Files", "Tokenizers", "Randomness", "CommandSupport", "TestSupport"]),
-    .testTarget(name: "TorchTests", dependencies: ["Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
+    .testTarget(
+      name: "TorchTests", dependencies: ["CTorch", "Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
     .testTarget(name: "EsoLMTests", dependencies: ["EsoLM", "Torch", "Randomness", "TestSupport"]),
     .testTarget(
       name: "PromptsTests", dependencies: ["Prompts", "EsoLM", "Tokenizers", "Randomness", "TestSupport"]),
