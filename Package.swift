@@ -4,7 +4,7 @@ import PackageDescription
 // libtorch is found through pkg-config: `make setup` writes libtorch.pc, and the Makefile names its folder.
 let package = Package(
   name: "EsoLM",
-  platforms: [.macOS(.v14)],
+  platforms: [.macOS(.v15)],
   products: [
     .executable(name: "esolm", targets: ["esolm"]),
     .library(name: "EsoLM", targets: ["EsoLM", "Randomness"]),
