@@ -4,7 +4,7 @@ import PackageDescription
 // libtorch is found through pkg-config: `make setup` writes libtorch.pc, and the Makefile names its folder.
 let package = Package(
   name: "EsoLM",
-  platforms: [.macOS(.v14)],
+  platforms: [.macOS(.v15)],
   products: [
     .executable(name: "esolm", targets: ["esolm"]),
     .library(name: "EsoLM", targets: ["EsoLM", "Randomness"]),
@@ -70,7 +70,8 @@ let package = Package(
     .testTarget(
       name: "CorporaTests",
       dependencies: ["Corpora", "Files", "Tokenizers", "Randomness", "CommandSupport", "TestSupport"]),
-    .testTarget(name: "TorchTests", dependencies: ["Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
+    .testTarget(
+      name: "TorchTests", dependencies: ["CTorch", "Torch", "EsoLM", "Files", "Randomness", "TestSupport"]),
     .testTarget(name: "EsoLMTests", dependencies: ["EsoLM", "Torch", "Randomness", "TestSupport"]),
     .testTarget(
       name: "PromptsTests", dependencies: ["Prompts", "EsoLM", "Tokenizers", "Randomness", "TestSupport"]),

@@ -42,7 +42,13 @@ at::TensorOptions options(CTDType dtype, CTDevice where = CTCPU) {
 } // namespace
 
 namespace ctorch {
-void setError(const char *message) { lastError = message; }
+void setError(const char *message) {
+  try {
+    lastError = message;
+  } catch (const std::bad_alloc &) {
+    lastError.clear();
+  }
+}
 
 at::ScalarType scalarType(CTDType dtype) {
   switch (dtype) {
@@ -87,13 +93,16 @@ bool ct_device_available(CTDevice which) {
 }
 
 int32_t ct_num_threads(void) { return at::get_num_threads(); }
-void ct_set_num_threads(int32_t count) { at::set_num_threads(count); }
+CTStatus ct_set_num_threads(int32_t count) {
+  return guarded([&] { at::set_num_threads(count); });
+}
 void ct_keep_memory(void) {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, -1);
 #endif
 }
+bool ct_shares_threads(void) { return sharesThreads(); }
 void ct_parallel_for(int64_t count, void (*body)(int64_t, void *), void *context) {
   parallelFor(count, 1, [&](int64_t index, int64_t) { body(index, context); });
 }
@@ -110,14 +119,15 @@ bool ct_set_grad_enabled(bool enabled) {
   return before;
 }
 
-bool ct_set_bfloat16_autocast(CTDevice which, bool enabled) {
-  auto type = device(which).type();
-  bool before = at::autocast::is_autocast_enabled(type);
-  at::autocast::set_autocast_dtype(type, at::kBFloat16);
-  at::autocast::set_autocast_enabled(type, enabled);
-  // Casts of weights are remembered until the outermost region ends, or a later step would use old ones.
-  if (!enabled) at::autocast::clear_cache();
-  return before;
+CTStatus ct_set_bfloat16_autocast(CTDevice which, bool enabled, bool *before) {
+  return guarded([&] {
+    auto type = device(which).type();
+    *before = at::autocast::is_autocast_enabled(type);
+    at::autocast::set_autocast_dtype(type, at::kBFloat16);
+    at::autocast::set_autocast_enabled(type, enabled);
+    // Casts of weights are remembered until the outermost region ends, or a later step would use old ones.
+    if (!enabled) at::autocast::clear_cache();
+  });
 }
 
 // MARK: Making tensors and reading them
@@ -143,7 +153,9 @@ CTStatus ct_uniform(const int64_t *shape, int64_t rank, double low, double high,
 
 void ct_free(CTTensor *tensor) { delete &unwrap(tensor); }
 int64_t ct_rank(const CTTensor *tensor) { return unwrap(tensor).dim(); }
-int64_t ct_size(const CTTensor *tensor, int64_t dim) { return unwrap(tensor).size(dim); }
+CTStatus ct_size(const CTTensor *tensor, int64_t dim, int64_t *out) {
+  return guarded([&] { *out = unwrap(tensor).size(dim); });
+}
 CTDType ct_dtype(const CTTensor *tensor) { return ctype(unwrap(tensor).scalar_type()); }
 
 CTDevice ct_device(const CTTensor *tensor) {
@@ -167,9 +179,11 @@ CTStatus ct_to_device(const CTTensor *tensor, CTDevice where, CTTensor **out) {
   return produce(out, [&] { return unwrap(tensor).to(device(where)); });
 }
 
-void *ct_data(const CTTensor *tensor) {
-  const at::Tensor &t = unwrap(tensor);
-  return t.device().is_cpu() && t.is_contiguous() ? t.data_ptr() : nullptr;
+CTStatus ct_data(const CTTensor *tensor, void **out) {
+  return guarded([&] {
+    const at::Tensor &t = unwrap(tensor);
+    *out = t.device().is_cpu() && t.is_contiguous() ? t.data_ptr() : nullptr;
+  });
 }
 
 // MARK: Elementwise
@@ -200,14 +214,6 @@ CTStatus ct_mul_scalar(const CTTensor *a, double b, CTTensor **out) {
 
 CTStatus ct_exp(const CTTensor *a, CTTensor **out) {
   return produce(out, [&] { return unwrap(a).exp(); });
-}
-
-CTStatus ct_silu(const CTTensor *a, CTTensor **out) {
-  return produce(out, [&] { return at::silu(unwrap(a)); });
-}
-
-CTStatus ct_gelu_tanh(const CTTensor *a, CTTensor **out) {
-  return produce(out, [&] { return at::gelu(unwrap(a), "tanh"); });
 }
 
 // MARK: Reductions
@@ -307,7 +313,9 @@ CTStatus ct_grad(const CTTensor *tensor, CTTensor **out) {
   });
 }
 
-void ct_clear_grad(CTTensor *tensor) { unwrap(tensor).mutable_grad() = at::Tensor(); }
+CTStatus ct_clear_grad(CTTensor *tensor) {
+  return guarded([&] { unwrap(tensor).mutable_grad() = at::Tensor(); });
+}
 
 CTStatus ct_detach(const CTTensor *tensor, CTTensor **out) {
   return produce(out, [&] { return unwrap(tensor).detach(); });

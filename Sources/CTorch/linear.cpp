@@ -5,6 +5,7 @@
 // to twice as fast there for large products and up to five times for few rows; a call of it costs some microseconds more.
 #include "products.h"
 
+#include "activations.h"
 #include "boundary.h"
 
 #include <ATen/autocast_mode.h>
@@ -50,7 +51,7 @@ bool suits(const at::Tensor &x, const at::Tensor &weight) {
          (weight.is_mkldnn() || x.size(0) * weight.numel() >= largeProduct);
 }
 
-at::Tensor activated(const at::Tensor &x, bool gelu) { return gelu ? at::gelu(x, "tanh") : x; }
+at::Tensor activated(const at::Tensor &x, bool gelu) { return gelu ? ctorch::gelu(x) : x; }
 
 struct LinearLayer : torch::autograd::Function<LinearLayer> {
   static at::Tensor forward(AutogradContext *context, at::Tensor x, at::Tensor weight, std::optional<at::Tensor> bias) {
@@ -109,4 +110,8 @@ CTStatus ct_pack(const CTTensor *weight, CTTensor **out) {
   return produce(out, [&] { return packed(unwrap(weight)); });
 }
 
-bool ct_packs(void) { return linearOperation() && packOperation(); }
+bool ct_packs(void) {
+  bool both = false;
+  guarded([&] { both = linearOperation() && packOperation(); });
+  return both;
+}

@@ -64,6 +64,7 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
 CTStatus ct_linear_nll(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias, const CTTensor *targets,
                        const CTTensor *lossWeights, int64_t excludedClass, CTTensor **loss, CTTensor **nll) {
   return guarded([&] {
+    TORCH_CHECK(!unwrap(lossWeights).requires_grad(), "the weights of a negative log-likelihood have no gradient");
     bool withGradient = at::GradMode::is_enabled() && (unwrap(hidden).requires_grad() ||
                                                        unwrap(weight).requires_grad() || unwrap(bias).requires_grad());
     auto out = LinearNLL::apply(unwrap(hidden), unwrap(weight), unwrap(bias), unwrap(targets), unwrap(lossWeights),

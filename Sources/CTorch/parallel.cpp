@@ -9,15 +9,24 @@
 #include <dlfcn.h>
 #endif
 
-bool ctorch::runTogether(void (*body)(void *), void *context) {
+namespace {
+using Start = void (*)(void (*)(void *), void *, unsigned threads, unsigned flags);
+
+Start startOfThreads() {
 #ifdef _WIN32
-  return false;
+  return nullptr;
 #else
-  using Start = void (*)(void (*)(void *), void *, unsigned threads, unsigned flags);
   static const auto start = reinterpret_cast<Start>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
-  int threads = at::get_num_threads();
-  if (!start || threads < 2 || at::in_parallel_region()) return false;
-  start(body, context, unsigned(threads), 0);
-  return true;
+  return start;
 #endif
+}
+} // namespace
+
+bool ctorch::sharesThreads() { return startOfThreads() != nullptr; }
+
+bool ctorch::runTogether(void (*body)(void *), void *context) {
+  int threads = at::get_num_threads();
+  if (!sharesThreads() || threads < 2 || at::in_parallel_region()) return false;
+  startOfThreads()(body, context, unsigned(threads), 0);
+  return true;
 }

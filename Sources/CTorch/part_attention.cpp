@@ -4,8 +4,9 @@
 //   block = 0    every row at every key;
 //   block = b    rows and keys are both cut into blocks of b: row block i looks at the key blocks 0 ... i (b = 1: causal);
 //   block = −b   row block i looks at key block i alone (b = 1: each row at one key).
-// A row may have several parts, with different keys; it attends to all of them together. Each part runs through flash
-// attention and their results are merged by their log-sum-exps. Flash attention's backward, given the merged output and
+// A row may have several parts, with different keys; it attends to all of them together. What a part shows no key, or
+// nobody, has no share in it: such rows and keys are left out of the part, because flash attention would give a row
+// without keys the log-sum-exp 0, not −∞. Each part runs through flash attention and their results are merged by their log-sum-exps. Flash attention's backward, given the merged output and
 // the merged log-sum-exp, yields exactly that part's share of the gradient, so the shares just add up. Memory is linear
 // in the number of rows, but for the masks of one block-causal part.
 #include "boundary.h"
@@ -25,7 +26,7 @@ struct Part {
 };
 
 // Parts whose rows overlap, and how often the same constellation repeats at equal distances: once a sequence, usually.
-// The first part has all rows of the cluster.
+// The first part has the most rows.
 struct Cluster {
   int64_t query, rows, sequences = 1, stride = 0;
   std::vector<Part> parts;
@@ -43,12 +44,30 @@ bool repeats(const Cluster &a, const Cluster &b) {
   return true;
 }
 
-std::vector<Cluster> clusters(const int64_t *numbers, int64_t count) {
-  std::vector<Part> parts(count);
+// The parts that five numbers each describe, without rows that see no key and keys that no row sees. Own blocks are all
+// of equal size: a last one that is cut off is a part of its own.
+std::vector<Part> partsFrom(const int64_t *numbers, int64_t count) {
+  std::vector<Part> parts;
   for (int64_t i = 0; i < count; i++) {
     const int64_t *n = numbers + 5 * i;
-    parts[i] = {n[0], n[1], n[2], n[3], n[4]};
+    Part p{n[0], n[1], n[2], n[3], n[4]};
+    if (int64_t b = -p.block; b > 0) {
+      int64_t shorter = std::min(p.rows, p.slots), whole = shorter / b * b, end = (shorter + b - 1) / b * b;
+      p.rows = std::min(p.rows, end);
+      p.slots = std::min(p.slots, end);
+      if (p.rows != p.slots || p.rows != whole) {
+        parts.push_back({p.query + whole, p.rows - whole, p.key + whole, p.slots - whole, 0});
+        p.rows = p.slots = whole;
+      }
+    }
+    parts.push_back(p);
   }
+  std::erase_if(parts, [](const Part &p) { return p.rows == 0 || p.slots == 0; });
+  return parts;
+}
+
+std::vector<Cluster> clusters(const int64_t *numbers, int64_t count) {
+  std::vector<Part> parts = partsFrom(numbers, count);
   std::stable_sort(parts.begin(), parts.end(), [](const Part &a, const Part &b) { return a.query < b.query; });
   std::vector<Cluster> found;
   for (const Part &part : parts) {
@@ -64,7 +83,6 @@ std::vector<Cluster> clusters(const int64_t *numbers, int64_t count) {
   for (Cluster &cluster : found) {
     std::stable_sort(cluster.parts.begin(), cluster.parts.end(),
                      [](const Part &a, const Part &b) { return a.rows > b.rows; });
-    TORCH_CHECK(cluster.parts[0].rows == cluster.rows, "no part covers all rows from ", cluster.query);
     if (!merged.empty() && repeats(merged.back(), cluster)) {
       Cluster &last = merged.back();
       last.stride = cluster.query - (last.query + (last.sequences - 1) * last.stride);
@@ -142,10 +160,15 @@ struct PartAttention : torch::autograd::Function<PartAttention> {
     at::Tensor out = at::empty_like(query, query.options().dtype(at::kFloat));
     at::Tensor lse = at::empty({query.size(0), query.size(1)}, out.options());
     for (const Cluster &c : clusters(parts.data(), parts.size() / 5)) {
+      bool isCovered = c.parts[0].rows == c.rows;
+      if (!isCovered) {
+        view(out, c.query, c.rows, c.sequences, c.stride).zero_();
+        view(lse, c.query, c.rows, c.sequences, c.stride).fill_(-std::numeric_limits<float>::infinity());
+      }
       for (const Part &p : c.parts) {
         auto [partOut, partLse] = attend(c, p, query, key, value);
         at::Tensor merged = rowsOf(out, c, p), mergedLse = rowsOf(lse, c, p);
-        if (&p == &c.parts[0]) {
+        if (isCovered && &p == &c.parts[0]) {
           merged.copy_(partOut);
           mergedLse.copy_(partLse);
         } else {
@@ -228,13 +251,16 @@ CTStatus ct_part_attention(const CTTensor *query, const CTTensor *key, const CTT
                            int64_t count, bool fused, CTTensor **out) {
   return produce(out, [&] {
     at::Tensor q = unwrap(query).contiguous(), k = unwrap(key).contiguous(), v = unwrap(value).contiguous();
+    TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && q.sizes().slice(1) == k.sizes().slice(1) && k.sizes() == v.sizes(),
+                "queries ", q.sizes(), ", keys ", k.sizes(), " and values ", v.sizes(), " do not fit");
     for (int64_t i = 0; i < count; i++) {
       const int64_t *n = parts + 5 * i;
-      TORCH_CHECK(n[0] >= 0 && n[1] > 0 && n[0] + n[1] <= q.size(0) && n[2] >= 0 && n[3] > 0 && n[2] + n[3] <= k.size(0),
+      TORCH_CHECK(n[0] >= 0 && n[1] >= 0 && n[0] + n[1] <= q.size(0) && n[2] >= 0 && n[3] >= 0 &&
+                      n[2] + n[3] <= k.size(0),
                   "a part reaches beyond the rows or keys");
     }
-    if (count == 0) return at::zeros_like(q);
     auto all = clusters(parts, count);
+    if (all.empty()) return at::zeros_like(q);
     // A single part that is plain attention needs no merging, so libtorch's own function is as good.
     bool plain = all.size() == 1 && all[0].parts.size() == 1 && (all[0].parts[0].block | 1) == 1;
     if (plain || !fused) return sideBySide(q, k, v, all);

@@ -55,9 +55,10 @@ Tensors split(const at::Tensor &packed, const at::Tensor &cosine, const at::Tens
                  at::empty(shape, packed.options())};
   const float *from = source.const_data_ptr<float>();
   const float *cosines = cosine.const_data_ptr<float>(), *sines = sine.const_data_ptr<float>();
-  const int64_t *position = positions.const_data_ptr<int64_t>();
+  const int64_t *position = positions.const_data_ptr<int64_t>(), table = std::min(cosine.size(0), sine.size(0));
   float *query = out[0].data_ptr<float>(), *key = out[1].data_ptr<float>(), *value = out[2].data_ptr<float>();
   forRows(rows, width, [&](int64_t r) {
+    TORCH_CHECK(position[r] >= 0 && position[r] < table, "position ", position[r], " in a table of ", table);
     const float *c = cosines + position[r] * half, *s = sines + position[r] * half, *x = from + r * 3 * width;
     for (int64_t h = 0; h < width; h += size) {
       turnHead(x + h, query + r * width + h, c, s, half, 1);

@@ -53,14 +53,12 @@ public struct BatchSchedule: Sendable {
     return order[index]
   }
 
-  /// A random permutation by Fisher and Yates. It is written out because the standard library's `shuffle` may give
-  /// another one in another version, and a run must be repeatable.
+  /// A random permutation by Fisher and Yates, from the back: the orders of runs that were begun with it.
   private func order(ofEpoch epoch: Int) -> [Int] {
     var generator = CounterGenerator(seed: seed, stream: .dataOrder, major: epoch)
     var order = Array(0..<blockCount)
     for last in stride(from: blockCount - 1, to: 0, by: -1) {
-      let choice = generator.next().multipliedFullWidth(by: UInt64(last + 1)).high
-      order.swapAt(last, Int(choice))
+      order.swapAt(last, generator.integer(below: last + 1))
     }
     return order
   }

@@ -13,15 +13,26 @@ public enum JSONFile {
   ) throws -> Value {
     let data = try contents(of: path, limit: limit)
     do {
-      return try JSONDecoder().decode(type, from: data)
-    } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty && isJSON(data) {
-      throw FileError("\(path): \(numberMisfit)")
-    } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty {
-      throw FileKind.mistake(path, beginning: data, expected: "JSON") ?? FileError("\(path): it is no valid JSON")
-    } catch let error as DecodingError {
-      throw FileError("\(path): \(describe(error))")
+      return try decode(type, from: data)
     } catch {
-      throw FileError("\(path): \(error)")
+      throw FileKind.mistake(path, beginning: data, expected: "JSON") ?? FileError("\(path): \(error)")
+    }
+  }
+
+  /// The value of a text.
+  ///
+  /// - Throws: a `FileError` that names the field, not the text.
+  public static func decode<Value: Decodable>(
+    _ type: Value.Type = Value.self, from data: Data, dates: JSONDecoder.DateDecodingStrategy = .deferredToDate
+  ) throws -> Value {
+    let decoder = JSONDecoder()
+    decoder.dateDecodingStrategy = dates
+    do {
+      return try decoder.decode(type, from: data)
+    } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty && isJSON(data) {
+      throw FileError(numberMisfit)
+    } catch {
+      throw FileError(describe(error))
     }
   }
 

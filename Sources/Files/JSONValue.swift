@@ -10,21 +10,45 @@ public enum JSONValue: Sendable {
   case array([JSONValue])
   case object([(key: [UInt8], value: JSONValue)])
 
-  /// Deeper nesting is refused, since reading is recursive.
-  static let maximumDepth = 64
-
-  /// Reads one value that fills `bytes`, but for white space around it.
-  public init(parsing bytes: UnsafeBufferPointer<UInt8>) throws(JSONSyntaxError) {
-    var parser = JSONParser(bytes: bytes)
-    self = try parser.document()
+  /// Reads one value that fills `bytes`, but for white space around it and a byte order mark before it.
+  ///
+  /// - Throws: a `JSONSyntaxError`, or `MemoryBudget.Exceeded` where the value would take far more memory than its text.
+  public init(parsing bytes: UnsafeBufferPointer<UInt8>) throws {
+    var scanner = JSONScanner(bytes, budget: MemoryBudget(fileSize: bytes.count, description: bytes.count))
+    scanner.skipByteOrderMark()
+    self = try JSONValue(from: &scanner)
+    try scanner.end()
   }
 
-  public init(parsing bytes: some Sequence<UInt8>) throws(JSONSyntaxError) {
-    let copy = Array(bytes)
-    let result = copy.withUnsafeBufferPointer { buffer in
-      Result { () throws(JSONSyntaxError) in try JSONValue(parsing: buffer) }
+  public init(parsing bytes: some Sequence<UInt8>) throws {
+    self = try Array(bytes).withUnsafeBufferPointer { try JSONValue(parsing: $0) }
+  }
+
+  private init(from scanner: inout JSONScanner) throws {
+    // Three times: an array holds up to twice what is in it, and its old half while it grows.
+    switch scanner.next() {
+    case UInt8(ascii: "\""):
+      let bytes = try scanner.string()
+      try scanner.budget.take(JSONScanner.arrayCost + bytes.count)
+      self = .string(bytes)
+    case UInt8(ascii: "{"):
+      var members: [(key: [UInt8], value: JSONValue)] = []
+      try scanner.object { scanner, key in
+        let stride = MemoryLayout<(key: [UInt8], value: JSONValue)>.stride
+        try scanner.budget.take(3 * stride + JSONScanner.arrayCost + key.count)
+        members.append((key, try JSONValue(from: &scanner)))
+      }
+      self = .object(members)
+    case UInt8(ascii: "["):
+      var elements: [JSONValue] = []
+      try scanner.array { scanner in
+        try scanner.budget.take(3 * MemoryLayout<JSONValue>.stride)
+        elements.append(try JSONValue(from: &scanner))
+      }
+      self = .array(elements)
+    case UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"): self = try scanner.word().map(JSONValue.bool) ?? .null
+    default: self = .number(try scanner.number())
     }
-    self = try result.get()
   }
 
   /// The value under a key of an object, the last one if there are several; nil where there is none or this is no object.
@@ -101,13 +125,4 @@ public enum JSONValue: Sendable {
     }
     return result + [UInt8(ascii: "\"")]
   }
-}
-
-/// Where a text stops being JSON.
-public struct JSONSyntaxError: Error, Hashable, CustomStringConvertible {
-  /// Counted from 0.
-  public let offset: Int
-  public let expected: String
-
-  public var description: String { "no valid JSON at byte \(offset): expected \(expected)" }
 }

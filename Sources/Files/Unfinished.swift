@@ -1,32 +1,34 @@
 import Foundation
+import Synchronization
 
 /// What is being made and would be left half-done if the process ended now, with how to take it away.
 public enum Unfinished {
-  private final class Undos: @unchecked Sendable {  // Its state is behind the lock.
-    let lock = NSLock()
-    var next = 0
-    var undos: [Int: @Sendable () -> Void] = [:]
+  private struct Undos {
+    var last = 0
+    var byNumber: [Int: @Sendable () -> Void] = [:]
   }
 
-  private static let undos = Undos()
+  private static let undos = Mutex(Undos())
 
   /// Something begins that `undo` takes away.
   ///
   /// - Returns: a number for `end(_:)`.
   public static func begin(_ undo: @escaping @Sendable () -> Void) -> Int {
-    undos.lock.withLock {
-      undos.next += 1
-      undos.undos[undos.next] = undo
-      return undos.next
+    undos.withLock { undos in
+      undos.last += 1
+      undos.byNumber[undos.last] = undo
+      return undos.last
     }
   }
 
   /// It is complete, or was taken away.
-  public static func end(_ number: Int) { undos.lock.withLock { undos.undos[number] = nil } }
+  public static func end(_ number: Int) { undos.withLock { $0.byNumber[number] = nil } }
 
-  /// Takes all away, for a process that ends at once: whatever begins or ends after this waits for that.
-  public static func undoAll() {
-    undos.lock.lock()
-    for undo in undos.undos.values { undo() }
+  /// Takes all away and ends the process at once: whatever begins or ends meanwhile waits for that.
+  public static func undoAllAndExit(_ status: Int32) -> Never {
+    undos.withLock { undos in
+      for undo in undos.byNumber.values { undo() }
+      _exit(status)
+    }
   }
 }

@@ -63,7 +63,7 @@ public struct BatchInvariance {
     var found: [Int: Generation] = [:]
     var next = 0
     while next < all.count || !sampler.isEmpty {
-      for _ in 0..<Int.random(in: 1...4, using: &generator) where next < all.count {
+      for _ in 0..<1 + generator.integer(below: 4) where next < all.count {
         places[sampler.add(all[next])] = next
         next += 1
       }
@@ -74,19 +74,19 @@ public struct BatchInvariance {
 
   private func sequence(_ number: Int, _ generator: inout CounterGenerator) throws -> Generation {
     let unit = method.lengthUnit
-    let length =
-      max(1, Int.random(in: max(1, self.length / unit / 4)...max(1, self.length / unit), using: &generator)) * unit
-    let prompt = Int.random(in: 0...length * 3 / 4, using: &generator)
+    let (shortest, longest) = (max(1, self.length / unit / 4), max(1, self.length / unit))
+    let length = (shortest + generator.integer(below: longest - shortest + 1)) * unit
+    let prompt = generator.integer(below: length * 3 / 4 + 1)
     let vocabulary = network.configuration.vocabularySize
     let template: [Int32?] = (0..<max(2, length)).map { position in
       guard position < prompt else { return nil }
-      let token = Int.random(in: 0..<vocabulary, using: &generator)
+      let token = generator.integer(below: vocabulary)
       return Int32(token == network.configuration.maskToken ? (token + 1) % vocabulary : token)
     }
     return try method.generation(
       GenerationRequest(
         template: template,
-        steps: method.diffusionPass == nil ? nil : Int.random(in: 1...length, using: &generator),
+        steps: method.diffusionPass == nil ? nil : 1 + generator.integer(below: length),
         picker: TokenPicker(temperature: [0.7, 1, 1.3][number % 3], topP: [0.9, 1][number % 2]),
         seed: seed &+ UInt64(number % 5), number: number), for: network.configuration)
   }

@@ -8,15 +8,11 @@ public struct MetricsLog {
 
   public init(_ run: RunFolder) { path = "\(run.path)/\(Self.fileName)" }
 
-  private struct Stamp: Decodable { var step: Int }
-
   /// Drops the lines after a step: a run that was killed may have measured further than it had saved.
   public func truncate(after step: Int) throws {
     guard FileManager.default.fileExists(atPath: path) else { return }
     let lines = String(decoding: try MappedFile.read(path), as: UTF8.self).split(separator: "\n")
-    let kept = lines.filter { line in
-      guard let stamp = try? JSONDecoder().decode(Stamp.self, from: Data(line.utf8)) else { return false }
-      return stamp.step <= step
+    let kept = lines.filter { line in (try? JSONValue(parsing: line.utf8)["step"]?.integer).map { $0 <= step } ?? false
     }
     try AtomicFile.write(Data(kept.map { $0 + "\n" }.joined().utf8), to: path)
   }

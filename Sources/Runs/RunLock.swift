@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Synchronization
 
 /// What keeps a run to one process: two that train it would delete each other's checkpoints. Reading needs none.
 ///
@@ -14,22 +15,22 @@ final class RunLock: Sendable {
 
   /// - Throws: a `FileError` that says who trains the run, if another process does.
   static func take(_ run: String) throws -> RunLock {
-    try known.lock.withLock {
+    try known.withLock { known in
       let path = "\(run)/\(fileName)"
-      if let lock = known.locks[path]?.lock, lock.file.isStillThere { return lock }
+      if let lock = known[path]?.lock, lock.file.isStillThere { return lock }
       guard let file = try LockedFile(path) else { throw heldElsewhere(run) }
       try file.write(try encoder.encode(Holder()) + Data("\n".utf8))
       let lock = RunLock(file)
-      known.locks[path] = Weak(lock: lock)
+      known[path] = Weak(lock: lock)
       return lock
     }
   }
 
   /// Throws what `take(_:)` would if another process trains a run; nothing is made.
   static func requireFree(_ run: String) throws {
-    try known.lock.withLock {
+    try known.withLock { known in
       let path = "\(run)/\(fileName)"
-      if known.locks[path]?.lock == nil, LockedFile.isHeld(path) { throw heldElsewhere(run) }
+      if known[path]?.lock == nil, LockedFile.isHeld(path) { throw heldElsewhere(run) }
     }
   }
 
@@ -57,9 +58,7 @@ final class RunLock: Sendable {
   private static func heldElsewhere(_ run: String) -> FileError {
     // One that has just locked it has still to say who it is.
     Thread.sleep(forTimeInterval: 0.05)
-    let decoder = JSONDecoder()
-    decoder.dateDecodingStrategy = .iso8601
-    let holder = (try? MappedFile.read("\(run)/\(fileName)")).flatMap { try? decoder.decode(Holder.self, from: $0) }
+    let holder = try? JSONFile.decode(Holder.self, from: MappedFile.read("\(run)/\(fileName)"), dates: .iso8601)
     let who =
       holder.map { "process \($0.process) on \($0.host) since \($0.since.ISO8601Format())" } ?? "another process"
     return FileError("\(run) is being trained by \(who); wait until it ends, or stop it")
@@ -69,10 +68,5 @@ final class RunLock: Sendable {
 
   private struct Weak { weak var lock: RunLock? }
 
-  private final class Known: @unchecked Sendable {  // Its state is behind the lock.
-    let lock = NSLock()
-    var locks: [String: Weak] = [:]
-  }
-
-  private static let known = Known()
+  private static let known = Mutex<[String: Weak]>([:])
 }

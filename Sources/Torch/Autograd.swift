@@ -9,6 +9,9 @@ extension Tensor {
   }
 
   /// Adds the gradient of this number to `gradient` of every parameter that it was computed from.
+  ///
+  /// What the operations had kept for it is freed: where they had kept anything, another call through them stops the
+  /// program.
   public func backward() { withExtendedLifetime(self) { must(ct_backward(handle)) } }
 
   public var gradient: Tensor? {
@@ -19,7 +22,7 @@ extension Tensor {
     }
   }
 
-  public func clearGradient() { withExtendedLifetime(self) { ct_clear_grad(handle) } }
+  public func clearGradient() { withExtendedLifetime(self) { must(ct_clear_grad(handle)) } }
 
   /// The same elements, cut off from what they were computed from.
   public func detached() -> Tensor { produce(self, ct_detach) }
@@ -35,7 +38,11 @@ public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Re
 /// Runs synchronous code whose matrix products and attention compute in bfloat16 while weights stay as they are.
 public func withBFloat16<Result>(_ enabled: Bool, on device: Device, _ body: () throws -> Result) rethrows -> Result {
   guard enabled else { return try body() }
-  let before = ct_set_bfloat16_autocast(device.code, true)
-  defer { _ = ct_set_bfloat16_autocast(device.code, before) }
+  var before = false
+  must(ct_set_bfloat16_autocast(device.code, true, &before))
+  defer {
+    var inside = true
+    must(ct_set_bfloat16_autocast(device.code, before, &inside))
+  }
   return try body()
 }

@@ -1,5 +1,5 @@
 import CTorch
-import Foundation
+import Synchronization
 
 /// What libtorch, or a check made for it, has to say.
 public struct TorchError: Error, CustomStringConvertible, Sendable {
@@ -25,12 +25,11 @@ func must(_ status: CTStatus, file: StaticString = #fileID, line: UInt = #line) 
 
 /// What happens where memory runs out.
 enum MemoryExhaustion {
-  nonisolated(unsafe) private static var current: (@Sendable (String) -> Never)?
-  private static let lock = NSLock()
+  private static let current = Mutex<(@Sendable (String) -> Never)?>(nil)
 
   static var handler: (@Sendable (String) -> Never)? {
-    get { lock.withLock { current } }
-    set { lock.withLock { current = newValue } }
+    get { current.withLock { $0 } }
+    set { current.withLock { $0 = newValue } }
   }
 }
 

@@ -86,8 +86,12 @@ public enum Torch {
   /// How many threads an operation on the CPU may use.
   public static var threadCount: Int {
     get { Int(ct_num_threads()) }
-    set { ct_set_num_threads(Int32(clamping: newValue)) }
+    set { must(ct_set_num_threads(Int32(clamping: newValue))) }
   }
+
+  /// Whether ``parallelMap(_:_:)`` has the threads that operations use: it does where libtorch has GCC's OpenMP, as on
+  /// Linux.
+  public static var sharesThreads: Bool { ct_shares_threads() }
 
   /// Runs synchronous code with at most `count` threads an operation: for steps so small that handing out the work
   /// takes longer than doing it.
@@ -105,7 +109,7 @@ public enum Torch {
   public static func keepMemory() { ct_keep_memory() }
 
   /// The results of a function at 0 ..< `count`, computed on the threads that operations use; on the calling one alone
-  /// where libtorch has another OpenMP than GCC's.
+  /// where ``sharesThreads`` is false.
   ///
   /// - Parameter body: called on several threads at a time.
   public static func parallelMap<Result>(_ count: Int, _ body: (Int) -> Result) -> [Result] {

@@ -42,8 +42,7 @@ extension Tensor {
 
   /// Attention that is put together from parts, without a dense mask; `self` holds the queries [rows, heads, size].
   ///
-  /// Every row must have a part, and of parts whose rows overlap one must have the rows of all. No row may see a key
-  /// twice.
+  /// Every row must see a key, in one part or several, and none may see a key twice: the program stops otherwise.
   ///
   /// - Parameters:
   ///   - key: [keys, heads, size].
@@ -52,6 +51,9 @@ extension Tensor {
   ///   - fused: false computes the same with masks, as devices other than the CPU do.
   /// - Returns: [rows, heads, size].
   public func attention(key: Tensor, value: Tensor, parts: [AttentionPart], fused: Bool? = nil) -> Tensor {
+    if let fault = AttentionPart.fault(in: parts, rows: size(0), keys: key.size(0)) {
+      fatalError("attention in parts: \(fault)")
+    }
     let numbers = parts.flatMap { part in
       [part.rows.lowerBound, part.rows.count, part.keys.lowerBound, part.keys.count, part.reach.code].map(Int64.init)
     }
@@ -91,35 +93,4 @@ extension Torch {
   /// Whether `linear` with a packed weight computes a row alike, bit for bit, whichever other rows come with it: it does
   /// on a CPU where libtorch has oneDNN.
   public static var hasBatchInvariantLinear: Bool { ct_packs() }
-}
-
-/// Rows that look at keys: one part of an attention.
-public struct AttentionPart: Sendable, Equatable {
-  /// Which of the keys a row looks at.
-  public enum Reach: Sendable, Equatable {
-    /// All of them.
-    case all
-    /// Rows and keys are cut into blocks: row block i looks at the key blocks 0 ... i.
-    case upToBlock(of: Int)
-    /// Row block i looks at key block i alone.
-    case ownBlock(of: Int)
-
-    var code: Int {
-      switch self {
-      case .all: 0
-      case .upToBlock(let size): size
-      case .ownBlock(let size): -size
-      }
-    }
-  }
-
-  public let rows: Range<Int>
-  public let keys: Range<Int>
-  public let reach: Reach
-
-  public init(rows: Range<Int>, keys: Range<Int>, reach: Reach = .all) {
-    self.rows = rows
-    self.keys = keys
-    self.reach = reach
-  }
 }

@@ -48,7 +48,9 @@ public struct SafetensorsFile {
     var budget = MemoryBudget(fileSize: data.count, description: Int(length))
     let header: SafetensorsHeader
     do {
-      header = try data.bytes(8..<start).withUnsafeBytes { try SafetensorsHeader($0, budget: &budget) }
+      header = try data.bytes(8..<start).withUnsafeBytes {
+        try SafetensorsHeader($0.assumingMemoryBound(to: UInt8.self), budget: &budget)
+      }
     } catch let error as SafetensorsHeader.Failure {
       throw refuse("its header cannot be read (\(error.problem))")
     } catch let error as MemoryBudget.Exceeded {

@@ -3,8 +3,7 @@ import Foundation
 
 /// The JSON header of a safetensors file: one object, tensors by name beside `__metadata__`.
 ///
-/// Read by hand and not by a general JSON decoder because that builds a tree of the whole text first, many times its
-/// size; here only names and numbers are kept, from a budget.
+/// Only names and numbers are kept of it, from a budget; a tree of the whole text would be many times its size.
 struct SafetensorsHeader {
   struct Entry {
     var dtype: String
@@ -18,7 +17,7 @@ struct SafetensorsHeader {
 
   init() {}
 
-  /// Where the text stops being a header, and why.
+  /// What makes a text no header.
   struct Failure: Error {
     var problem: String
   }
@@ -26,11 +25,20 @@ struct SafetensorsHeader {
   /// What an entry takes in a dictionary of names, with room for its growth.
   private static let entryCost = 512
 
-  init(_ text: UnsafeRawBufferPointer, budget: inout MemoryBudget) throws {
-    var scanner = JSONScanner(text, budget: budget)
+  init(_ bytes: UnsafeBufferPointer<UInt8>, budget: inout MemoryBudget) throws {
+    var scanner = JSONScanner(bytes, budget: budget)
     defer { budget = scanner.budget }
-    try scanner.object { scanner, name in
-      try scanner.budget.take(Self.entryCost + 2 * name.utf8.count)
+    do {
+      try read(&scanner)
+    } catch let error as JSONSyntaxError {
+      throw Failure(problem: "at byte \(error.offset): expected \(error.expected)")
+    }
+  }
+
+  private mutating func read(_ scanner: inout JSONScanner) throws {
+    try scanner.object { scanner, key in
+      try scanner.budget.take(Self.entryCost + 2 * key.count)
+      let name = try scanner.text(key)
       guard name == Self.metadataName else {
         guard tensors.updateValue(try Self.entry(name, &scanner), forKey: name) == nil else {
           throw Failure(problem: "tensor '\(name)' is there twice")
@@ -39,20 +47,30 @@ struct SafetensorsHeader {
       }
       try scanner.object { scanner, key in
         let value = try scanner.string()
-        try scanner.budget.take(Self.entryCost + 2 * (key.utf8.count + value.utf8.count))
-        metadata[key] = value
+        try scanner.budget.take(Self.entryCost + 2 * (key.count + value.count))
+        metadata[try scanner.text(key)] = try scanner.text(value)
       }
     }
     try scanner.end()
   }
 
+  private static func integers(_ scanner: inout JSONScanner) throws -> [Int] {
+    var numbers: [Int] = []
+    try scanner.array { scanner in
+      // Three times: an array holds up to twice what is in it, and its old half while it grows.
+      try scanner.budget.take(3 * MemoryLayout<Int>.stride)
+      numbers.append(try scanner.integer())
+    }
+    return numbers
+  }
+
   private static func entry(_ name: String, _ scanner: inout JSONScanner) throws -> Entry {
     var (dtype, shape, offsets): (String?, [Int]?, [Int]?)
     try scanner.object { scanner, key in
-      switch key {
-      case "dtype": dtype = try scanner.string()
-      case "shape": shape = try scanner.integers()
-      case "data_offsets": offsets = try scanner.integers()
+      switch try scanner.text(key) {
+      case "dtype": dtype = try scanner.text(try scanner.string())
+      case "shape": shape = try integers(&scanner)
+      case "data_offsets": offsets = try integers(&scanner)
       default: try scanner.skip()
       }
     }

@@ -71,11 +71,17 @@ public final class Tensor {
   public var rank: Int { withExtendedLifetime(self) { Int(ct_rank(handle)) } }
 
   public var shape: [Int] {
-    withExtendedLifetime(self) { (0..<ct_rank(handle)).map { Int(ct_size(handle, $0)) } }
+    withExtendedLifetime(self) { (0..<ct_rank(handle)).map { size(Int($0)) } }
   }
 
   /// The length of one dimension; −1 is the last.
-  public func size(_ dim: Int) -> Int { withExtendedLifetime(self) { Int(ct_size(handle, Int64(dim))) } }
+  public func size(_ dim: Int) -> Int {
+    withExtendedLifetime(self) {
+      var size: Int64 = 0
+      must(ct_size(handle, Int64(dim), &size))
+      return Int(size)
+    }
+  }
 
   public var count: Int { shape.reduce(1, *) }
 
@@ -104,7 +110,9 @@ public final class Tensor {
   ) rethrows -> Result {
     try withExtendedLifetime(self) {
       precondition(dtype == Scalar.dtype, "the tensor holds \(dtype.rawValue), not \(Scalar.dtype.rawValue)")
-      guard let address = ct_data(handle) else {
+      var address: UnsafeMutableRawPointer?
+      must(ct_data(handle, &address))
+      guard let address else {
         preconditionFailure("only a contiguous CPU tensor's elements can be reached in place")
       }
       let elements = address.bindMemory(to: Scalar.self, capacity: count)

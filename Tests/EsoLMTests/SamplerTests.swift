@@ -1,6 +1,7 @@
 import EsoLM
 import Foundation
 import Randomness
+import Synchronization
 import TestSupport
 import Testing
 import Torch
@@ -346,11 +347,10 @@ struct SamplerTests {
     #expect(calls.count == 3)
   }
 
-  private final class Counter: @unchecked Sendable {  // Its state is behind a lock.
-    private let lock = NSLock()
-    private var value = 0
-    func add() { lock.withLock { value += 1 } }
-    var count: Int { lock.withLock { value } }
+  private final class Counter: Sendable {
+    private let value = Mutex(0)
+    func add() { value.withLock { $0 += 1 } }
+    var count: Int { value.withLock { $0 } }
   }
 
   // MARK: Faults

@@ -74,6 +74,16 @@ struct JSONValueTests {
     #expect(throws: JSONSyntaxError.self) { try parse(String(repeating: "[", count: 100_000)) }
   }
 
+  /// A list of numbers takes some 24 bytes for each of its two: what a small text may, a large one may not.
+  @Test func aValueFarLargerThanItsTextIsRefused() throws {
+    func list(_ count: Int) -> [UInt8] {
+      Array(("[" + String(repeating: "1,", count: count) + "1]").utf8)
+    }
+    #expect(try JSONValue(parsing: list(100_000)).elements?.count == 100_001)
+    let error = #expect(throws: MemoryBudget.Exceeded.self) { try JSONValue(parsing: list(8_000_000)) }
+    #expect(try #require(error).description.contains("which its size does not justify"))
+  }
+
   /// Damaged texts are refused by both parsers, or read by both.
   @Test func damagedTextsNeverCrash() throws {
     let text = Array(#"{"vocab":{"a":0,"\u00e9":12.5e-1},"list":["x\\y",true,null,-3]}"#.utf8)

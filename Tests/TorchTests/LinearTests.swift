@@ -65,6 +65,14 @@ struct LinearTests {
     #expect(distance(other[1], all[2]) < 1e-4)
   }
 
+  #if os(Linux)
+    /// Both are looked up at run time: without them everything works, several times slower.
+    @Test func whatLibtorchBringsAlongIsFound() {
+      #expect(Torch.hasBatchInvariantLinear, "oneDNN's linear layers")
+      #expect(Torch.sharesThreads, "GOMP_parallel")
+    }
+  #endif
+
   /// Each of two elements waits for the other, which one thread alone would do in vain.
   @Test(.enabled(if: isLinux && Torch.threadCount > 1, "libtorch has GCC's OpenMP on Linux; one thread has no other"))
   func elementsOfAParallelMapMeet() {

@@ -94,7 +94,7 @@ struct SafetensorsFileTests {
   /// Headers before 8 bytes of data.
   @Test(arguments: [
     ("", "its header cannot be read (at byte 0: expected an object)"),
-    ("{", "its header cannot be read (at byte 1: expected a string)"),
+    ("{", "its header cannot be read (at byte 1: expected a key in quotes)"),
     ("{} x", "its header cannot be read (at byte 3: expected the end)"),
     ("\u{0}{}", "its header cannot be read (at byte 0: expected an object)"),
     (#"{"a":{}}"#, "its header cannot be read (field 'a.dtype' is missing)"),
@@ -103,7 +103,7 @@ struct SafetensorsFileTests {
     (#"{"a":{"dtype":"F32","shape":[2]}}"#, "its header cannot be read (field 'a.data_offsets' is missing)"),
     (
       #"{"a":{"dtype":"F32","shape":2,"data_offsets":[0,8]}}"#,
-      "its header cannot be read (at byte 28: expected an array of whole numbers)"
+      "its header cannot be read (at byte 28: expected a list)"
     ),
     (
       #"{"a":{"dtype":"F32","shape":["2"],"data_offsets":[0,8]}}"#,
@@ -121,7 +121,7 @@ struct SafetensorsFileTests {
       #"{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}"#,
       "its header cannot be read (tensor 'a' is there twice)"
     ),
-    (#"{"a\x":{}}"#, "its header cannot be read (at byte 6: expected valid escapes)"),
+    (#"{"a\x":{}}"#, "its header cannot be read (at byte 4: expected an escape that JSON has)"),
     (
       #"{"__metadata__":{"a":1}}"#, "its header cannot be read (at byte 21: expected a string)"
     ),
@@ -206,7 +206,7 @@ struct SafetensorsFileTests {
     }
     #expect(
       text == "x is no valid safetensors file: its header cannot be read (field 'a.dtype' is missing)"
-        || text?.contains("no deeper nesting") == true, "\(text ?? "read")")
+        || text?.contains("at most 64 levels") == true, "\(text ?? "read")")
   }
 
   @Test func aTensorMayHaveManyDimensions() throws {

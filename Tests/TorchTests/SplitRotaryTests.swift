@@ -102,4 +102,15 @@ struct SplitRotaryTests {
     #expect(distance(back.query, query) < 1e-5)
     #expect(distance((parts.query * parts.query).sum(dim: 2), (query * query).sum(dim: 2)) < 1e-4)
   }
+
+  /// On whichever thread it is found.
+  @Test func aPositionBeyondTheTableStopsTheProgramWithWords() async throws {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      let positions = Tensor((0..<4000).map { Int64($0 == 3999 ? 9 : 0) })
+      let table = Tensor.full([9, 4], 0.5)
+      _ = Tensor.zeros([4000, 72]).splitRotary(cosine: table, sine: table, positions: positions, heads: 3)
+    }
+    let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+    #expect(text.contains("libtorch: position 9 in a table of 9"))
+  }
 }

@@ -1,7 +1,7 @@
 // A plain C interface to the part of libtorch that this package uses.
 //
 // Every function that can fail returns `CTOK` or what went wrong; `ct_last_error` then holds libtorch's message for the
-// calling thread. C++ exceptions never cross this boundary. A `CTTensor *` owns one reference to an `at::Tensor` and is
+// calling thread. C++ exceptions never cross this boundary: a function without a status calls nothing that throws. A `CTTensor *` owns one reference to an `at::Tensor` and is
 // given back with `ct_free`. Results are written through the last parameter.
 #ifndef CTORCH_H
 #define CTORCH_H
@@ -26,17 +26,19 @@ const char *ct_version(void);
 // Machine
 bool ct_device_available(CTDevice device);
 int32_t ct_num_threads(void);
-void ct_set_num_threads(int32_t count);
-// Calls body(0 ..< count, context) on the threads that operations use.
+CTStatus ct_set_num_threads(int32_t count);
+// Whether this program can start the threads that operations use.
+bool ct_shares_threads(void);
+// Calls body(0 ..< count, context) on the threads that operations use, or on the calling one where it cannot start them.
 void ct_parallel_for(int64_t count, void (*body)(int64_t index, void *context), void *context);
 // Keeps memory that was freed for the next tensors, where the C library can, instead of giving it back each time.
 void ct_keep_memory(void);
 CTStatus ct_synchronize(CTDevice device);
 CTStatus ct_manual_seed(uint64_t seed);
 
-// Autograd switches are per thread; both return the state before the call.
+// Autograd switches are per thread; both say what the state was before the call.
 bool ct_set_grad_enabled(bool enabled);
-bool ct_set_bfloat16_autocast(CTDevice device, bool enabled);
+CTStatus ct_set_bfloat16_autocast(CTDevice device, bool enabled, bool *before);
 
 // Making tensors and reading them
 CTStatus ct_from_bytes(const void *bytes, const int64_t *shape, int64_t rank, CTDType dtype, CTTensor **out);
@@ -44,14 +46,14 @@ CTStatus ct_full(const int64_t *shape, int64_t rank, double value, CTDType dtype
 CTStatus ct_uniform(const int64_t *shape, int64_t rank, double low, double high, uint64_t seed, CTTensor **out);
 void ct_free(CTTensor *tensor);
 int64_t ct_rank(const CTTensor *tensor);
-int64_t ct_size(const CTTensor *tensor, int64_t dim);
+CTStatus ct_size(const CTTensor *tensor, int64_t dim, int64_t *out);
 CTDType ct_dtype(const CTTensor *tensor);
 CTDevice ct_device(const CTTensor *tensor);
 CTStatus ct_copy_bytes(const CTTensor *tensor, void *bytes, int64_t byteCount);
 CTStatus ct_to_dtype(const CTTensor *tensor, CTDType dtype, CTTensor **out);
 CTStatus ct_to_device(const CTTensor *tensor, CTDevice device, CTTensor **out);
 // The address of a contiguous CPU tensor's first element, valid while the tensor lives; NULL for any other tensor.
-void *ct_data(const CTTensor *tensor);
+CTStatus ct_data(const CTTensor *tensor, void **out);
 
 // Elementwise
 CTStatus ct_add(const CTTensor *a, const CTTensor *b, CTTensor **out);
@@ -121,7 +123,7 @@ CTStatus ct_linear_nll(const CTTensor *hidden, const CTTensor *weight, const CTT
 CTStatus ct_set_requires_grad(CTTensor *tensor, bool required);
 CTStatus ct_backward(const CTTensor *loss);
 CTStatus ct_grad(const CTTensor *tensor, CTTensor **out); // NULL where there is no gradient
-void ct_clear_grad(CTTensor *tensor);
+CTStatus ct_clear_grad(CTTensor *tensor);
 CTStatus ct_detach(const CTTensor *tensor, CTTensor **out);
 
 // Optimiser kernels over lists of equal length

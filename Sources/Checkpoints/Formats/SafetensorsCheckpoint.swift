@@ -22,7 +22,7 @@ extension Checkpoint {
       add(file.tensors)
       step = Self.step(file.metadata["step"].flatMap { Int($0) })
       if let text = file.metadata[Self.settingsField] {
-        guard let settings = try? JSONDecoder().decode(PlainValue.self, from: Data(text.utf8)) else {
+        guard let settings = try? JSONFile.decode(PlainValue.self, from: Data(text.utf8)) else {
           throw FileError("\(path): its metadata '\(Self.settingsField)' is no valid JSON")
         }
         hyperParameters = settings

@@ -140,13 +140,14 @@ public struct HubDownload {
     } catch let error as HTTPClient.Interrupted {
       throw Unreachable(reason: "cannot reach \(components.url!): \(error.reason)")
     }
+    let listing: Listing
     do {
-      let listing = try JSONDecoder().decode(Listing.self, from: data)
-      guard HubRepository.isPlain(listing.sha[...]) else { throw FileError("\(url): 'sha' is no commit") }
-      return listing
-    } catch let error as DecodingError {
-      throw FileError("\(url): \(JSONFile.describe(error))")
+      listing = try JSONFile.decode(from: data)
+    } catch {
+      throw FileError("\(url): \(error)")
     }
+    guard HubRepository.isPlain(listing.sha[...]) else { throw FileError("\(url): 'sha' is no commit") }
+    return listing
   }
 
   /// The configuration, the tokenizer's files, and the weights in the form that is preferred.

@@ -60,9 +60,9 @@ public final class TokenFile: Sendable {
       throw damaged("it has \(data.count) bytes, which its header does not fit")
     }
     do {
-      metadata = try JSONDecoder().decode(TokenFileMetadata.self, from: data.suffix(Int(metadataSize)))
+      metadata = try JSONFile.decode(from: data.suffix(Int(metadataSize)))
     } catch {
-      throw damaged("its metadata: \(JSONFile.describe(error))")
+      throw damaged("its metadata: \(error)")
     }
     guard (1...Int(Int32.max)).contains(metadata.vocabularySize) else {
       throw damaged("its vocabulary has \(metadata.vocabularySize) tokens")

@@ -300,6 +300,6 @@ extension GenerationRequest {
     let given = template.enumerated().compactMap { position, token in token.map { (position: position, token: $0) } }
     guard contextOrder == .random else { return given }
     var generator = CounterGenerator(seed: seed, stream: .contextOrder, major: number)
-    return given.shuffled(using: &generator)
+    return given.inRandomOrder(using: &generator)
   }
 }

@@ -120,7 +120,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
 
   public func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder {
     let blocks = stride(from: 0, to: length, by: blockSize).flatMap { start in
-      (start..<min(start + blockSize, length)).shuffled(using: &generator)
+      (start..<min(start + blockSize, length)).inRandomOrder(using: &generator)
     }
     return GenerationOrder(positions: blocks, cleanCount: 0)
   }
@@ -216,7 +216,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
       rest -= chances[count - counts.lowerBound]
       count += 1
     }
-    return Array(0..<size).shuffled(using: &generator).prefix(count).sorted()
+    return Array(0..<size).inRandomOrder(using: &generator).prefix(count).sorted()
   }
 
   /// All times, and ranges of half of them.

@@ -83,7 +83,7 @@ public struct Likelihood {
         masked += 1
       }
       let order = GenerationOrder(
-        positions: Array(0..<length).shuffled(using: &generator), cleanCount: length - masked)
+        positions: Array(0..<length).inRandomOrder(using: &generator), cleanCount: length - masked)
       batch.append(
         [.init(text, order: order, weight: harmonic)], pattern: pattern, maskToken: maskToken)
     }

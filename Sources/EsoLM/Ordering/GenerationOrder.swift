@@ -34,7 +34,8 @@ public struct GenerationOrder: Sendable, Equatable {
   ) -> GenerationOrder {
     let (clean, hidden) = split(masked)
     return GenerationOrder(
-      positions: clean.shuffled(using: &generator) + hidden.shuffled(using: &generator), cleanCount: clean.count)
+      positions: clean.inRandomOrder(using: &generator) + hidden.inRandomOrder(using: &generator),
+      cleanCount: clean.count)
   }
 
   /// The order of a sequential pass: clean positions at random (diffusion wrote them), then masked ones left to right.
@@ -42,7 +43,7 @@ public struct GenerationOrder: Sendable, Equatable {
     masked: [Bool], using generator: inout some RandomNumberGenerator
   ) -> GenerationOrder {
     let (clean, hidden) = split(masked)
-    return GenerationOrder(positions: clean.shuffled(using: &generator) + hidden, cleanCount: clean.count)
+    return GenerationOrder(positions: clean.inRandomOrder(using: &generator) + hidden, cleanCount: clean.count)
   }
 
   /// Clean positions left to right, then masked ones left to right.
@@ -55,7 +56,7 @@ public struct GenerationOrder: Sendable, Equatable {
   public static func random(
     length: Int, diffused: Int, using generator: inout some RandomNumberGenerator
   ) -> GenerationOrder {
-    let shuffled = Array(0..<length).shuffled(using: &generator)
+    let shuffled = Array(0..<length).inRandomOrder(using: &generator)
     return GenerationOrder(positions: shuffled[..<diffused] + shuffled[diffused...].sorted(), cleanCount: 0)
   }
 

@@ -66,7 +66,7 @@ public struct UnmaskingPlan: Sendable, Equatable {
     let sizes = stretches(
       count: holes.count, steps: steps, schedule: schedule, using: &generators.plan)
     let diffused = sizes.reduce(0, +)
-    let shuffled = holes.shuffled(using: &generators.order)
+    let shuffled = holes.inRandomOrder(using: &generators.order)
     return UnmaskingPlan(
       trusting: shuffled[..<diffused].cut(into: sizes) + shuffled[diffused...].sorted().map { [$0] },
       diffusionStepCount: sizes.count)
@@ -102,7 +102,7 @@ public struct UnmaskingPlan: Sendable, Equatable {
     precondition((1...max(1, holes.count)).contains(steps), "\(holes.count) tokens in \(steps) steps")
     var blocks = (0..<steps).map { start in stride(from: start, to: holes.count, by: steps).map { holes[$0] } }
     if shuffled {
-      blocks = blocks.map { $0.shuffled(using: &generators.order) }.shuffled(using: &generators.order)
+      blocks = blocks.map { $0.inRandomOrder(using: &generators.order) }.inRandomOrder(using: &generators.order)
     }
     let diffused = Int((alpha0 * Double(steps)).rounded())
     return UnmaskingPlan(
@@ -136,7 +136,7 @@ public struct UnmaskingPlan: Sendable, Equatable {
         steps.map {
           stretches(count: block.count, steps: $0, schedule: .diffusion, using: &generators.plan)
         } ?? Array(repeating: 1, count: block.count)
-      return block.shuffled(using: &generators.order)[...].cut(into: sizes)
+      return block.inRandomOrder(using: &generators.order)[...].cut(into: sizes)
     }
     return UnmaskingPlan(trusting: plans, diffusionStepCount: plans.count)
   }

@@ -226,8 +226,10 @@ public enum TokenizerFile {
     let data = try checked(data, path: path)
     do {
       return try JSONValue(parsing: data)
-    } catch {
+    } catch let error as JSONSyntaxError {
       throw TokenizerFileError(path: path, problem: .syntax(error))
+    } catch {
+      throw TokenizerFileError(path: path, problem: .invalid("\(error)"))
     }
   }
 
