@@ -11,6 +11,7 @@ extension Tensor {
   /// Adds the gradient of this number to `gradient` of every parameter that it was computed from.
   public func backward() { withExtendedLifetime(self) { must(ct_backward(handle)) } }
 
+  /// The gradient that was last computed; nil if there is none.
   public var gradient: Tensor? {
     withExtendedLifetime(self) {
       var out: OpaquePointer?
@@ -19,6 +20,7 @@ extension Tensor {
     }
   }
 
+  /// Forgets the gradient.
   public func clearGradient() { withExtendedLifetime(self) { ct_clear_grad(handle) } }
 
   /// The same elements, cut off from what they were computed from.

@@ -6,11 +6,13 @@ import Torch
 /// A network being trained: the weights, their moving average and the optimiser's moments. Its one method is the
 /// training step, the same for every method of the family.
 public final class Learner {
+  /// The weights that are trained.
   public let model: TransformerWeights
   /// The exponential moving average of the weights, which evaluation and sampling use.
   public let average: TransformerWeights
   /// AdamW's running means of gradients and of their squares, in the order of the parameters.
   public let firstMoments: [Tensor]
+  /// The means of squares.
   public let secondMoments: [Tensor]
   /// How many updates were made.
   public private(set) var step: Int
@@ -52,9 +54,11 @@ public final class Learner {
 
   /// What one update did.
   public struct Update: Sendable {
+    /// The loss of the batch, nats a token.
     public let loss: Double
     /// The gradients' norm before clipping.
     public let gradientNorm: Double
+    /// The learning rate of this update.
     public let learningRate: Double
   }
 
@@ -95,8 +99,11 @@ public final class Learner {
 
 /// Training that cannot go on.
 public struct TrainingDiverged: Error, CustomStringConvertible, Sendable {
+  /// The step that failed.
   public let step: Int
+  /// Its loss.
   public let loss: Double
+  /// The norm of its gradients.
   public let norm: Double
 
   public var description: String {
