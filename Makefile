@@ -12,7 +12,7 @@ SWIFT = PKG_CONFIG_PATH=$(CURDIR)/.libtorch/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_
 # to do as well, training of small networks is several times faster so.
 PASSIVE = OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-passive}
 
-FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Benchmarks Benchmarks/Package.swift)
+FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Package.swift scripts/undocumented.swift)
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
@@ -36,11 +36,12 @@ docs: build ## build the documentation into .build/docs; warnings are errors
 	@scripts/docs.sh
 
 benchmarks: setup ## build the benchmarks
-	@# SwiftPM does not notice files that are new in a package that another one depends on by its path.
-	@cd Benchmarks && $(SWIFT) build --disable-build-manifest-caching $(FLAGS)
+	@# In the same folder, so that nothing is built twice. SwiftPM does not notice files that are new in a package that
+	@# another one depends on by its path.
+	@cd Benchmarks && $(SWIFT) build --scratch-path $(CURDIR)/.build --disable-build-manifest-caching $(FLAGS)
 
 bench: benchmarks ## run the benchmarks
-	@cd Benchmarks && $(SWIFT) run --skip-build $(FLAGS) benchmarks
+	@.build/release/benchmarks
 
 format: ## format the Swift code in place
 	@swift format --in-place --recursive $(FORMATTED)
