@@ -1,5 +1,5 @@
 # Variables: DATA (a text file for the demo), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
-.PHONY: help setup build test demo bench format lint clean
+.PHONY: help setup build test demo docs benchmarks bench format lint clean
 
 # Read when a recipe runs, that is after `setup` wrote it.
 LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/config.mk)
@@ -12,7 +12,7 @@ SWIFT = PKG_CONFIG_PATH=$(CURDIR)/.libtorch/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_
 # to do as well, training of small networks is several times faster so.
 PASSIVE = OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-passive}
 
-FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Benchmarks Benchmarks/Package.swift)
+FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Package.swift scripts/undocumented.swift)
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
@@ -32,9 +32,16 @@ test: setup ## build everything and run the tests
 demo: build ## train a small model and show what it can do (DATA=text.txt)
 	@$(PASSIVE) .build/release/esolm demo $(if $(DATA),--data $(DATA))
 
-bench: setup ## run the benchmarks
-	@# SwiftPM does not notice files that are new in a package that another one depends on by its path.
-	@cd Benchmarks && $(SWIFT) run --disable-build-manifest-caching $(FLAGS) benchmarks
+docs: build ## build the documentation into .build/docs; warnings are errors
+	@scripts/docs.sh
+
+benchmarks: setup ## build the benchmarks
+	@# In the same folder, so that nothing is built twice. SwiftPM does not notice files that are new in a package that
+	@# another one depends on by its path.
+	@cd Benchmarks && $(SWIFT) build --scratch-path $(CURDIR)/.build --disable-build-manifest-caching $(FLAGS)
+
+bench: benchmarks ## run the benchmarks
+	@.build/release/benchmarks
 
 format: ## format the Swift code in place
 	@swift format --in-place --recursive $(FORMATTED)

@@ -115,6 +115,12 @@ let package = Package(
         "esolm", "Runs", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
         "TestSupport",
       ]),
+    .testTarget(
+      name: "ReadmeTests",
+      dependencies: [
+        "esolm", "EsoLM", "Prompts", "Runs", "Tokenizers", "Torch", "Training", "CommandSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

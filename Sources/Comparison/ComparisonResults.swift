@@ -3,26 +3,40 @@ import Foundation
 
 /// What a comparison found.
 public struct ComparisonResults: Codable, Sendable {
+  /// The version of its JSON.
   public var formatVersion = 1
+  /// Training steps of each method.
   public let steps: Int
+  /// Sequences of a step.
   public let batchSize: Int
+  /// Tokens of a sequence.
   public let length: Int
+  /// The seed of data, training and samples.
   public let seed: UInt64
   /// The entropy of the measured text, nats a token, where the distribution of the data is known.
   public let trueNats: Double?
+  /// Whether samples are judged by the toy language's own rules.
   public let isToyLanguage: Bool
+  /// The methods, in the order that was asked for.
   public var entries: [Entry]
 
   /// One method.
   public struct Entry: Codable, Sendable {
+    /// The method as commands name it.
     public let name: String
+    /// The method as the paper writes it.
     public let title: String
+    /// The share that diffusion writes; nil of methods without one.
     public let alpha0: Double?
+    /// The algorithm's name.
     public let algorithm: String
+    /// Numbers in all weights together.
     public let parameters: Int
+    /// The bound on the negative log-likelihood.
     public let nelbo: PerplexityEvaluation.Estimate
     /// nil where the method has no exact likelihood.
     public let exact: PerplexityEvaluation.Estimate?
+    /// Texts, for each plan.
     public var samplings: [Sampling] = []
   }
 
@@ -30,12 +44,14 @@ public struct ComparisonResults: Codable, Sendable {
   public struct Sampling: Codable, Sendable {
     /// NFE.
     public let networkCalls: Int
+    /// Seconds of all calls over the number of texts.
     public let secondsPerSequence: Double
     /// Of the toy language: the share of complete sentences that it has.
     public var grammaticalShare: Double?
     /// Of the toy language, the true perplexity of the grammatical sentences; else the judge's of all texts.
     public var perplexity: Double?
 
+    /// What was found for one plan.
     public init(
       networkCalls: Int, secondsPerSequence: Double, grammaticalShare: Double? = nil, perplexity: Double? = nil
     ) {

@@ -4,8 +4,11 @@ import EsoLM
 ///
 /// The number is α₀ of an Eso-LM and the block size of a BD3-LM.
 public struct Contestant: Sendable, Hashable, CustomStringConvertible {
+  /// Which method it is.
   public let algorithm: Algorithm
+  /// The share that diffusion writes, of an Eso-LM.
   public let alpha0: Double?
+  /// Tokens of a block, of a BD3-LM.
   public let blockSize: Int?
   /// Whether the network has adaptive norms.
   public let isModulated: Bool
@@ -49,7 +52,7 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
     return (method?.title ?? description) + (mark.isEmpty ? "" : " + AdaLN")
   }
 
-  /// - Throws: ``ConfigurationError`` if the method does not fit sequences of this length.
+  /// - Throws: ``EsoLM/ConfigurationError`` if the method does not fit sequences of this length.
   public func configuration(length: Int) throws -> MethodConfiguration {
     let configuration = MethodConfiguration(
       algorithm: algorithm, alpha0: alpha0, blockSize: blockSize, length: length)

@@ -12,17 +12,23 @@ import Training
 ///
 /// Every method is a run folder inside one folder. A comparison that was stopped goes on where it was.
 public struct MethodComparison {
+  /// The methods that are compared.
   public var contestants: [Contestant]
   /// Sizes of the network; whether it has adaptive norms is the method's matter.
   public var model: TransformerConfiguration
+  /// What all are trained on.
   public var data: DataConfiguration
+  /// How all are trained.
   public var training: TrainingConfiguration
+  /// Tokens of a sequence.
   public var length: Int
+  /// How text becomes tokens.
   public var tokenizer: any Tokenizer
   /// Where the runs are made.
   public var folder: String
   /// Generation orders of a sequence's exact likelihood, and draws of its bound.
   public var orders = 8
+  /// Draws of the bound for each sequence.
   public var draws = 16
   /// How many validation sequences are measured.
   public var measuredSequences = 128
@@ -30,8 +36,10 @@ public struct MethodComparison {
   public var samples = 32
   /// Time steps to sample with.
   public var timeSteps = [4, 8, 16, 32, 64, 128]
+  /// The nucleus that samples are drawn from.
   public var topP = 1.0
 
+  /// A comparison by its parts; the rest is usual.
   public init(
     contestants: [Contestant], model: TransformerConfiguration, data: DataConfiguration,
     training: TrainingConfiguration, length: Int, tokenizer: any Tokenizer, folder: String
@@ -47,8 +55,11 @@ public struct MethodComparison {
 
   /// What happens, to be shown.
   public enum Event: Sendable {
+    /// A method is being trained.
     case training(title: String, Trainer.Event)
+    /// A method's perplexity is being measured.
     case measuring(title: String)
+    /// A method writes texts.
     case sampling(title: String, networkCalls: Int)
   }
 

@@ -8,12 +8,16 @@ import Torch
 /// Weights are random; plans, caches and the drawing of tokens are those of real samples. A run that would take longer
 /// than the budget is measured on calls spread evenly over it, whose mean stands for all.
 public struct SamplingBenchmark {
+  /// The sizes of the network.
   public var model: TransformerConfiguration
+  /// Texts that are written at a time.
   public var batch: Int
   /// Seconds that one line of the table may take, about.
   public var budget: Double
+  /// The seed of weights, plans and tokens.
   public var seed: UInt64
 
+  /// A benchmark of networks with random weights.
   public init(model: TransformerConfiguration, batch: Int = 1, budget: Double = 20, seed: UInt64 = 0) {
     self.model = model
     self.batch = batch
@@ -23,23 +27,32 @@ public struct SamplingBenchmark {
 
   /// One line of the table.
   public struct Measurement: Codable, Sendable {
+    /// The method as commands name it.
     public let method: String
+    /// The method as the paper writes it.
     public let title: String
+    /// Tokens of a text.
     public let length: Int
+    /// Texts that were written at a time.
     public let batch: Int
     /// Network calls for a text (NFE).
     public let calls: Int
     /// How many of them were timed; fewer than `calls` where the rest is inferred.
     public let measuredCalls: Int
+    /// Seconds of all calls over the number of texts.
     public let secondsPerSequence: Double
+    /// Seconds of one network call, drawing included.
     public let secondsPerCall: Double
     /// Rows that the network computes for each token written.
     public let slotsPerToken: Double
+    /// Network calls over tokens of a text.
     public let callsPerToken: Double
     /// Keys and values of a sequence at their most.
     public let cacheBytesPerSequence: Int
+    /// Whether calls that were not timed are supposed to cost what the others did.
     public var isInferred: Bool { measuredCalls < calls }
 
+    /// A line by its parts.
     public init(
       method: String, title: String, length: Int, batch: Int, calls: Int, measuredCalls: Int,
       secondsPerSequence: Double, secondsPerCall: Double, slotsPerToken: Double, callsPerToken: Double,
@@ -64,6 +77,7 @@ public struct SamplingBenchmark {
     private var known: [Bool: CachedTransformer] = [:]
     private let benchmark: SamplingBenchmark
 
+    /// Networks that are made when they are first asked for.
     public init(_ benchmark: SamplingBenchmark) { self.benchmark = benchmark }
 
     func network(isModulated: Bool) throws -> CachedTransformer {
@@ -87,7 +101,7 @@ public struct SamplingBenchmark {
 
   /// Measures one line; nil where the method has no plan of so many calls.
   ///
-  /// - Throws: ``ConfigurationError`` where the length does not fit the method.
+  /// - Throws: ``EsoLM/ConfigurationError`` where the length does not fit the method.
   public func measure(
     _ contestant: Contestant, length: Int, calls: Int, networks: Networks,
     progress: (_ share: Double) -> Void = { _ in }

@@ -7,8 +7,11 @@ import Randomness
 /// number. So the schedule has no state to save: a resumed run asks for the step that it is at, and each of several
 /// processes for its own share of the batch.
 public struct BatchSchedule: Sendable {
+  /// The number of blocks in the training set.
   public let blockCount: Int
+  /// Samples of a step, over all processes.
   public let batchSize: Int
+  /// The run's seed.
   public let seed: UInt64
 
   /// The order of the epoch that was asked for last. It only saves time.

@@ -3,11 +3,15 @@ public enum CorpusError: Error, Hashable, CustomStringConvertible {
   /// The longest block that is accepted, in tokens: beyond what any model attends over.
   public static let maximumLength = 1 << 30
 
+  /// Sequences of a length that none can have.
   case length(Int)
+  /// Sequences too short for a beginning, an end and text between them.
   case framedLength(Int)
+  /// A share for validation that is not between 0 and 1.
   case validationFraction(Double)
   /// Files were read, and nothing was in them.
   case noText(name: String, skippedLines: Int)
+  /// Text that is too short for a sequence, or for one to train and one to validate.
   case tooFewTokens(name: String, found: Int, length: Int, validationFraction: Double?)
 
   public var description: String {

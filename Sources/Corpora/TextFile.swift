@@ -43,14 +43,22 @@ public enum TextFile {
 
 /// A text file that cannot be used.
 public struct TextFileError: Error, Hashable, CustomStringConvertible {
+  /// The file.
   public let path: String
+  /// What is wrong with it.
   public let problem: Problem
 
+  /// What keeps a file from being read as text.
   public enum Problem: Hashable, Sendable {
+    /// There is no such file.
     case missing
+    /// It is a folder.
     case folder
+    /// It has no bytes.
     case empty
+    /// A byte, at its offset in the file, that UTF-8 text does not have there.
     case notUTF8(byte: UInt8, offset: Int)
+    /// The system's reason.
     case unreadable(reason: String)
   }
 

@@ -5,12 +5,16 @@ import Randomness
 
 /// How well a network predicts text: bounds and exact values, in nats per token with their Monte-Carlo error.
 public struct PerplexityEvaluation {
+  /// What is asked.
   public let likelihood: Likelihood
+  /// The text, in sequences.
   public let blocks: TokenBlocks
   /// Sequences of one network pass.
   public let batchSize: Int
+  /// The seed of noise and orders.
   public let seed: UInt64
 
+  /// An evaluation of a text.
   public init(_ likelihood: Likelihood, blocks: TokenBlocks, batchSize: Int = 16, seed: UInt64 = 0) {
     self.likelihood = likelihood
     self.blocks = blocks
@@ -26,7 +30,9 @@ public struct PerplexityEvaluation {
     public let standardError: Double?
     /// The part of the error that comes from random draws for the same text; unknown of one draw a sequence.
     public let monteCarloError: Double?
+    /// `exp(nats)`.
     public var perplexity: Double { exp(nats) }
+    /// `nats / ln 2`.
     public var bitsPerToken: Double { nats / log(2) }
 
     /// - Parameters:

@@ -3,12 +3,19 @@ import Foundation
 
 /// The seven sets of text that the paper measures perplexity on without training on them.
 public enum ZeroShotSet: String, CaseIterable, Sendable, Codable {
+  /// Penn Treebank.
   case ptb
+  /// WikiText-103.
   case wikitext
+  /// One Billion Words.
   case lm1b
+  /// LAMBADA.
   case lambada
+  /// AG News.
   case agNews = "ag_news"
+  /// Papers of PubMed.
   case pubmed
+  /// Papers of arXiv.
   case arxiv
 
   /// As tables name it.

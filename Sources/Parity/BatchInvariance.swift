@@ -8,6 +8,7 @@ public struct BatchInvariance {
   public struct Report: Sendable, Codable {
     /// Sequences that were written together and then each alone, on every number of threads.
     public let sequences: Int
+    /// The numbers of threads that were tried.
     public let threads: [Int]
     /// Those whose tokens differed.
     public internal(set) var otherTokens = 0
@@ -16,6 +17,7 @@ public struct BatchInvariance {
     /// Whether bits are promised: on a CPU where libtorch has oneDNN.
     public let promisesBits: Bool
 
+    /// Whether all that is promised holds.
     public var passed: Bool { otherTokens == 0 && (otherBits == 0 || !promisesBits) }
   }
 
@@ -24,7 +26,11 @@ public struct BatchInvariance {
   private let length: Int
   private let seed: UInt64
 
-  /// - Parameter length: of the longest sequences.
+  /// - Parameters:
+  ///   - network: what writes.
+  ///   - method: how it writes.
+  ///   - length: of the longest sequences.
+  ///   - seed: of the texts.
   public init(_ network: Transformer, method: any GenerationMethod, length: Int, seed: UInt64 = 0) {
     self.network = CachedTransformer(network)
     self.method = method

@@ -165,6 +165,7 @@ struct ParityCase {
 
 /// How one expected tensor, or one set of texts, came out.
 public struct ParityResult: Sendable, Codable {
+  /// The case's folder.
   public let folder: String
   /// The tensor's name, or the set's.
   public let tensor: String
@@ -174,7 +175,9 @@ public struct ParityResult: Sendable, Codable {
   public let tolerance: Double
   /// Why it was not compared; nil where it was.
   public let skipped: String?
+  /// Whether the largest error is within the tolerance.
   public var passed: Bool { skipped == nil && error <= tolerance }
+  /// Whether it was compared and is not.
   public var failed: Bool { skipped == nil && !passed }
 
   init(_ parityCase: ParityCase, tensor: String, expected: [Double], found: [Double]) {

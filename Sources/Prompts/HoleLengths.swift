@@ -15,6 +15,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
   private let network: Network
   private let tokenizer: any Tokenizer
 
+  /// Lengths by what a network finds likely.
   public init(_ method: any GenerationMethod, network: Network, tokenizer: any Tokenizer) {
     self.method = method
     self.network = network
@@ -25,7 +26,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
   ///
   /// An open hole with nothing behind it gets its most: there the text ends by a stop condition.
   ///
-  /// - Throws: ``ConfigurationError`` for a method that cannot tell how well text behind a hole fits, or an error of the
+  /// - Throws: ``EsoLM/ConfigurationError`` for a method that cannot tell how well text behind a hole fits, or an error of the
   ///   tokenizer.
   public func draw(_ template: PromptTemplate, seed: UInt64, number: Int) throws -> [Int] {
     var generator = CounterGenerator(seed: seed, stream: .holeLength, major: number)

@@ -6,7 +6,9 @@ import Tokenizers
 /// `[[5]]` is a hole of five tokens, `[[..20]]` one of at most twenty. `\[[` stands for `[[` itself, and `\\` before a
 /// hole for one backslash; any other backslash is one.
 public struct PromptTemplate: Sendable, Equatable {
+  /// A piece of a template.
   public enum Part: Sendable, Equatable {
+    /// Text that is given.
     case text(String)
     /// Tokens to be written.
     case hole(Int)
@@ -16,16 +18,20 @@ public struct PromptTemplate: Sendable, Equatable {
     case rest
   }
 
+  /// The pieces, in order.
   public var parts: [Part]
 
+  /// A template of pieces.
   public init(parts: [Part]) { self.parts = parts }
 
   /// The most tokens of a hole, far above what any network was trained with.
   public static let longestHole = 1 << 20
 
+  /// A template that cannot be read.
   public struct SyntaxError: Error, CustomStringConvertible, Sendable, Equatable {
     /// The place, counted in characters from 1.
     public let place: Int
+    /// What is wrong with it.
     public let problem: String
     public var description: String {
       "template: character \(place): \(problem); a hole is [[5]] or [[..5]], and \\[[ stands for [[ itself"
@@ -78,7 +84,10 @@ public struct PromptTemplate: Sendable, Equatable {
 
   /// A text with a hole between two parts, either of which may be empty.
   ///
-  /// - Parameter hole: how many tokens; nil for as many as the text's length leaves.
+  /// - Parameters:
+  ///   - prompt: the beginning of the text.
+  ///   - suffix: its end.
+  ///   - hole: how many tokens; nil for as many as the text's length leaves.
   public init(prompt: String, suffix: String = "", hole: Int?) {
     parts = [.text(prompt), hole.map { .hole($0) } ?? .rest, .text(suffix)].filter { $0 != .text("") }
   }
@@ -86,9 +95,10 @@ public struct PromptTemplate: Sendable, Equatable {
   /// The tokens of the text, nil where one is to be written. Each part becomes tokens by itself.
   ///
   /// - Parameters:
+  ///   - tokenizer: the one of the run that writes.
   ///   - length: tokens of the whole text, for a part `rest`.
   ///   - lengths: how many tokens each open hole gets, in order; nil gives each its most.
-  /// - Throws: an error of the tokenizer, or ``ConfigurationError`` if nothing is left for the rest.
+  /// - Throws: an error of the tokenizer, or ``EsoLM/ConfigurationError`` if nothing is left for the rest.
   public func tokens(_ tokenizer: any Tokenizer, length: Int = 0, lengths: [Int]? = nil) throws -> [Int32?] {
     var open = 0
     let pieces = try parts.map { part -> [Int32?] in

@@ -10,7 +10,7 @@ public struct StopStrings: StopCondition {
   private let tokens: StopTokens
   private let tokenizer: any Tokenizer
 
-  /// - Throws: ``ConfigurationError`` if a string is empty.
+  /// - Throws: ``EsoLM/ConfigurationError`` if a string is empty.
   public init(_ strings: [String], tokens: Set<Int32> = [], tokenizer: any Tokenizer) throws {
     try ConfigurationError.require(
       strings.allSatisfy { !$0.isEmpty }, "stop", "an empty text", expected: "texts of at least one character")
@@ -32,7 +32,9 @@ public struct StopStrings: StopCondition {
 
   /// The text of tokens up to the first stop string.
   ///
-  /// - Parameter given: how many of the tokens, the first ones, hold no stop.
+  /// - Parameters:
+  ///   - tokens: of a text.
+  ///   - given: how many of the tokens, the first ones, hold no stop.
   public func text(of tokens: some Collection<Int32>, given: Int = 0) -> String {
     let all = bytes(tokens)
     return String(decoding: all[..<(place(in: all, of: tokens, given: given) ?? all.count)], as: UTF8.self)

@@ -11,7 +11,10 @@ public struct TextStream {
   private let given: Int
   private var sent = 0
 
-  /// - Parameter given: how many tokens, the first ones, hold no stop.
+  /// - Parameters:
+  ///   - tokenizer: what makes text of tokens.
+  ///   - stop: what ends the text; nil for nothing.
+  ///   - given: how many tokens, the first ones, hold no stop.
   public init(_ tokenizer: any Tokenizer, stop: StopStrings? = nil, given: Int = 0) {
     self.tokenizer = tokenizer
     self.stop = stop

@@ -55,17 +55,30 @@ public struct CounterGenerator: RandomNumberGenerator, Sendable {
 
 /// What random numbers are drawn for. Every purpose has its own stream, so that adding draws to one changes no other.
 public enum RandomStream: UInt32, Sendable, CaseIterable {
+  /// Weights at the start of training; the first index is the parameter.
   case initialWeights = 1
+  /// The order of an epoch; the first index is the epoch.
   case dataOrder
+  /// Times, masks and orders of training; the indices are step and sample.
   case corruption
+  /// The seed of dropout; the first index is the step.
   case dropout
+  /// Noise of bounds; the indices are the draw and the sequence.
   case validation
+  /// How many tokens each step of a plan writes; the first index is the sequence.
   case samplingPlan
+  /// Which positions each step of a plan writes; the first index is the sequence.
   case samplingOrder
+  /// Tokens; the indices are the sequence and the draw.
   case samplingToken
+  /// Orders of exact likelihoods; the first index is the sequence.
   case likelihoodOrder
+  /// Sentences of the toy language.
   case toyLanguage
+  /// Where random windows lie; the indices are the part and the draw.
   case crop
+  /// The order of given tokens; the first index is the sequence.
   case contextOrder
+  /// The lengths of holes; the first index is the sequence.
   case holeLength
 }

@@ -6,6 +6,7 @@ public struct MetricsLog {
   package static let fileName = "metrics.jsonl"
   private let path: String
 
+  /// The log of a run.
   public init(_ run: RunFolder) { path = "\(run.path)/\(Self.fileName)" }
 
   /// Drops the lines after a step: a run that was killed may have measured further than it had saved.
@@ -21,6 +22,7 @@ public struct MetricsLog {
   public struct Number: Encodable, Sendable {
     private let value: Double?
 
+    /// A number, or null for one that is infinite or NaN.
     public init(_ value: Double) { self.value = value.isFinite ? value : nil }
 
     public func encode(to encoder: any Encoder) throws {

@@ -4,16 +4,23 @@ import Tokenizers
 
 /// Everything that determines a run, in one typed value: `config.json` of a run folder.
 public struct RunConfiguration: Codable, Sendable, Equatable {
+  /// The version of `config.json` that is written now.
   public static let currentFormat = 1
 
+  /// The version of its `config.json`.
   public var formatVersion = RunConfiguration.currentFormat
+  /// What is trained: the method and its options.
   public var method: MethodConfiguration
+  /// The sizes of the network.
   public var model: TransformerConfiguration
+  /// What it is trained on.
   public var data: DataConfiguration
+  /// How it is trained.
   public var training: TrainingConfiguration
   /// The tokenizer's ids, where the vocabulary was padded and has more than those and a mask token. nil is: all.
   public var tokenCount: Int?
 
+  /// A configuration by its parts; ``validate()`` says whether they fit.
   public init(
     method: MethodConfiguration, model: TransformerConfiguration, data: DataConfiguration,
     training: TrainingConfiguration
@@ -32,7 +39,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     return configuration
   }
 
-  /// Throws a ``ConfigurationError`` naming the first field that does not fit, also where two fields disagree.
+  /// Throws a ``EsoLM/ConfigurationError`` naming the first field that does not fit, also where two fields disagree.
   public func validate() throws {
     try ConfigurationError.require(
       formatVersion == Self.currentFormat, "formatVersion", formatVersion, expected: "\(Self.currentFormat)")
@@ -51,6 +58,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
 
 /// What a run is trained on.
 public struct DataConfiguration: Codable, Sendable, Equatable {
+  /// Where sequences come from.
   public enum Source: Codable, Sendable, Equatable {
     /// A text file, as runs of earlier versions name it; the fingerprint tells whether it changed since.
     case file(path: String, fingerprint: String)
@@ -62,15 +70,18 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
     case converted(from: String)
   }
 
+  /// Where the sequences come from.
   public var source: Source
   /// The share of sequences kept for validation.
   public var validationFraction: Double
 
+  /// Data by their source.
   public init(source: Source, validationFraction: Double = 0.1) {
     self.source = source
     self.validationFraction = validationFraction
   }
 
+  /// Throws a ``EsoLM/ConfigurationError`` naming the first field that does not fit.
   public func validate() throws {
     try ConfigurationError.require(
       validationFraction > 0 && validationFraction < 1, "validationFraction", validationFraction,
@@ -83,13 +94,17 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
 
 /// How a run is trained.
 public struct TrainingConfiguration: Codable, Sendable, Equatable {
+  /// Steps of the whole training.
   public var steps = 10_000
   /// Sequences of a step.
   public var batchSize = 32
+  /// The seed of weights, data order, noise and dropout.
   public var seed: UInt64 = 0
   /// Reached after the warm-up and constant from then on.
   public var learningRate = 3e-4
+  /// Steps over which the learning rate rises from 0.
   public var warmupSteps = 2500
+  /// AdamW's weight decay.
   public var weightDecay = 0.0
   /// The norm that gradients are clipped to.
   public var gradientClip = 1.0
@@ -110,8 +125,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   static let usualKeepLast = 2
 
+  /// The usual settings.
   public init() {}
 
+  /// Throws a ``EsoLM/ConfigurationError`` naming the first field that does not fit.
   public func validate() throws {
     func require(_ field: String, _ value: Int, atLeast least: Int) throws {
       try ConfigurationError.require(value >= least, field, value, expected: "at least \(least)")

@@ -7,7 +7,12 @@ import Tokenizers
 extension Corpus {
   /// The data that a configuration names.
   ///
-  /// - Parameter seed: the run's, for what is drawn of the text.
+  /// - Parameters:
+  ///   - configuration: what a run is trained on.
+  ///   - length: tokens of a sequence.
+  ///   - tokenizer: the run's.
+  ///   - seed: the run's, for what is drawn of the text.
+  ///   - progress: called now and then while a token file is made.
   /// - Throws: an error naming the file if it cannot be read, has too little text, or is not what the run began with.
   public init(
     _ configuration: DataConfiguration, length: Int, tokenizer: any Tokenizer, seed: UInt64 = 0,

@@ -21,8 +21,11 @@ import Torch
 /// in one step. So whenever a run is killed, what its folder shows is one whole checkpoint. Checksums are compared when
 /// files are read.
 public struct RunFolder: Sendable {
+  /// The folder.
   public let path: String
+  /// All that determines the run.
   public let configuration: RunConfiguration
+  /// How its text becomes tokens.
   public let tokenizer: any Tokenizer
   /// What a run that was opened for reading does without.
   private let lock: RunLock?
@@ -32,7 +35,7 @@ public struct RunFolder: Sendable {
 
   /// A method of the run's network and tokenizer.
   ///
-  /// - Throws: ``ConfigurationError`` for one that does not fit.
+  /// - Throws: ``EsoLM/ConfigurationError`` for one that does not fit.
   public func method(of configuration: MethodConfiguration) throws -> any GenerationMethod {
     try Self.method(configuration, self.configuration.model, tokenizer)
   }
@@ -198,7 +201,9 @@ public struct RunFolder: Sendable {
 
   /// A checkpoint that a link names.
   public enum Choice: String, Sendable {
+    /// The newest.
     case latest
+    /// The one with the lowest validation loss.
     case best
   }
 
@@ -259,6 +264,7 @@ public struct RunFolder: Sendable {
 
   /// A checkpoint to go on from, and why newer ones were passed over.
   public struct Restored {
+    /// What training goes on from.
     public let state: TrainingState
     /// One line for each.
     public let skipped: [String]

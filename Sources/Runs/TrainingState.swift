@@ -6,16 +6,20 @@ import Torch
 public struct TrainingState {
   /// How many updates were made.
   public var step: Int
+  /// The weights.
   public let model: TransformerWeights
+  /// Their moving average.
   public let average: TransformerWeights
-  /// AdamW's running means of gradients and of their squares, in the order of the parameters.
+  /// AdamW's running means of gradients, in the order of the parameters.
   public let firstMoments: [Tensor]
+  /// AdamW's running means of squared gradients, in the order of the parameters.
   public let secondMoments: [Tensor]
   /// BD3-LM: the times that training draws from, where validations choose them.
   public var noiseRange: ClosedRange<Double>?
   /// Nats per token of the validation sequences under the average, if they were measured at this step.
   public var validationNELBO: Double?
 
+  /// A state by its parts.
   public init(
     step: Int, model: TransformerWeights, average: TransformerWeights, firstMoments: [Tensor], secondMoments: [Tensor],
     noiseRange: ClosedRange<Double>? = nil, validationNELBO: Double? = nil

@@ -1,6 +1,7 @@
 /// A token that is found in a text as it stands, before any other rule applies, such as `<|endoftext|>`.
 public struct AddedToken: Hashable, Sendable {
   public var id: Int32
+  /// The text that becomes the token.
   public var content: String
   /// Whether it marks something instead of standing for text.
   public var isSpecial: Bool
@@ -8,10 +9,12 @@ public struct AddedToken: Hashable, Sendable {
   public var isWholeWord: Bool
   /// Whether white space on its left, or right, belongs to it.
   public var stripsLeft: Bool
+  /// Whether white space behind it goes with it.
   public var stripsRight: Bool
   /// Whether it is found in the normalised text.
   public var isNormalized: Bool
 
+  /// A token by its parts.
   public init(
     id: Int32, content: String, isSpecial: Bool = true, isWholeWord: Bool = false, stripsLeft: Bool = false,
     stripsRight: Bool = false, isNormalized: Bool = false

@@ -3,6 +3,7 @@ public struct ByteTokenizer: Tokenizer, Hashable {
   public let vocabularySize = 257
   public let endOfText: Int32 = 256
 
+  /// The one tokenizer of bytes.
   public init() {}
 
   public func encode(_ text: String) -> [Int32] {

@@ -76,6 +76,7 @@ public struct CharacterTokenizer: Tokenizer, Hashable {
 
 /// A text holds a character that the tokenizer's vocabulary lacks.
 public struct UnknownCharacterError: Error, Hashable, CustomStringConvertible {
+  /// The character that has no token.
   public let character: Unicode.Scalar
 
   /// The line of the text, counted from 1.

@@ -9,6 +9,7 @@ public struct NumberTokenizer: Tokenizer, Hashable {
   /// The last id.
   public var endOfText: Int32 { Int32(vocabularySize - 1) }
 
+  /// A tokenizer of the ids below `vocabularySize`.
   public init(vocabularySize: Int, maskToken: Int32? = nil) {
     precondition((1...Int(Int32.max)).contains(vocabularySize), "a vocabulary of \(vocabularySize)")
     self.vocabularySize = vocabularySize
@@ -49,9 +50,11 @@ public struct NumberTokenizer: Tokenizer, Hashable {
 
 /// A text of token ids holds something else.
 public struct NotATokenError: Error, Hashable, CustomStringConvertible {
+  /// What stands where a number should.
   public let word: String
   /// The line of the text, counted from 1.
   public let line: Int
+  /// How many ids there are.
   public let vocabularySize: Int
 
   public var description: String {

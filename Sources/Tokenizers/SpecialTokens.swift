@@ -4,9 +4,12 @@ public struct SpecialTokens: Hashable, Sendable {
   public var beginning: String?
   /// The token after a text.
   public var end: String?
+  /// What fills sequences up.
   public var padding: String?
+  /// What stands for a hidden token.
   public var mask: String?
 
+  /// Tokens by what they mean; nil where there is none.
   public init(beginning: String? = nil, end: String? = nil, padding: String? = nil, mask: String? = nil) {
     self.beginning = beginning
     self.end = end
@@ -58,7 +61,9 @@ public struct SpecialTokens: Hashable, Sendable {
 
 /// A special token that a vocabulary should have.
 public enum SpecialTokenError: Error, Hashable, CustomStringConvertible {
+  /// A token that the vocabulary does not hold.
   case notFound(String)
+  /// No token that could end a text.
   case noEnd(expected: [String])
 
   public var description: String {

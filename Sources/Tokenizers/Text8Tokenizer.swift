@@ -18,6 +18,7 @@ public struct Text8Tokenizer: Tokenizer, Hashable {
   public let maskToken: Int32? = 4
   public let padding: Int32 = 5
 
+  /// The one tokenizer of text8.
   public init() {}
 
   public func makeEncoder() -> any TextEncoder { Encoder() }

@@ -44,7 +44,9 @@ public protocol Tokenizer: Sendable {
 public protocol TextEncoder: AnyObject {
   /// Appends the ids of a text to `tokens`.
   ///
-  /// - Parameter text: its bytes. Where they are not UTF-8, it depends on the tokenizer what becomes of them.
+  /// - Parameters:
+  ///   - text: its bytes. Where they are not UTF-8, it depends on the tokenizer what becomes of them.
+  ///   - tokens: what they are added to.
   /// - Throws: an error that names the place in `text` that the vocabulary cannot write; `tokens` may then have grown.
   func append(_ text: UnsafeBufferPointer<UInt8>, to tokens: inout [Int32]) throws
 
@@ -73,6 +75,7 @@ extension Tokenizer {
     return try bytes.withContiguousStorageIfAvailable(encoded) ?? Array(bytes).withUnsafeBufferPointer(encoded)
   }
 
+  /// Text of tokens, special ones left out.
   public func decode(_ tokens: some Sequence<Int32>) -> String { decode(tokens, keepingSpecialTokens: false) }
 
   /// The number of ids of a model for this tokenizer, its mask token included.

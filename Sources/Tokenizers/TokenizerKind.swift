@@ -1,7 +1,10 @@
 /// The tokenizers that a user can choose by name. The name is also the `type` in `tokenizer.json`.
 public enum TokenizerKind: String, CaseIterable, Sendable {
+  /// A token for each byte.
   case bytes
+  /// A token for each character of the text.
   case characters
+  /// The letters and the space of text8, beside eight special tokens.
   case text8
 
   /// The one tokenizer of this kind; nil if it depends on the text.

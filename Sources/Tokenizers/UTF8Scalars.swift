@@ -2,8 +2,10 @@
 /// Swift's strings have it.
 public struct UTF8Scalars: Sequence, IteratorProtocol {
   private let bytes: UnsafeBufferPointer<UInt8>
+  /// The offset of the next byte.
   public private(set) var position = 0
 
+  /// The scalars of bytes that stay where they are.
   public init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
   public mutating func next() -> Unicode.Scalar? {

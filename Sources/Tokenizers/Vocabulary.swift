@@ -73,9 +73,13 @@ struct Vocabulary: Sendable, Hashable {
 
 /// A vocabulary in which a token or an id occurs twice, or an id cannot be.
 public enum VocabularyError: Error, Hashable, CustomStringConvertible {
+  /// An id that two tokens have.
   case repeatedID(Int, first: String, second: String)
+  /// A token that has two ids.
   case repeatedToken(String, first: Int, second: Int)
+  /// An id below 0.
   case negativeID(Int, String)
+  /// An id beyond those that are read.
   case largeID(Int, String, limit: Int)
   /// Two added tokens that are looked for alike, so that nothing says which of them a text holds.
   case indistinct(AddedToken, AddedToken)

@@ -2,17 +2,27 @@ import CTorch
 
 /// AdamW (Loshchilov & Hutter 2019) with libtorch's fused kernel.
 public struct AdamW: Codable, Sendable, Equatable {
+  /// The decay of the running mean of gradients.
   public var beta1 = 0.9
+  /// The decay of the running mean of squared gradients.
   public var beta2 = 0.999
+  /// What is added to the root of the latter.
   public var epsilon = 1e-8
   /// Decoupled: every step shrinks the weights by `learningRate · weightDecay`.
   public var weightDecay = 0.0
 
+  /// AdamW without weight decay.
   public init() {}
 
   /// Updates `parameters` and both moments in place.
   ///
-  /// - Parameter step: 1 for the first update; the bias correction depends on it.
+  /// - Parameters:
+  ///   - parameters: changed in place.
+  ///   - gradients: one for each parameter.
+  ///   - firstMoments: running means of gradients, changed in place.
+  ///   - secondMoments: running means of their squares, changed in place.
+  ///   - step: 1 for the first update; the bias correction depends on it.
+  ///   - learningRate: of this update.
   public func update(
     _ parameters: [Tensor], gradients: [Tensor], firstMoments: [Tensor], secondMoments: [Tensor], step: Int,
     learningRate: Double

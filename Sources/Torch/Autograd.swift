@@ -14,6 +14,7 @@ extension Tensor {
   /// program.
   public func backward() { withExtendedLifetime(self) { must(ct_backward(handle)) } }
 
+  /// The gradient that was last computed; nil if there is none.
   public var gradient: Tensor? {
     withExtendedLifetime(self) {
       var out: OpaquePointer?
@@ -22,6 +23,7 @@ extension Tensor {
     }
   }
 
+  /// Forgets the gradient.
   public func clearGradient() { withExtendedLifetime(self) { must(ct_clear_grad(handle)) } }
 
   /// The same elements, cut off from what they were computed from.

@@ -5,6 +5,7 @@ import Synchronization
 public struct TorchError: Error, CustomStringConvertible, Sendable {
   public let description: String
 
+  /// An error with a message.
   public init(_ description: String) { self.description = description }
 }
 

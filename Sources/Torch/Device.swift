@@ -2,8 +2,11 @@ import CTorch
 
 /// Where a tensor lives.
 public enum Device: String, CaseIterable, Sendable, Codable {
+  /// The processor.
   case cpu
+  /// An NVIDIA GPU.
   case cuda
+  /// A GPU of Apple's.
   case mps
 
   /// Whether the libtorch at hand and this machine have the device.
@@ -35,13 +38,21 @@ public enum Device: String, CaseIterable, Sendable, Codable {
 
 /// The type of a tensor's elements.
 public enum DType: String, CaseIterable, Sendable {
+  /// 32-bit floating point.
   case float32 = "F32"
+  /// 64-bit floating point.
   case float64 = "F64"
+  /// 16-bit floating point with 5 bits of exponent.
   case float16 = "F16"
+  /// 16-bit floating point with 8 bits of exponent.
   case bfloat16 = "BF16"
+  /// 64-bit integers.
   case int64 = "I64"
+  /// 32-bit integers.
   case int32 = "I32"
+  /// Bytes.
   case uint8 = "U8"
+  /// True or false, a byte each.
   case bool = "BOOL"
 
   private static let codes: [(DType, CTDType)] = [
@@ -53,6 +64,7 @@ public enum DType: String, CaseIterable, Sendable {
 
   init(code: CTDType) { self = Self.codes.first { $0.1 == code }!.0 }
 
+  /// Whether its numbers have fractions.
   public var isFloatingPoint: Bool { [.float32, .float64, .float16, .bfloat16].contains(self) }
 
   /// Bytes of one element.
@@ -68,14 +80,21 @@ public enum DType: String, CaseIterable, Sendable {
 
 /// A Swift type that tensors can be made of and read into.
 public protocol TensorScalar: Sendable {
+  /// The type of elements that holds it.
   static var dtype: DType { get }
 }
 
+/// `float32`.
 extension Float: TensorScalar { public static var dtype: DType { .float32 } }
+/// `float64`.
 extension Double: TensorScalar { public static var dtype: DType { .float64 } }
+/// `int64`.
 extension Int64: TensorScalar { public static var dtype: DType { .int64 } }
+/// `int32`.
 extension Int32: TensorScalar { public static var dtype: DType { .int32 } }
+/// `uint8`.
 extension UInt8: TensorScalar { public static var dtype: DType { .uint8 } }
+/// `bool`.
 extension Bool: TensorScalar { public static var dtype: DType { .bool } }
 
 /// libtorch as a whole.
@@ -111,7 +130,9 @@ public enum Torch {
   /// The results of a function at 0 ..< `count`, computed on the threads that operations use; on the calling one alone
   /// where ``sharesThreads`` is false.
   ///
-  /// - Parameter body: called on several threads at a time.
+  /// - Parameters:
+  ///   - count: how many results there are.
+  ///   - body: called on several threads at a time.
   public static func parallelMap<Result>(_ count: Int, _ body: (Int) -> Result) -> [Result] {
     Array(unsafeUninitializedCapacity: count) { results, initializedCount in
       let start = results.baseAddress

@@ -4,7 +4,10 @@ import CTorch
 extension Tensor {
   /// `self · weightᵀ + bias`: [..., in] with weight [out, in] to [..., out].
   ///
-  /// - Parameter gelu: whether ``gelu()`` is applied to it, at less cost than afterwards.
+  /// - Parameters:
+  ///   - weight: [out, in].
+  ///   - bias: [out].
+  ///   - gelu: whether ``gelu()`` is applied to it, at less cost than afterwards.
   public func linear(_ weight: Tensor, bias: Tensor? = nil, gelu: Bool = false) -> Tensor {
     withExtendedLifetime(bias) { produce(self, weight) { ct_linear($0, $1, bias?.handle, gelu, $2) } }
   }
@@ -23,8 +26,10 @@ extension Tensor {
   /// Splits the output of a qkv projection, [rows, 3·hidden], and turns queries and keys by the rows' positions.
   ///
   /// - Parameters:
-  ///   - angles: cosine and sine by position, [positions, head size / 2].
+  ///   - cosine: of the angles by position, [positions, head size / 2].
+  ///   - sine: of the same angles, [positions, head size / 2].
   ///   - positions: int64 [rows].
+  ///   - heads: the number of attention heads.
   /// - Returns: query, key and value, each [rows, heads, head size].
   public func splitRotary(
     cosine: Tensor, sine: Tensor, positions: Tensor, heads: Int
@@ -74,7 +79,7 @@ extension Tensor {
   ///   - bias: [classes].
   ///   - targets: int64 [rows].
   ///   - lossWeights: float32 [rows].
-  ///   - excluding: a class without probability (the mask token).
+  ///   - excluded: a class without probability (the mask token).
   public func negativeLogLikelihood(
     weight: Tensor, bias: Tensor, targets: Tensor, lossWeights: Tensor, excluding excluded: Int?
   ) -> (loss: Tensor, nll: Tensor) {

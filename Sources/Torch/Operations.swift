@@ -2,13 +2,20 @@ import CTorch
 
 // Elementwise operations, reductions, shapes and indexing; each means what it means in libtorch.
 extension Tensor {
+  /// Element by element, with libtorch's broadcasting.
   public static func + (a: Tensor, b: Tensor) -> Tensor { produce(a, b, ct_add) }
+  /// Element by element, with libtorch's broadcasting.
   public static func - (a: Tensor, b: Tensor) -> Tensor { produce(a, b, ct_sub) }
+  /// Element by element, with libtorch's broadcasting.
   public static func * (a: Tensor, b: Tensor) -> Tensor { produce(a, b, ct_mul) }
+  /// Element by element, with libtorch's broadcasting.
   public static func / (a: Tensor, b: Tensor) -> Tensor { produce(a, b, ct_div) }
+  /// A number added to each element.
   public static func + (a: Tensor, b: Double) -> Tensor { produce(a) { ct_add_scalar($0, b, $1) } }
+  /// Each element times a number.
   public static func * (a: Tensor, b: Double) -> Tensor { produce(a) { ct_mul_scalar($0, b, $1) } }
 
+  /// e to the power of each element.
   public func exp() -> Tensor { produce(self, ct_exp) }
 
   /// x · sigmoid(x).
@@ -26,21 +33,27 @@ extension Tensor {
     return probability == 0 ? self : produce(self) { ct_dropout($0, probability, $1) }
   }
 
+  /// The sum of all elements, a scalar.
   public func sum() -> Tensor { produce(self, ct_sum) }
 
+  /// Sums over a dimension, which goes.
   public func sum(dim: Int) -> Tensor { produce(self) { ct_sum_dim($0, Int64(dim), $1) } }
 
   /// The largest absolute value.
   public func maxAbs() -> Tensor { produce(self, ct_max_abs) }
 
+  /// Exponentials along a dimension, divided by their sum.
   public func softmax(dim: Int) -> Tensor { produce(self) { ct_softmax($0, Int64(dim), $1) } }
 
+  /// Logarithms of `softmax(dim:)`.
   public func logSoftmax(dim: Int) -> Tensor { produce(self) { ct_log_softmax($0, Int64(dim), $1) } }
 
+  /// The same elements in another shape.
   public func reshaped(_ shape: [Int]) -> Tensor {
     produce(self) { ct_reshape($0, shape.map(Int64.init), Int64(shape.count), $1) }
   }
 
+  /// The same with two dimensions exchanged.
   public func transposed(_ a: Int, _ b: Int) -> Tensor {
     produce(self) { ct_transpose($0, Int64(a), Int64(b), $1) }
   }
@@ -50,6 +63,7 @@ extension Tensor {
     produce(self) { ct_narrow($0, Int64(dim), Int64(range.lowerBound), Int64(range.count), $1) }
   }
 
+  /// Tensors one after another along a dimension; the others are equal.
   public static func concatenated(_ tensors: [Tensor], dim: Int = 0) -> Tensor {
     guard tensors.count != 1 else { return tensors[0] }
     var out: OpaquePointer?

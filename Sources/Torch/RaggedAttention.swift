@@ -19,6 +19,7 @@ public struct RaggedAttention {
     /// Each [blocks, 2, heads, slots, size], keys then values, with room for all that is stored and kept.
     public var pages: [Tensor]
 
+    /// The rows of one sequence.
     public init(queries: Range<Int>, keys: Range<Int>, stored: Int = 0, kept: Int = 0, pages: [Tensor] = []) {
       self.queries = queries
       self.keys = keys

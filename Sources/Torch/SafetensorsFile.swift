@@ -8,14 +8,19 @@ import Foundation
 public struct SafetensorsFile {
   /// What the header says of one tensor.
   public struct Entry: Sendable, Equatable {
+    /// The type of its elements.
     public let dtype: DType
+    /// Its dimensions.
     public let shape: [Int]
     /// Where its bytes lie, counted from the end of the header.
     let bytes: Range<Int>
   }
 
+  /// The file, for messages.
   public let path: String
+  /// The tensors by name.
   public let entries: [String: Entry]
+  /// What the file says of itself.
   public let metadata: [String: String]
   /// What reading the header took.
   package let memory: MemoryBudget

@@ -68,8 +68,10 @@ public final class Tensor {
 
   // MARK: Looking
 
+  /// The number of dimensions.
   public var rank: Int { withExtendedLifetime(self) { Int(ct_rank(handle)) } }
 
+  /// The size of each dimension.
   public var shape: [Int] {
     withExtendedLifetime(self) { (0..<ct_rank(handle)).map { size(Int($0)) } }
   }
@@ -83,10 +85,13 @@ public final class Tensor {
     }
   }
 
+  /// The number of elements.
   public var count: Int { shape.reduce(1, *) }
 
+  /// The type of its elements.
   public var dtype: DType { withExtendedLifetime(self) { DType(code: ct_dtype(handle)) } }
 
+  /// Where it is.
   public var device: Device { withExtendedLifetime(self) { Device(code: ct_device(handle)) } }
 
   /// The elements in row-major order, copied to the CPU and converted where the type differs.
@@ -128,7 +133,9 @@ public final class Tensor {
 
   // MARK: Converting
 
+  /// The same numbers as elements of another type; itself where it has that.
   public func to(_ dtype: DType) -> Tensor { produce(self) { ct_to_dtype($0, dtype.code, $1) } }
 
+  /// The same on another device; itself where it is there.
   public func to(_ device: Device) -> Tensor { produce(self) { ct_to_device($0, device.code, $1) } }
 }

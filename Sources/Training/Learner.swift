@@ -30,9 +30,11 @@ public final class Learner {
 
   /// What one update did.
   public struct Update: Sendable {
+    /// The loss of the batch, nats a token.
     public let loss: Double
     /// The gradients' norm before clipping.
     public let gradientNorm: Double
+    /// The learning rate of this update.
     public let learningRate: Double
   }
 
@@ -73,8 +75,11 @@ public final class Learner {
 
 /// Training that cannot go on.
 public struct TrainingDiverged: Error, CustomStringConvertible, Sendable {
+  /// The step that failed.
   public let step: Int
+  /// Its loss.
   public let loss: Double
+  /// The norm of its gradients.
   public let norm: Double
 
   public var description: String {

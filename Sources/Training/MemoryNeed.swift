@@ -7,8 +7,10 @@ import Runs
 public struct MemoryShortage: Error, CustomStringConvertible, Sendable, Equatable {
   /// Bytes that are needed at least, and that there are.
   public let needed: Double
+  /// Bytes that the machine has.
   public let available: Double
 
+  /// A shortage, in bytes.
   public init(needed: Double, available: Double) {
     self.needed = needed
     self.available = available

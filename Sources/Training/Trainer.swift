@@ -11,16 +11,25 @@ import Torch
 /// Every batch and every random draw follows from the configuration's seed and the step, so a run that was stopped and
 /// goes on from its last checkpoint ends with the same weights as one that never stopped.
 public struct Trainer {
+  /// What happens, to be shown or noted.
   public enum Event: Sendable {
+    /// A step was made.
     case step(Progress)
+    /// The validation sequences were measured.
     case validated(Validation)
+    /// A checkpoint was written.
     case saved(step: Int)
   }
 
+  /// How far training has come.
   public struct Progress: Sendable {
+    /// The number of this step.
     public let step: Int
+    /// The steps of the whole training.
     public let steps: Int
+    /// What the step did.
     public let update: Learner.Update
+    /// Over the last few seconds.
     public let tokensPerSecond: Double
     /// Estimated from the speed of this call so far, validation and saving included.
     public let secondsLeft: Double
@@ -28,9 +37,11 @@ public struct Trainer {
 
   /// The NELBO of validation sequences under the moving average of the weights.
   public struct Validation: Codable, Sendable {
+    /// The step after which it was measured.
     public let step: Int
     /// Nats per token; NaN where no token was predicted.
     public let nelbo: Double
+    /// `exp(nelbo)`.
     public var perplexity: Double { exp(nelbo) }
   }
 
@@ -54,8 +65,11 @@ public struct Trainer {
     }
   }
 
+  /// The run that is trained.
   public let run: RunFolder
+  /// What it is trained on.
   public let data: Corpus
+  /// The network, its average and the optimiser.
   public let learner: Learner
   private let metrics: MetricsLog
 
@@ -67,7 +81,10 @@ public struct Trainer {
 
   /// Goes on from a state of the run.
   ///
-  /// - Parameter place: where the run's data are, if they were moved.
+  /// - Parameters:
+  ///   - run: the run to go on with.
+  ///   - state: one of its checkpoints.
+  ///   - place: where the run's data are, if they were moved.
   public init(_ run: RunFolder, state: TrainingState, data place: DataConfiguration? = nil) throws {
     let data = try Corpus(
       place ?? run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer,
@@ -84,9 +101,13 @@ public struct Trainer {
   /// Starts a run in a new folder, which holds a checkpoint of step 0 from the beginning.
   ///
   /// - Parameters:
+  ///   - path: the folder to make.
+  ///   - configuration: all that determines the run.
+  ///   - tokenizer: how its text becomes tokens.
   ///   - weights: what to start from in place of random weights, as for fine-tuning. They need not have been trained on
   ///     this method, length or data: only the network's sizes must be the same.
   ///   - data: the configuration's data, if they are at hand.
+  ///   - device: where to train.
   public init(
     creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer,
     weights: TransformerWeights? = nil,

@@ -5,8 +5,10 @@ import Torch
 
 /// The command line tool. Commands are thin: they read options, call the library and print.
 @main
-struct EsoLMCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct EsoLMCommand: ParsableCommand {
+  package init() {}
+
+  package static let configuration = CommandConfiguration(
     commandName: "esolm",
     abstract: "Train, evaluate and sample Eso-LMs: part masked diffusion, part left to right.",
     version: "0.1.0 (libtorch \(Torch.version))",
@@ -16,7 +18,7 @@ struct EsoLMCommand: ParsableCommand {
     ])
 
   /// Errors are one line on standard error: exit code 2 for a wrong command line, 1 for everything else.
-  static func main() {
+  package static func main() {
     // A closed pipe or a file too large is an error of a write, not the end of the process. What was closed at the start stays closed to
     // writing, or a file that is opened would get the number of standard output, and the output too.
     signal(SIGPIPE, SIG_IGN)

@@ -8,23 +8,32 @@ import TestSupport
 
 /// Training that saves after every step, killed at moments that nobody chose, most of them within a save.
 ///
-/// `ESOLM_KILLS` sets how often.
+/// `ESOLM_KILLS` sets how often. The moments come from a seed, a new one each time, which a failure names as the test's
+/// argument; `ESOLM_KILL_SEED` takes it again.
 @Suite("Runs killed while they save")
 struct KillTests {
   private static let kills = ProcessInfo.processInfo.environment["ESOLM_KILLS"].flatMap { Int($0) } ?? 50
+  private static let seed =
+    ProcessInfo.processInfo.environment["ESOLM_KILL_SEED"].flatMap { UInt64($0) } ?? .random(in: 0..<1_000_000)
 
-  @Test func afterEveryKillAWholeCheckpointLoadsAndAtMostOneSaveIsLost() async throws {
+  /// How long to wait before the kill of this number.
+  private func wait(atMost microseconds: Int, seed: UInt64, kill: Int) -> Duration {
+    var generator = CounterGenerator(seed: seed, stream: .toyLanguage, major: kill)
+    return .microseconds(Int(generator.uniform() * Double(microseconds)))
+  }
+
+  @Test(arguments: [Self.seed])
+  func afterEveryKillAWholeCheckpointLoadsAndAtMostOneSaveIsLost(seed: UInt64) async throws {
     let data = try Scratch.file(Esolm.text.utf8)
     let run = "\(try Scratch.folder())/run"
     try await Esolm.succeed(["train", "--data", data, "--out", run, "--steps", "1", "--save-every", "1"] + Esolm.tiny)
-    var generator = SystemRandomNumberGenerator()
     var last = 1
     var leftovers = 0
-    for _ in 0..<Self.kills {
+    for kill in 0..<Self.kills {
       let command = try await Command.start(
         Esolm.executable(), ["train", "--resume", run, "--steps", "100000000"], environment: Esolm.environment)
       try await command.wait { newest(run) > last }
-      try await Task.sleep(for: .microseconds(Int.random(in: 0..<60_000, using: &generator)))
+      try await Task.sleep(for: wait(atMost: 60_000, seed: seed, kill: kill))
       let seen = newest(run)
       command.send(SIGKILL)
       let result = try await command.end()
@@ -50,7 +59,7 @@ struct KillTests {
   }
 
   /// Also of text that was becoming tokens: what is there is whole, and the next one does away with the rest.
-  @Test func whatAKilledTokenisationLeftGoesWithTheNext() async throws {
+  @Test(arguments: [Self.seed]) func whatAKilledTokenisationLeftGoesWithTheNext(seed: UInt64) async throws {
     let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
     let (tokens, pipe) = ("\(folder)/tokens", "\(folder)/pipe")
     // A text that does not end: this process holds the pipe open.
@@ -64,11 +73,10 @@ struct KillTests {
     // Somebody else's, and one that a process is making.
     try "mine".write(to: "\(tokens)/a.tmp")
     let living = try #require(try LockedFile("\(tokens)/.other.esolm-1-0.tmp"))
-    var generator = CounterGenerator(seed: 4, stream: .toyLanguage)
-    for _ in 0..<5 {
+    for kill in 0..<5 {
       let command = try await Command.start(Esolm.executable(), arguments(pipe), environment: Esolm.environment)
       try await command.wait { try unfinished(in: tokens).count > 1 }
-      try await Task.sleep(for: .microseconds(Int.random(in: 0..<20_000, using: &generator)))
+      try await Task.sleep(for: wait(atMost: 20_000, seed: seed, kill: kill))
       command.send(SIGKILL)
       _ = try await command.end()
       // Each found what the one before it left.

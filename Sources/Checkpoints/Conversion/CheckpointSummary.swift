@@ -3,32 +3,48 @@ import Torch
 
 /// What a checkpoint holds and whether it would load, for people and programs.
 public struct CheckpointSummary: Sendable, Codable {
+  /// A tensor by what the file says of it.
   public struct TensorLine: Sendable, Codable {
+    /// Its name in the file, without prefixes.
     public let name: String
+    /// The type of its elements, as safetensors files name it.
     public let dtype: String
+    /// Its dimensions.
     public let shape: [Int]
   }
 
+  /// The file or folder.
   public let path: String
+  /// In which form it is.
   public let form: Checkpoint.Form
+  /// The training step, where the file says it.
   public let step: Int?
+  /// Numbers in all weights together.
   public let parameters: Int
+  /// The weights.
   public let tensors: [TensorLine]
   /// Tensors that are no weights.
   public let buffers: [TensorLine]
+  /// Whether there is a moving average of the weights.
   public let hasAverage: Bool
+  /// The average's decay, where the file says it.
   public let averageDecay: Double?
+  /// How many updates the average has seen, where the file says it.
   public let averageUpdates: Int?
+  /// The plain part of what the file says about its training and model.
   public let hyperParameters: PlainValue
   /// The network and method that would load; nil if none would.
   public let network: TransformerConfiguration?
+  /// The method that would load; nil if none would.
   public let method: MethodConfiguration?
   /// All that keeps it from loading.
   public let problems: [String]
   /// What is worth knowing about its tokenizer.
   public let note: String?
 
-  /// - Parameter given: settings that take the place of what the file says.
+  /// - Parameters:
+  ///   - checkpoint: what is summed up.
+  ///   - given: settings that take the place of what the file says.
   public init(_ checkpoint: Checkpoint, given: ModelSettings = .init()) {
     func lines(_ tensors: [StoredTensor]) -> [TensorLine] {
       tensors.map { TensorLine(name: $0.name, dtype: $0.dtype.rawValue, shape: $0.shape) }

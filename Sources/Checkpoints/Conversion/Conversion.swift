@@ -9,14 +9,21 @@ import Torch
 public struct Conversion {
   /// The forms that are written.
   public enum Target: String, CaseIterable, Sendable, Codable {
+    /// A run folder.
     case run
+    /// A Hugging Face folder.
     case huggingFace = "hugging-face"
+    /// One safetensors file.
     case safetensors
   }
 
+  /// What is converted.
   public let checkpoint: Checkpoint
+  /// All that is known of its model.
   public let settings: ModelSettings
+  /// The network that its weights fit.
   public let network: TransformerConfiguration
+  /// The method that trained it.
   public let method: MethodConfiguration
   /// What the network's ids stand for: the tokenizer that was given, or the one beside the weights; nil if that is not
   /// there or cannot be it.
@@ -27,6 +34,7 @@ public struct Conversion {
   /// Finds out what a checkpoint holds.
   ///
   /// - Parameters:
+  ///   - checkpoint: what is to be converted.
   ///   - given: settings that take the place of what the file says.
   ///   - tokenizer: what the network's ids stand for; where nil, what lies beside the weights says it.
   /// - Throws: one error that lists all that is missing, unknown or of another shape; or one that names what the file
@@ -58,7 +66,10 @@ public struct Conversion {
   /// Writes the checkpoint to a place where nothing is yet; what appears there is complete. A run without a tokenizer
   /// takes ids as numbers for its text.
   ///
-  /// - Parameter weights: for the forms that hold one set of weights, which.
+  /// - Parameters:
+  ///   - path: where.
+  ///   - target: in which form.
+  ///   - weights: for the forms that hold one set of weights, which.
   public func write(to path: String, as target: Target, weights: Checkpoint.Weights = .average) throws {
     switch target {
     case .safetensors:

@@ -8,6 +8,7 @@ import Torch
 /// Only the network's sizes and the vocabulary are fixed by them. Length, α₀, data and all else may be others than they
 /// were trained with: rotary positions are computed where they are needed, so a longer context needs no other weights.
 public struct InitialWeights {
+  /// The network that the weights are of.
   public let network: TransformerConfiguration
   /// What they were trained on; what is to be trained where that is another algorithm.
   public let method: MethodConfiguration
@@ -15,7 +16,9 @@ public struct InitialWeights {
   public let tokenizer: (any Tokenizer)?
   private let checkpoint: Checkpoint
 
-  /// - Parameter wanted: what is to be trained, for what the file leaves unsaid.
+  /// - Parameters:
+  ///   - path: a run, or a checkpoint.
+  ///   - wanted: what is to be trained, for what the file leaves unsaid.
   public init(opening path: String, for wanted: ModelSettings = .init()) throws {
     checkpoint = try Checkpoint(opening: path)
     var settings = try checkpoint.settings()

@@ -9,14 +9,21 @@ import Torch
 public struct Checkpoint {
   /// The forms that are read.
   public enum Form: String, Sendable, Codable {
+    /// A run folder of this package.
     case run
+    /// A folder with `config.json` and safetensors files.
     case huggingFace = "hugging-face"
+    /// A checkpoint of PyTorch Lightning.
     case lightning
+    /// A file of `torch.save` that holds a state dictionary.
     case stateDictionary = "state-dict"
+    /// One safetensors file.
     case safetensors
   }
 
+  /// The file or folder.
   public let path: String
+  /// In which form it is.
   public let form: Form
   /// The weights as the last step left them, under the names of `ParameterLayout`, in the file's order.
   public internal(set) var weights: [StoredTensor] = []
@@ -24,7 +31,9 @@ public struct Checkpoint {
   public internal(set) var buffers: [StoredTensor] = []
   /// The weights' moving average, where there is one.
   public internal(set) var average: [StoredTensor]?
+  /// The average's decay, where the file says it.
   public internal(set) var averageDecay: Double?
+  /// How many updates the average has seen, where the file says it.
   public internal(set) var averageUpdates: Int?
   /// The training step.
   public internal(set) var step: Int?
@@ -44,7 +53,9 @@ public struct Checkpoint {
 
   /// Opens a run folder, a Hugging Face folder, a Lightning checkpoint, a file of `torch.save` or a safetensors file.
   ///
-  /// - Parameter field: of a file of `torch.save`, the field that holds the state dictionary, where several do.
+  /// - Parameters:
+  ///   - path: the file or folder.
+  ///   - field: of a file of `torch.save`, the field that holds the state dictionary, where several do.
   public init(opening path: String, field: String? = nil) throws {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
@@ -205,7 +216,9 @@ public struct Checkpoint {
 
 /// All that keeps a checkpoint's weights from being those of the network that they should be.
 public struct CheckpointMisfit: Error, CustomStringConvertible {
+  /// The file or folder.
   public let path: String
+  /// What does not fit, a line each.
   public let problems: [String]
 
   public var description: String {

@@ -17,6 +17,7 @@ public enum HuggingFaceFolder {
 
   /// An index: which file holds which tensor.
   public struct Index: Decodable {
+    /// The file of each tensor, by the tensor's name.
     public var weightMap: [String: String]
 
     enum CodingKeys: String, CodingKey { case weightMap = "weight_map" }

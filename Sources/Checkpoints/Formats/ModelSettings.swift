@@ -3,27 +3,44 @@ import Files
 
 /// What a checkpoint says of its model and of the method that trained it; nil where it is silent.
 public struct ModelSettings: Sendable, Equatable {
+  /// The method.
   public var algorithm: Algorithm?
   /// The name of a method that is none of ours.
   public var otherAlgorithm: String?
+  /// Eso-LM: the share of tokens that diffusion writes.
   public var alpha0: Double?
+  /// How training weighed masked tokens.
   public var weighting: HybridObjective.Weighting?
+  /// AR: what its texts start from.
   public var prepend: MethodConfiguration.Prepend?
   /// Tokens of a block of a block diffusion model.
   public var blockSize: Int?
+  /// BD3-LM: the times that it trained on.
   public var noiseRange: NoiseRange?
+  /// BD3-LM: whether masks of a block were drawn again until their share lay in `noiseRange`.
   public var resamplesMasks: Bool?
+  /// BD3-LM: whether the first token is always given.
   public var keepsFirstToken: Bool?
+  /// Which token a sequence starts from, where it starts from one.
   public var startToken: MethodConfiguration.StartToken?
+  /// Tokens of a sequence.
   public var length: Int?
+  /// The number of token ids, the mask included.
   public var vocabularySize: Int?
+  /// The mask token's id.
   public var maskToken: Int?
+  /// Width of the network.
   public var hiddenSize: Int?
+  /// The number of blocks.
   public var numBlocks: Int?
+  /// The number of attention heads.
   public var numHeads: Int?
+  /// Width of the conditioning; nil without adaptive norms.
   public var conditioningSize: Int?
+  /// The chance of dropout in training.
   public var dropout: Double?
 
+  /// Settings that say nothing.
   public init() {}
 
   /// All that a method has.
@@ -40,6 +57,7 @@ public struct ModelSettings: Sendable, Equatable {
     length = method.length
   }
 
+  /// All that a network and its method have.
   public init(_ network: TransformerConfiguration, method: MethodConfiguration) {
     self.init(method)
     vocabularySize = network.vocabularySize

@@ -5,6 +5,7 @@ import Torch
 /// The tensors of a file, or of a model's folder, under their stored names, in whichever form they come. All that reads
 /// weights which others wrote reads them here.
 public struct TensorFiles {
+  /// The tensors of all files, in their order.
   public private(set) var tensors: [StoredTensor] = []
   /// What a safetensors file says beside its tensors.
   public private(set) var metadata: [String: String] = [:]

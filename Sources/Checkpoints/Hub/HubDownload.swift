@@ -7,10 +7,13 @@ import Foundation
 /// both share what was fetched. A file that was cut off goes on where it ended; its size and checksum are compared with
 /// what the hub says before it gets its name.
 public struct HubDownload {
+  /// What is fetched.
   public let repository: HubRepository
+  /// Where from, where to and as whom.
   public let settings: HubSettings
   private let client: HTTPClient
 
+  /// A download that does nothing before it is run.
   public init(_ repository: HubRepository, settings: HubSettings) {
     self.repository = repository
     self.settings = settings
@@ -19,8 +22,11 @@ public struct HubDownload {
 
   /// How far a file is.
   public struct Progress: Sendable {
+    /// The name of the file that is fetched now.
     public let file: String
+    /// Bytes of it that are here.
     public let received: Int
+    /// Bytes that it has.
     public let size: Int
   }
 

@@ -3,7 +3,9 @@ import Foundation
 
 /// A model repository of a Hugging Face hub, and where its files are kept on this machine.
 public struct HubRepository: Sendable {
+  /// `OWNER/NAME`.
   public let name: String
+  /// A branch, a tag or a commit.
   public let revision: String
 
   /// - Throws: an error unless `name` reads OWNER/NAME and the revision is one of a branch, tag or commit.
@@ -37,12 +39,16 @@ extension Unicode.Scalar {
 
 /// Which hub to ask and where to keep what it sends, as the field's usual environment variables say.
 public struct HubSettings: Sendable {
+  /// The hub's address.
   public var endpoint: URL
+  /// The folder that files are kept in.
   public var cache: String
+  /// What the user is known by; nil for nobody.
   public var token: String?
   /// Whether only the cache is to be used.
   public var isOffline: Bool
 
+  /// Settings that are given, whatever the environment says.
   public init(endpoint: URL, cache: String, token: String? = nil, isOffline: Bool = false) {
     self.endpoint = endpoint
     self.cache = cache

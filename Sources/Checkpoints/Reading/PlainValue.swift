@@ -3,11 +3,17 @@ import Foundation
 
 /// Plain data: what JSON can say, read from JSON or from the plain part of a pickle.
 public enum PlainValue: Sendable, Equatable {
+  /// No value.
   case null
+  /// True or false.
   case boolean(Bool)
+  /// A whole number of 64 bits.
   case integer(Int)
+  /// A floating-point number.
   case real(Double)
+  /// A text.
   case text(String)
+  /// Values in order.
   case list([PlainValue])
   /// In the order of the file.
   case object([(key: String, value: PlainValue)])
@@ -25,10 +31,14 @@ public enum PlainValue: Sendable, Equatable {
     }
   }
 
+  /// The whole number that this is; nil if it is none.
   public var integer: Int? { if case .integer(let value) = self { value } else { nil } }
+  /// The text that this is; nil if it is none.
   public var text: String? { if case .text(let value) = self { value } else { nil } }
+  /// What is true or false; nil if this is neither.
   public var boolean: Bool? { if case .boolean(let value) = self { value } else { nil } }
 
+  /// The number that this is, whole or not; nil if it is none.
   public var number: Double? {
     switch self {
     case .integer(let value): Double(value)

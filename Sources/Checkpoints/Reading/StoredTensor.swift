@@ -4,8 +4,11 @@ import Torch
 
 /// A tensor of a file, looked at before it is read.
 public struct StoredTensor {
+  /// Its name.
   public let name: String
+  /// The type of its elements in the file.
   public let dtype: DType
+  /// Its dimensions.
   public let shape: [Int]
   private let read: () throws -> Tensor
 

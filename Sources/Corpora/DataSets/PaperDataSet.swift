@@ -7,25 +7,33 @@ import Foundation
 public struct PaperDataSet: Sendable {
   /// A part of a data set.
   public enum Split: String, CaseIterable, Codable, Sendable {
+    /// What is trained on, what validates, what is left for tests.
     case train, validation, test
   }
 
   /// The vocabulary of the published figures.
   public enum Vocabulary: String, Sendable {
+    /// GPT-2's byte pairs, 50,257 tokens.
     case gpt2
+    /// BERT's word pieces in lower case, 30,522 tokens.
     case bert = "bert-base-uncased"
+    /// The 35 tokens of the published models of text8.
     case text8
   }
 
   /// The name on the command line.
   public let name: String
+  /// What it is, in a few words.
   public let about: String
   /// Where a user gets the files, in one line.
   public let origin: String
+  /// The vocabulary of the published figures.
   public let vocabulary: Vocabulary
   /// Tokens of a sequence in the published figures.
   public let length: Int
+  /// How its documents become sequences.
   public let packing: Packing
+  /// Whether an end of text follows every document.
   public let appendsEndOfText: Bool
   /// Which part the published zero-shot figures are for.
   public let evaluated: Split

@@ -1,12 +1,18 @@
 /// The rules by which the published evaluations turn tokenised text back into ordinary text: spaces around punctuation
 /// go, `@-@` becomes `-`, and the like. Their order and their oddities are kept, since they decide about perplexities.
 public enum Detokenizer: String, CaseIterable, Codable, Sendable {
+  /// WikiText's: ` @-@ `, spaces before punctuation, headings.
   case wikitext
+  /// Penn Treebank's: contractions, `N`, `<unk>`.
   case ptb
+  /// One Billion Words': addresses, apostrophes and punctuation set apart.
   case lm1b
+  /// LAMBADA's: typographic quotes.
   case lambada
+  /// That of the papers of arXiv and PubMed.
   case scientificPapers = "scientific_papers"
 
+  /// A text as ordinary text.
   public func apply(to text: String) -> String {
     String(decoding: apply(to: Array(text.utf8)), as: UTF8.self)
   }

@@ -31,7 +31,9 @@ public struct CorpusSource: Codable, Hashable, Sendable {
   /// Files and folders; `-` is standard input. Of a folder all files but hidden ones are read, in the order of their
   /// names; links to folders are followed, and each real folder is read once for each path.
   public var paths: [String]
+  /// What the files hold.
   public var format: Format
+  /// What turns tokenised text into ordinary text; nil leaves text as it is.
   public var detokenizer: Detokenizer?
   /// Whether lines that are no valid record are left out and counted, instead of being an error.
   public var skipsBadLines: Bool
@@ -39,6 +41,7 @@ public struct CorpusSource: Codable, Hashable, Sendable {
   /// order mark at a file's beginning is no part of its text.
   public var takesAnyBytes: Bool?
 
+  /// A source by its parts.
   public init(
     paths: [String], format: Format = .byFile(documents: .file), detokenizer: Detokenizer? = nil,
     skipsBadLines: Bool = false, takesAnyBytes: Bool? = nil

@@ -3,7 +3,9 @@ import Tokenizers
 extension BytePairTrainer {
   /// Counts the words of a source's documents, without holding more than a piece of them.
   ///
-  /// - Parameter progress: called now and then with the number of bytes read. What it throws ends the work.
+  /// - Parameters:
+  ///   - source: the text.
+  ///   - progress: called now and then with the number of bytes read. What it throws ends the work.
   /// - Returns: how many bad lines were skipped, and how many documents were read.
   /// - Throws: `FileError` if a file cannot be read, `CorpusError` if there is no text in them.
   public mutating func add(

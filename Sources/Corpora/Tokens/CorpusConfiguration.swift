@@ -16,14 +16,18 @@ public struct CorpusConfiguration: Codable, Hashable, Sendable {
     case source(CorpusSource)
   }
 
+  /// Where the text comes from.
   public var source: CorpusSource
+  /// What of it validates.
   public var validation: Validation
+  /// How documents become sequences.
   public var packing: Packing
   /// Whether `endOfText` follows every document.
   public var appendsEndOfText: Bool
   /// The folder in which token files are kept; nil is the usual one of the machine at hand.
   public var tokenFolder: String?
 
+  /// A corpus by its parts.
   public init(
     source: CorpusSource, validation: Validation = .share(0.1), packing: Packing = .continuous,
     appendsEndOfText: Bool = true, tokenFolder: String? = nil
@@ -38,7 +42,9 @@ public struct CorpusConfiguration: Codable, Hashable, Sendable {
 
 /// The sequences that a run trains on and those kept for validation.
 public struct Corpus: Sendable {
+  /// What is trained on.
   public let training: TokenBlocks
+  /// What validates.
   public let validation: TokenBlocks
   /// The token files: that of the source and, if other files validate, that of those; none of what was made in memory.
   public let files: [TokenFile]
@@ -59,7 +65,9 @@ public struct Corpus: Sendable {
   /// Opens the token files of a corpus, which are made if they are missing or out of date.
   ///
   /// - Parameters:
+  ///   - configuration: the corpus.
   ///   - length: the number of tokens in a sequence.
+  ///   - tokenizer: how its text becomes tokens.
   ///   - seed: where random windows lie.
   ///   - progress: called now and then while a token file is made.
   /// - Throws: `FileError`, `CorpusError`.

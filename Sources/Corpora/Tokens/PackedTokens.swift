@@ -4,7 +4,12 @@ import Tokenizers
 extension TokenBlocks {
   /// All of a token file, packed.
   ///
-  /// - Parameter name: where the tokens come from, for an error's text.
+  /// - Parameters:
+  ///   - file: the tokens.
+  ///   - name: where the tokens come from, for an error's text.
+  ///   - packing: how documents become sequences.
+  ///   - length: tokens of a sequence.
+  ///   - tokenizer: the one that made the file.
   /// - Throws: `CorpusError` if the length does not fit, or no block is filled.
   public init(
     _ file: TokenFile, name: String, packing: Packing = .continuous, length: Int, tokenizer: any Tokenizer

@@ -13,10 +13,13 @@ import Tokenizers
 /// All numbers are little-endian. Opening a file reads it once: tokens that are not those that were written are found.
 /// Version 1 is read too; there a token takes 4 bytes, and 64 bits of FNV-1a stand in place of SHA-256.
 public final class TokenFile: Sendable {
+  /// The file.
   public let path: String
+  /// What it was made of, and how.
   public let metadata: TokenFileMetadata
   /// The number of tokens.
   public let count: Int
+  /// How many documents it holds.
   public let documentCount: Int
   /// A text that differs for different tokens or documents: SHA-256.
   public let fingerprint: String
@@ -154,7 +157,9 @@ public final class TokenFile: Sendable {
 public struct TokenFileMetadata: Codable, Hashable, Sendable {
   /// A text that differs for different tokenizers.
   public internal(set) var tokenizer: String
+  /// The tokenizer's number of ids.
   public internal(set) var vocabularySize: Int
+  /// The text that it was made of.
   public internal(set) var source: CorpusSource
   /// Whether `endOfText` follows every document.
   public internal(set) var appendsEndOfText: Bool

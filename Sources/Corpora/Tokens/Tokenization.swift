@@ -7,10 +7,14 @@ public struct TokenizationProgress: Sendable {
   public var byteCount = 0
   /// All bytes; nil if that is not known.
   public var totalByteCount: Int?
+  /// Tokens written so far.
   public var tokenCount = 0
+  /// Documents read so far.
   public var documentCount = 0
+  /// Bad lines that were left out.
   public var skippedLines = 0
 
+  /// No progress yet.
   public init() {}
 }
 

@@ -13,7 +13,9 @@ import Foundation
 public struct Grammar: Sendable {
   /// One way to replace a phrase. Weights count relative to those of the phrase's other productions.
   public struct Production<Symbol: GrammarSymbol>: Sendable {
+    /// How often it is chosen, in proportion to the others of its phrase.
     public let weight: Double
+    /// What the phrase becomes.
     public let symbols: [Symbol]
 
     /// A phrase may be replaced by nothing: by no symbols.
@@ -79,10 +81,15 @@ public protocol GrammarSymbol: Hashable, Sendable {
 
 /// Rules that make no grammar.
 public enum GrammarError: Error, Hashable, CustomStringConvertible {
+  /// A phrase that contains itself without end.
   case recursion(phrase: String)
+  /// A phrase without productions.
   case noProductions(phrase: String)
+  /// A weight that is not a number above 0.
   case weight(Double, phrase: String)
+  /// A word that is empty, or holds a space or a full stop.
   case word(String)
+  /// A start that is a word, or can be empty.
   case noSentence(start: String)
 
   public var description: String {

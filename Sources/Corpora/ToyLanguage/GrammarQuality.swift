@@ -13,6 +13,7 @@ public struct GrammarQuality: Hashable, Sendable {
 
   /// The sum of these sentences' log-probabilities, in nats, and the number of their characters.
   public var sentenceLogProbability = 0.0
+  /// Characters of the grammatical sentences.
   public var grammaticalSentenceCharacterCount = 0
 
   /// The samples that a text of the grammar can begin with: those in which everything is right, the cut last sentence
@@ -48,8 +49,10 @@ extension GrammarScorer {
   /// Judges samples that each should begin with a sentence. A sentence ends with its full stop, and between two
   /// stands one space: a sentence without it, or with more, is wrong.
   ///
-  /// - Parameter skippingFirst: leaves out what stands before the first full stop. A network that sees only how far
-  ///   apart positions are cannot know where a text begins, so its samples may begin inside a sentence.
+  /// - Parameters:
+  ///   - samples: the texts.
+  ///   - skippingFirst: leaves out what stands before the first full stop. A network that sees only how far
+  ///     apart positions are cannot know where a text begins, so its samples may begin inside a sentence.
   public mutating func quality(of samples: [String], skippingFirst: Bool = false) -> GrammarQuality {
     var quality = GrammarQuality()
     for sample in samples {

@@ -21,6 +21,7 @@ public struct GrammarScorer: Sendable {
   public struct Transition: Hashable, Sendable {
     /// The log-probability, in nats, that this character comes next.
     public let logProbability: Double
+    /// Where the language stands afterwards.
     public let next: State
   }
 
@@ -44,6 +45,7 @@ public struct GrammarScorer: Sendable {
   /// The state before a text's first character, where a sentence begins.
   public private(set) var start = State(index: 0)
 
+  /// The scorer of a grammar's language.
   public init(_ grammar: Grammar) {
     self.grammar = grammar
     spellings = grammar.words.map { [Grammar.space] + $0.unicodeScalars } + [[Grammar.fullStop]]

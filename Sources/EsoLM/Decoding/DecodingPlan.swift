@@ -17,7 +17,9 @@ public protocol DecodingPlan: Sendable {
   /// Which of a call's positions are written now, as places among them, in the order in which they become slots; at
   /// least one, unless the call takes slots back. The others stay masked.
   ///
-  /// - Parameter logits: [positions, vocabulary].
+  /// - Parameters:
+  ///   - call: what was evaluated.
+  ///   - logits: [positions, vocabulary].
   mutating func choose(from call: PlannedCall, logits: Tensor) -> [Int]
 
   /// How many network calls are left, where that is known beforehand.
@@ -41,6 +43,7 @@ public struct PlannedCall: Sendable, Equatable {
   /// How many of the slots written last become masks again before the call.
   public var takesBack: Int
 
+  /// A call by its parts.
   public init(positions: [Int], isSequential: Bool = false, takesBack: Int = 0) {
     self.positions = positions
     self.isSequential = isSequential
@@ -51,9 +54,11 @@ public struct PlannedCall: Sendable, Equatable {
 /// A plan that was fixed beforehand, as it is carried out. Positions behind the end of a text that was cut are passed
 /// over.
 public struct FixedPlan: DecodingPlan {
+  /// The plan that is carried out.
   public let plan: UnmaskingPlan
   private var nextStep = 0
 
+  /// The plan before its first call.
   public init(_ plan: UnmaskingPlan) { self.plan = plan }
 
   public mutating func next(after generation: Generation) -> PlannedCall? {

@@ -13,21 +13,26 @@
 public struct DecodingRule: Sendable, Equatable {
   /// A first token that is there before anything is written.
   public struct Start: Sendable, Equatable {
+    /// The token's id.
     public let token: Int32
     /// Whether it belongs to the text, or only stands before it.
     public let isText: Bool
 
+    /// A token that is there at the start.
     public init(token: Int32, isText: Bool) {
       self.token = token
       self.isText = isText
     }
   }
 
+  /// How slots are cut into segments that see each other.
   public let segments: AttentionPattern.Segments
   /// Whether a slot is predicted from the token before it instead of from a mask of its own.
   public let predictsNext: Bool
+  /// What is there before anything is written; nil for nothing.
   public let start: Start?
 
+  /// A rule by its parts. A method that predicts next has a start token and segments of one slot each.
   public init(segments: AttentionPattern.Segments, predictsNext: Bool = false, start: Start? = nil) {
     precondition(!predictsNext || (start != nil && segments == .each), "the first token needs one before it")
     self.segments = segments

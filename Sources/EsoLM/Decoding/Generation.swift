@@ -12,11 +12,17 @@ import Torch
 /// Positions count the text's tokens from 0. A *slot* is a place in the order in which the network sees tokens: given
 /// ones first, then each as it was written.
 public struct Generation: Sendable {
+  /// How the method reads what is written.
   public let rule: DecodingRule
+  /// How tokens are drawn.
   public let picker: TokenPicker
+  /// The seed of all draws.
   public let seed: UInt64
+  /// Which sequence of the seed it is.
   public let number: Int
+  /// How many of the likeliest tokens are told for each written one.
   public let alternativeCount: Int
+  /// The id that stands where nothing is written yet.
   public let maskToken: Int32
   /// How many slots, the first ones, were given, a start token included.
   public let givenCount: Int
@@ -32,6 +38,7 @@ public struct Generation: Sendable {
   /// How many rows the network was fed for this sequence so far.
   public internal(set) var fedRows = 0
 
+  /// Why a text is finished.
   public enum FinishReason: String, Sendable, Codable {
     /// Every position is written.
     case length
@@ -41,7 +48,9 @@ public struct Generation: Sendable {
 
   /// The tokens of one network call.
   public struct Written: Sendable, Equatable {
+    /// The positions that were written, in the order of their slots.
     public let positions: [Int]
+    /// The token of each position.
     public let tokens: [Int32]
     /// Of each token under the distribution that it was drawn from, in nats.
     public let logProbabilities: [Double]
@@ -135,6 +144,8 @@ public struct Generation: Sendable {
   /// - Parameters:
   ///   - request: its template says what is given, the rest of it how tokens are drawn; it names no schedule.
   ///   - rule: how the network's method reads.
+  ///   - plan: which positions are written when.
+  ///   - configuration: of the network that will write it.
   /// - Throws: ``ConfigurationError`` for a request that cannot be met.
   public init(
     _ request: GenerationRequest, rule: DecodingRule = .causal, plan: any DecodingPlan,
@@ -151,6 +162,7 @@ public struct Generation: Sendable {
   public var tokens: [Int32] { Array(text) }
   var text: ArraySlice<Int32> { sequence[rule.textStart..<rule.textStart + end] }
 
+  /// Whether nothing is left to write.
   public var isFinished: Bool { finishReason != nil }
   /// How many calls are left, where the plan knows it.
   public var remainingCalls: Int? { plan.remainingCalls }

@@ -3,14 +3,17 @@
 /// What a method does not know must be left nil. A request says what is wanted; ``GenerationMethod/generation(_:for:)``
 /// makes the sequence, or says why it cannot.
 public struct GenerationRequest: Sendable {
+  /// Which positions are written in which network call.
   public enum Schedule: String, CaseIterable, Sendable, Codable {
     /// Over equal stretches of time, each writing its binomial share.
     case ancestral
     /// One token at a time, when the first masked token would be hit.
     case firstHitting = "first-hitting"
+    /// From left to right, in steps of equally many positions.
     case leftToRight = "left-to-right"
     /// Steps of positions far apart.
     case block
+    /// The same with the steps, and the positions inside each, in random order.
     case blockShuffled = "block-shuffled"
   }
 
@@ -32,18 +35,22 @@ public struct GenerationRequest: Sendable {
   public var steps: Int?
   /// The share that diffusion writes.
   public var alpha0: Double?
+  /// Which positions are written when; nil is the method's usual one.
   public var schedule: Schedule?
+  /// In which order the network sees given tokens.
   public var contextOrder: ContextOrder
   /// How tokens are drawn.
   public var picker: TokenPicker
   /// When a text ends before its last position.
   public var stop: (any StopCondition)?
+  /// The seed of plan, order and tokens.
   public var seed: UInt64
   /// Which sequence of the seed it is: with the seed it decides every draw.
   public var number: Int
   /// How many of the likeliest tokens are told for each written one.
   public var alternativeCount: Int
 
+  /// A text of which some tokens may be given.
   public init(
     template: [Int32?], steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil,
     contextOrder: ContextOrder = .ascending, picker: TokenPicker = .plain, stop: (any StopCondition)? = nil,
@@ -171,16 +178,18 @@ public protocol StopCondition: Sendable {
   /// How many tokens a text keeps, if it ends in its first tokens, which are final; nil if it goes on.
   ///
   /// - Parameters:
-  ///   - tokens: the text up to the first position that is not written.
+  ///   - text: its tokens up to the first position that is not written.
   ///   - given: how many of the first tokens are no stop: all up to the last one that was given.
   ///   - known: how many of them were there when it was last asked.
-  func end(of tokens: ArraySlice<Int32>, given: Int, known: Int) -> Int?
+  func end(of text: ArraySlice<Int32>, given: Int, known: Int) -> Int?
 }
 
 /// Ends a text before the first of some tokens, such as the one between documents.
 public struct StopTokens: StopCondition, Equatable {
+  /// The tokens that end a text; they are no part of it.
   public let tokens: Set<Int32>
 
+  /// Ends a text before any of these.
   public init(_ tokens: Set<Int32>) { self.tokens = tokens }
 
   public func end(of text: ArraySlice<Int32>, given: Int, known: Int) -> Int? {

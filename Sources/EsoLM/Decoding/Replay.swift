@@ -36,7 +36,9 @@ extension Generation {
   /// log p of tokens that are written next, one at a time in this order, given what is there; positions that are not
   /// named are never written, and so never seen. What is there is computed once for all alternatives.
   ///
-  /// - Parameter alternatives: of each, tokens at positions of the text that are not written.
+  /// - Parameters:
+  ///   - alternatives: of each, tokens at positions of the text that are not written.
+  ///   - network: what is asked.
   /// - Returns: of each alternative's tokens; nil where no pass gives it: for MDLM, BD3-LM, Eso-LM (A) and AR.
   /// - Throws: ``LogitsError``.
   public func logProbabilities(

@@ -13,7 +13,9 @@ import Torch
 ///
 /// A sampler belongs to the code that made it: it is used from one thread at a time.
 public final class Sampler<Network: DecodingNetwork> {
+  /// Names a sequence.
   public typealias ID = Generation.ID
+  /// What one network call did for one sequence.
   public typealias Step = Generation.Step
 
   private struct Member {
@@ -36,6 +38,7 @@ public final class Sampler<Network: DecodingNetwork> {
   public private(set) var madeCalls = 0
 
   /// - Parameters:
+  ///   - network: what computes the logits.
   ///   - places: how many sequences are written at a time; others wait for a place.
   ///   - usesCache: false recomputes keys and values of all tokens in each call, for checking.
   ///   - prefixMemory: how much memory, in bytes, caches of given tokens may take that no sequence is using, so that a
@@ -72,6 +75,7 @@ public final class Sampler<Network: DecodingNetwork> {
 
   /// The sequences that are not finished, in the order in which they came.
   public var ids: [ID] { live.map(\.id) + waiting.map(\.id) }
+  /// Whether nothing is left to write.
   public var isEmpty: Bool { live.isEmpty && waiting.isEmpty }
   /// The memory of all caches of sequences and of kept prefixes, what they share counted each time.
   public var cacheByteCount: Int { live.reduce(prefixes.byteCount) { $0 + $1.cache.byteCount } }
@@ -305,6 +309,7 @@ extension Generation {
     public let id: ID
     /// Which of the sequence's calls it was, counted from 0.
     public let index: Int
+    /// What the call wrote; nothing where it only fed given tokens.
     public let written: Written
     /// Since the sequence got its place.
     public let elapsed: Duration

@@ -27,6 +27,7 @@ public struct TokenPicker: Codable, Sendable, Equatable {
 
   /// What is to be drawn from one row of logits.
   public struct Draw: Sendable {
+    /// Which token is wanted.
     public enum Choice: Sendable {
       /// The token at this place, in [0, 1), of the distribution.
       case at(Double)
@@ -34,11 +35,14 @@ public struct TokenPicker: Codable, Sendable, Equatable {
       case token(Int32)
     }
 
+    /// How it is drawn.
     public var picker: TokenPicker
+    /// Which one is drawn.
     public var choice: Choice
     /// How many of the likeliest tokens are to be told.
     public var alternativeCount: Int
 
+    /// A draw by its parts.
     public init(_ picker: TokenPicker, _ choice: Choice, alternativeCount: Int = 0) {
       self.picker = picker
       self.choice = choice
@@ -48,6 +52,7 @@ public struct TokenPicker: Codable, Sendable, Equatable {
 
   /// A token that was drawn, with its log-probabilities in nats.
   public struct Pick: Sendable {
+    /// The token's id.
     public let token: Int32
     /// Under the distribution that it was drawn from.
     public let logProbability: Double
@@ -119,7 +124,10 @@ public struct TokenPicker: Codable, Sendable, Equatable {
 
   /// Draws one token per row, all in this way.
   ///
-  /// - Parameter uniforms: one number in [0, 1) per row.
+  /// - Parameters:
+  ///   - logits: [rows, vocabulary].
+  ///   - excluded: a token that is never drawn.
+  ///   - uniforms: one number in [0, 1) per row.
   public func pick(from logits: Tensor, excluding excluded: Int?, uniforms: [Double]) throws -> [Int32] {
     try Self.pick(from: logits, excluding: excluded, uniforms.map { Draw(self, .at($0)) }).map(\.token)
   }

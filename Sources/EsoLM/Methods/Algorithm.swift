@@ -26,7 +26,9 @@ public struct Algorithm: Sendable, RawRepresentable {
 
   /// An option that a number behind an algorithm's name fills.
   public enum Number: Sendable, Equatable {
+    /// The share that diffusion writes, and what it is where no number stands.
     case alpha0(usual: Double)
+    /// Tokens of a block, and how many they are where no number stands.
     case blockSize(usual: Int)
   }
 
@@ -82,6 +84,7 @@ public struct TextTokens: Sendable, Equatable {
   /// The tokenizer's token after a text.
   public let end: Int32
 
+  /// Tokens by what they mean.
   public init(mask: Int32, beginning: Int32, end: Int32) {
     self.mask = mask
     self.beginning = beginning

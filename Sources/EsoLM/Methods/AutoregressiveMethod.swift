@@ -108,6 +108,7 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
 }
 
 extension Algorithm {
+  /// AR: each token from those to its left.
   public static let autoregressive = Algorithm(
     "ar", family: "AR", summary: "autoregressive", options: [.prepend, .startToken], required: [.prepend],
     isModulated: false,

@@ -6,6 +6,7 @@ import Randomness
 /// It trains on x_t ⊕ x with a noise level per block: in block b, of time t_b, each token is masked with chance t_b, and
 /// a masked token weighs 1/t_b (log-linear noise: α_t = 1 − t).
 public struct BlockDiffusionMethod: GenerationMethod, Equatable {
+  /// Tokens of a block.
   public let blockSize: Int
   /// The times that training draws from; narrower than 0 to 1 it lowers the variance of gradients ("clipped").
   public let noiseRange: ClosedRange<Double>
@@ -45,8 +46,11 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   /// The sequence with a time for each block, some tokens masked.
   ///
   /// - Parameters:
-  ///   - scale: multiplies the weight 1/t.
+  ///   - text: the clean sequence.
+  ///   - times: of each block, from 0 to 1.
   ///   - range: where the share of masks of each block must lie, if masks are drawn again.
+  ///   - scale: multiplies the weight 1/t.
+  ///   - generator: draws the masks.
   public func member(
     _ text: PaddedTokens, times: [Double], within range: ClosedRange<Double> = 0...1, scale: Double,
     using generator: inout CounterGenerator
@@ -246,6 +250,7 @@ extension ClosedRange<Double> {
 }
 
 extension Algorithm {
+  /// BD3-LM: blocks from left to right, each by diffusion.
   public static let blockDiffusion = Algorithm(
     "bd3lm", family: "BD3-LM", summary: "block diffusion",
     options: [.blockSize, .noiseRange, .resamplesMasks, .keepsFirstToken, .startToken], required: [.blockSize],

@@ -3,12 +3,14 @@ import Randomness
 /// Eso-LM (Sahoo, Yang et al. 2025): diffusion writes a share of the tokens in random order, the rest follows from left
 /// to right.
 public struct EsotericMethod: GenerationMethod, Equatable {
+  /// The paper's two variants, (A) and (B).
   public enum Variant: String, Sendable, CaseIterable {
     /// Clean tokens see each other both ways while diffusion lasts. No cache in the diffusion phase.
     case a
     /// Everything is causal along the order: an exact cache in both phases and an exact likelihood.
     case b
 
+    /// What may see what in the two terms of the objective.
     public var passes: HybridObjective.Passes {
       switch self {
       case .a: .init(diffusion: .cleanThenCausal, sequential: .cleanThenTwoStream, shufflesClean: false)
@@ -17,8 +19,11 @@ public struct EsotericMethod: GenerationMethod, Equatable {
     }
   }
 
+  /// (A) or (B).
   public let variant: Variant
+  /// What it is trained on.
   public let objective: HybridObjective
+  /// The share of tokens that diffusion writes.
   public var alpha0: Double { objective.schedule.alpha0 }
 
   /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1], and 1 where the weighting is not that of the bound.
@@ -97,7 +102,9 @@ public struct EsotericMethod: GenerationMethod, Equatable {
 }
 
 extension Algorithm {
+  /// Eso-LM (B): all attention causal along the order.
   public static let esolmB = esoteric(.b, "esolm-b", "Eso-LM with a cache in both phases")
+  /// Eso-LM (A): clean tokens see each other both ways.
   public static let esolmA = esoteric(.a, "esolm-a", "its variant whose clean tokens see each other")
 
   private static func esoteric(_ variant: EsotericMethod.Variant, _ name: String, _ summary: String) -> Algorithm {

@@ -52,7 +52,10 @@ public protocol GenerationMethod: Sendable {
 
   /// Of the training times that a method may choose among, those in which its loss varies least; nil if it chooses none.
   ///
-  /// - Parameter sequences: what is looked at.
+  /// - Parameters:
+  ///   - network: what measures the loss.
+  ///   - sequences: what is looked at.
+  ///   - seed: of its noise.
   func quietestTimes(
     under network: Transformer, sequences: [PaddedTokens], seed: UInt64
   ) -> ClosedRange<Double>?
@@ -61,7 +64,9 @@ public protocol GenerationMethod: Sendable {
 
   /// A sequence as the method writes it.
   ///
-  /// - Parameter configuration: of the network that will write it.
+  /// - Parameters:
+  ///   - request: what is wanted.
+  ///   - configuration: of the network that will write it.
   /// - Throws: ``ConfigurationError``, which names what does not belong to the method or does not fit.
   func generation(_ request: GenerationRequest, for configuration: TransformerConfiguration) throws -> Generation
 
@@ -141,13 +146,16 @@ extension Double {
 /// Which draws of a bound are made: those of some sequences of a set. Times are spread evenly over the whole set, and a
 /// sequence's draws do not depend on which others are measured with it.
 public struct EvaluationNoise: Sendable, Equatable {
+  /// The seed of the evaluation.
   public let seed: UInt64
   /// Counted from 0.
   public let draw: Int
-  /// The number of the first sequence in the set, and how many the set has.
+  /// The number of the first sequence in the set.
   public let first: Int
+  /// How many sequences the set has.
   public let count: Int
 
+  /// The noise of a part of a set.
   public init(seed: UInt64, draw: Int = 0, first: Int = 0, count: Int) {
     self.seed = seed
     self.draw = draw

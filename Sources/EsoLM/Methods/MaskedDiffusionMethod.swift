@@ -6,6 +6,7 @@ public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
   /// The diffusion term alone.
   public let objective: HybridObjective
 
+  /// MDLM, trained with these weights of masked tokens.
   public init(weighting: HybridObjective.Weighting = .elbo) {
     // Every weighting fits α₀ = 1.
     objective = try! HybridObjective(
@@ -43,6 +44,7 @@ public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
 }
 
 extension Algorithm {
+  /// MDLM: diffusion under bidirectional attention.
   public static let maskedDiffusion = Algorithm(
     "mdlm", family: "MDLM", summary: "masked diffusion", options: [.weighting],
     make: { options, _ in MaskedDiffusionMethod(weighting: options.weighting ?? .elbo) })

@@ -2,6 +2,7 @@
 public struct MethodConfiguration: Codable, Sendable, Equatable {
   /// The fields that belong to some methods only.
   public enum Option: String, Sendable, CaseIterable {
+    /// Each is the field of the same name.
     case alpha0, weighting, prepend, blockSize, noiseRange, resamplesMasks, keepsFirstToken, startToken
   }
 
@@ -11,6 +12,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     case none
     /// The start token.
     case bos
+    /// The mask token.
     case mask
   }
 
@@ -22,6 +24,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     case end
   }
 
+  /// Which method it is.
   public var algorithm: Algorithm
   /// Eso-LM: the share of tokens that diffusion writes.
   public var alpha0: Double?
@@ -44,6 +47,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   /// Tokens of a sequence.
   public var length: Int
 
+  /// A configuration by its parts. Texts of methods with a start token start from the one before texts.
   public init(
     algorithm: Algorithm = .esolmB, alpha0: Double? = nil, weighting: HybridObjective.Weighting? = nil,
     prepend: Prepend? = nil, blockSize: Int? = nil, noiseRange: NoiseRange? = nil, resamplesMasks: Bool? = nil,
@@ -104,6 +108,7 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
 
 /// The times that a BD3-LM trains on.
 public enum NoiseRange: Codable, Sendable, Equatable, CustomStringConvertible {
+  /// Times between two bounds, 0 ≤ low < high ≤ 1.
   case fixed(low: Double, high: Double)
   /// At each validation the range of half the times is chosen in which the loss varies least.
   case search

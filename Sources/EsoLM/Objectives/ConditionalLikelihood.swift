@@ -28,7 +28,9 @@ extension Likelihood {
   /// Inside a part positions are ordered as generation orders a whole text: with an Eso-LM as many as are binomial in α₀
   /// come first, at random, the rest left to right.
   ///
-  /// - Parameter parts: together every position once.
+  /// - Parameters:
+  ///   - parts: together every position once.
+  ///   - generator: draws the orders of the parts.
   public func drawOrder(parts: [[Int]], using generator: inout CounterGenerator) -> GenerationOrder {
     let positions = parts.flatMap { part in
       drawOrder(length: part.count, using: &generator).positions.map { part[$0] }

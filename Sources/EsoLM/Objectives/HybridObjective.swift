@@ -19,12 +19,15 @@ public struct HybridObjective: Sendable, Equatable {
 
   /// What may see what in the two terms, and in which order the given tokens of the sequential term stand.
   public struct Passes: Sendable, Equatable {
+    /// What may see what in the diffusion term.
     public let diffusion: AttentionPattern
+    /// What may see what in the sequential term.
     public let sequential: AttentionPattern
     /// Whether the clean tokens of the sequential term are shuffled, as diffusion writes them. Where they see each other
     /// both ways, their order does not matter.
     public let shufflesClean: Bool
 
+    /// Both terms' patterns.
     public init(diffusion: AttentionPattern, sequential: AttentionPattern, shufflesClean: Bool) {
       self.diffusion = diffusion
       self.sequential = sequential
@@ -32,8 +35,11 @@ public struct HybridObjective: Sendable, Equatable {
     }
   }
 
+  /// How likely a token is masked at a time.
   public let schedule: NoiseSchedule
+  /// How the diffusion term weighs masked tokens.
   public let weighting: Weighting
+  /// What may see what.
   public let passes: Passes
   /// The share of a batch that trains the diffusion term.
   public let batchSplit: Double
@@ -59,10 +65,12 @@ public struct HybridObjective: Sendable, Equatable {
   public struct Corrupted: Sendable {
     /// Clean, in text order.
     public let text: PaddedTokens
+    /// The order in which the network sees it, and how many tokens are clean.
     public let order: GenerationOrder
     /// t of the diffusion term; nil for the sequential term.
     public let time: Double?
 
+    /// A sequence with an order; a time makes it the diffusion term's.
     public init(_ text: PaddedTokens, order: GenerationOrder, time: Double?) {
       self.text = text
       self.order = order

@@ -4,9 +4,12 @@ import Torch
 
 /// How likely a trained network finds given text, in nats. Nothing here is trained.
 public struct Likelihood {
+  /// The network that is asked.
   public let network: Transformer
+  /// How it is read.
   public let method: any GenerationMethod
 
+  /// The likelihood of a network under a method.
   public init(_ network: Transformer, method: any GenerationMethod) {
     self.network = network
     self.method = method

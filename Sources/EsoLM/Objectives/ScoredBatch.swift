@@ -3,23 +3,30 @@ import Torch
 /// What a loss is made of: an input, and for every row with an output the token it should predict and what a nat of its
 /// negative log-likelihood weighs. Rows without loss are never given an output.
 public struct ScoredBatch: Sendable {
+  /// What the network reads.
   public private(set) var input = NetworkInput()
+  /// For each output the token that it should predict.
   public private(set) var targets: [Int64] = []
+  /// For each output what a nat of its negative log-likelihood weighs.
   public private(set) var lossWeights: [Float] = []
   /// For each output, which of the appended sequences it belongs to.
   public private(set) var sequences: [Int] = []
+  /// How many sequences were appended.
   public private(set) var sequenceCount = 0
 
+  /// A batch without sequences.
   public init() {}
 
   /// A sequence with what its outputs should predict.
   public struct Member: Sendable {
+    /// The sequence as the network reads it.
     public let sequence: NetworkSequence
     /// One token per output.
     public let targets: [Int32]
     /// What a nat of each output weighs.
     public let weights: [Double]
 
+    /// A sequence with a target and a weight for each of its outputs.
     public init(_ sequence: NetworkSequence, targets: [Int32], weights: [Double]) {
       precondition(
         targets.count == sequence.outputs.count && weights.count == targets.count, "every output needs a target")
@@ -30,7 +37,10 @@ public struct ScoredBatch: Sendable {
 
     /// A sequence whose masked slots are to be predicted, all of one weight.
     ///
-    /// - Parameter tokens: clean, in text order.
+    /// - Parameters:
+    ///   - tokens: clean, in text order.
+    ///   - order: says which slots are masked.
+    ///   - weight: what a nat of each masked slot weighs.
     public init(tokens: [Int32], order: GenerationOrder, weight: Double) {
       self.init(PaddedTokens(tokens), order: order, weight: weight)
     }

@@ -23,30 +23,43 @@
 public struct AttentionPattern: Sendable, Hashable {
   /// How the slots are cut.
   public enum Segments: Sendable, Hashable {
+    /// Each slot is a segment.
     case each
+    /// All slots are one segment.
     case whole
+    /// The clean slots are one segment, each other one is its own.
     case cleanTogether
+    /// Each clean slot is its own segment, the masked ones are one.
     case maskedTogether
     /// Blocks of a size that divides the length.
     case blocks(Int)
   }
 
+  /// How the slots are cut.
   public let segments: Segments
   /// How many rows a slot may have: 1 or 2.
   public let streams: Int
 
+  /// A pattern by its parts.
   public init(segments: Segments, streams: Int) {
     precondition((1...2).contains(streams), "a slot has one row or two")
     self.segments = segments
     self.streams = streams
   }
 
+  /// Each slot sees itself and those before it.
   public static let causal = AttentionPattern(segments: .each, streams: 1)
+  /// Clean slots see each other both ways, the others themselves and those before.
   public static let cleanThenCausal = AttentionPattern(segments: .cleanTogether, streams: 1)
+  /// Clean slots see themselves and those before, masked ones everything.
   public static let causalThenWhole = AttentionPattern(segments: .maskedTogether, streams: 1)
+  /// Every slot sees every other.
   public static let bidirectional = AttentionPattern(segments: .whole, streams: 1)
+  /// Each noised slot sees itself and the clean ones before it.
   public static let twoStream = AttentionPattern(segments: .each, streams: 2)
+  /// The same where clean slots see each other both ways.
   public static let cleanThenTwoStream = AttentionPattern(segments: .cleanTogether, streams: 2)
+  /// Each noised block sees itself and the clean blocks before it; the size divides the length.
   public static func blockDiffusion(_ size: Int) -> AttentionPattern {
     AttentionPattern(segments: .blocks(size), streams: 2)
   }
@@ -54,6 +67,8 @@ public struct AttentionPattern: Sendable, Hashable {
   /// Whether row `query` may look at row `key`. Row s < length is the first one of slot s, row length + s its second.
   ///
   /// - Parameters:
+  ///   - query: the row that looks.
+  ///   - key: the row that is looked at.
   ///   - length: slots of the sequence.
   ///   - cleanCount: how many of them, the first ones, are clean.
   public func allows(query: Int, key: Int, length: Int, cleanCount: Int) -> Bool {

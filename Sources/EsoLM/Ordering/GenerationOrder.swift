@@ -12,7 +12,9 @@ public struct GenerationOrder: Sendable, Equatable {
   /// How many leading slots are clean.
   public let cleanCount: Int
 
+  /// The number of slots.
   public var length: Int { positions.count }
+  /// How many slots, the last ones, are masked.
   public var maskedCount: Int { positions.count - cleanCount }
 
   /// An order from its parts, which must make up a permutation.

@@ -9,12 +9,15 @@ public final class CachedTransformer: DecodingNetwork {
   private let network: Transformer
   private let pool: PagePool
 
+  /// Packs a network's weights; later updates of them are not seen.
   public init(_ network: Transformer) {
     self.network = network.packed()
     pool = PagePool(network.configuration, device: network.device)
   }
 
+  /// The sizes of the network.
   public var configuration: TransformerConfiguration { network.configuration }
+  /// Where it computes.
   public var device: Device { network.device }
 
   public func makeCache() -> PagedCache { PagedCache(pool: pool) }
@@ -23,6 +26,7 @@ public final class CachedTransformer: DecodingNetwork {
   public var peakCacheByteCount: Int { pool.peak * pool.pageByteCount }
   /// The memory that caches take now.
   public var cacheByteCount: Int { pool.count * pool.pageByteCount }
+  /// Forgets the peak so far.
   public func resetPeak() { pool.resetPeak() }
 
   /// Below this many multiplications in a square layer, one thread is as fast as two, and several times faster where idle

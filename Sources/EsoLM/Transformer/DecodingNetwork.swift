@@ -4,8 +4,10 @@ import Torch
 ///
 /// A network that computes elsewhere, or keeps nothing, implements it with a cache of its own.
 public protocol DecodingNetwork<Cache> {
+  /// What keeps a sequence's keys and values.
   associatedtype Cache: KVCache
 
+  /// The sizes of the network.
   var configuration: TransformerConfiguration { get }
 
   /// An empty cache for one sequence.
@@ -13,7 +15,9 @@ public protocol DecodingNetwork<Cache> {
 
   /// Logits of a feed's outputs, [outputs, vocabulary]. Afterwards each sequence's cache holds its kept rows too.
   ///
-  /// - Parameter caches: of the feed's sequences.
+  /// - Parameters:
+  ///   - feed: the rows of the call.
+  ///   - caches: of the feed's sequences.
   func logits(_ feed: DecodingFeed, caches: [Cache]) -> Tensor
 }
 
@@ -42,6 +46,7 @@ public protocol KVCache: AnyObject {
 /// What one network call is fed: rows of several sequences, one sequence after another, each with rows behind those that
 /// its cache holds, clean ones first, then masks.
 public struct DecodingFeed: Sendable {
+  /// The rows of one sequence among all rows.
   public struct Sequence: Sendable, Equatable {
     /// Its rows.
     public let rows: Range<Int>
@@ -59,15 +64,20 @@ public struct DecodingFeed: Sendable {
   public private(set) var visible: [Int] = []
   /// The rows that logits are asked for.
   public private(set) var outputs: [Int] = []
+  /// The sequences that have rows, in their order.
   public private(set) var sequences: [Sequence] = []
 
+  /// A call without rows.
   public init() {}
 
   /// Adds a sequence.
   ///
   /// - Parameters:
+  ///   - tokens: of each row.
+  ///   - positions: of each row in its text.
   ///   - visible: for each row; slots are counted from the first in the cache.
   ///   - outputs: which of the rows logits are asked for.
+  ///   - keptCount: how many rows, the first ones, stay in the cache.
   public mutating func append(
     tokens: [Int32], positions: [Int], visible: [Int], outputs: Range<Int>, keptCount: Int
   ) {

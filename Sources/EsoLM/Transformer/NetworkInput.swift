@@ -13,6 +13,7 @@ public struct NetworkSequence: Sendable, Equatable {
   /// The slots from which something is predicted, ascending.
   public let outputs: [Int]
 
+  /// A sequence by its parts; tokens and positions are equally many.
   public init(tokens: [Int32], positions: [Int], cleanCount: Int, masked: [Int], outputs: [Int]) {
     precondition(tokens.count == positions.count && (0...tokens.count).contains(cleanCount), "lengths differ")
     self.tokens = tokens
@@ -26,6 +27,7 @@ public struct NetworkSequence: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - tokens: clean, in text order.
+  ///   - order: of its slots.
   ///   - outputsForAll: whether clean slots have an output too.
   public init(tokens: [Int32], order: GenerationOrder, outputsForAll: Bool = false) {
     precondition(tokens.count == order.length, "\(tokens.count) tokens for an order of \(order.length)")
@@ -35,6 +37,7 @@ public struct NetworkSequence: Sendable, Equatable {
       masked: masked, outputs: outputsForAll ? Array(0..<order.length) : masked)
   }
 
+  /// The number of slots.
   public var length: Int { tokens.count }
 }
 
@@ -67,10 +70,13 @@ public struct NetworkInput: Sendable {
     }
   }
 
+  /// The token of each row, masks where they are hidden.
   public private(set) var tokens: [Int64] = []
+  /// The position in its text of each row.
   public private(set) var positions: [Int64] = []
   private(set) var groups: [Group] = []
 
+  /// An input without rows.
   public init() {}
 
   /// Adds sequences of one length.

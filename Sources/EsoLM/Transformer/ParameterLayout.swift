@@ -3,24 +3,33 @@ import Torch
 
 /// The parameters of a network: name, shape and how training starts them, in the order of the published checkpoints.
 public struct ParameterLayout: Sendable {
+  /// One parameter.
   public struct Entry: Sendable, Equatable {
+    /// Its name in checkpoints.
     public let name: String
+    /// Its dimensions.
     public let shape: [Int]
+    /// What it is at the start of training.
     public let start: Start
   }
 
+  /// The numbers that a parameter starts from.
   public enum Start: Sendable, Equatable {
     /// Uniform in ±bound.
     case uniform(bound: Double)
+    /// All 0.
     case zeros
+    /// All 1.
     case ones
   }
 
+  /// All parameters, in the order of the published code.
   public let entries: [Entry]
 
   /// Numbers in all parameters together.
   public var count: Int { entries.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
+  /// The layout of a network of these sizes.
   public init(_ configuration: TransformerConfiguration) {
     let (hidden, vocabulary) = (configuration.hiddenSize, configuration.vocabularySize)
     var entries: [Entry] = []

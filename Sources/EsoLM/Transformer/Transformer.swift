@@ -3,6 +3,7 @@ import Torch
 /// The network in the form that runs: weights with the modulation folded in. It serves training (recorded by autograd),
 /// evaluation and sampling alike.
 public struct Transformer {
+  /// The sizes of the network.
   public let configuration: TransformerConfiguration
   let embedding: Tensor
   private(set) var blocks: [Block]
@@ -11,6 +12,7 @@ public struct Transformer {
   let dropout: Double
   let rotary: RotaryCache
 
+  /// Where it computes.
   public var device: Device { embedding.device }
 
   /// The same with packed weights, for calls with few rows: a copy, which no later update of weights changes.

@@ -1,9 +1,13 @@
 /// A configuration that cannot be built: which field, what it holds, what would fit.
 public struct ConfigurationError: Error, CustomStringConvertible, Sendable, Equatable {
+  /// The field's name.
   public let field: String
+  /// What it is.
   public let found: String
+  /// What it could be.
   public let expected: String
 
+  /// An error by its parts.
   public init(field: String, found: String, expected: String) {
     self.field = field
     self.found = found
@@ -29,13 +33,16 @@ public struct TransformerConfiguration: Codable, Sendable, Equatable {
   public var maskToken: Int
   /// The width d of the residual stream.
   public var hiddenSize: Int
+  /// The number of blocks.
   public var numBlocks: Int
+  /// The number of attention heads, a divisor of the width.
   public var numHeads: Int
   /// The width of the conditioning that modulates the norms; nil for a plain autoregressive transformer without AdaLN.
   public var conditioningSize: Int?
   /// The chance with which training drops elements of what a block adds.
   public var dropout: Double
 
+  /// Sizes by their parts; ``validate()`` says whether they fit.
   public init(
     vocabularySize: Int, maskToken: Int, hiddenSize: Int, numBlocks: Int, numHeads: Int, conditioningSize: Int? = 128,
     dropout: Double = 0.1
@@ -51,9 +58,11 @@ public struct TransformerConfiguration: Codable, Sendable, Equatable {
 
   /// The named sizes, the mask token being the vocabulary's last.
   public enum Size: String, CaseIterable, Sendable {
+    /// Named sizes: width 256 with 8 blocks, 768 with 12 (the paper's), 1024 with 24.
     case tiny, small, medium
   }
 
+  /// A named size with a vocabulary; the mask token is its last.
   public init(_ size: Size, vocabularySize: Int) {
     let (hidden, blocks, heads) =
       switch size {
@@ -66,8 +75,10 @@ public struct TransformerConfiguration: Codable, Sendable, Equatable {
       numHeads: heads)
   }
 
+  /// Width of a head.
   public var headSize: Int { hiddenSize / numHeads }
 
+  /// More blocks than any network has.
   public static let maximumBlocks = 1024
 
   /// Throws a ``ConfigurationError`` naming the first field that does not fit. The upper bounds keep a hostile file from

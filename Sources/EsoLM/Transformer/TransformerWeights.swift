@@ -6,9 +6,11 @@ import Torch
 /// It computes nothing itself. `transformer()` folds the modulation into the weights and gives the form that runs; under
 /// autograd the folding is part of what is differentiated, so training and inference share one forward pass.
 public final class TransformerWeights {
+  /// The sizes of the network.
   public let configuration: TransformerConfiguration
   /// In the order of ``ParameterLayout``.
   public let names: [String]
+  /// The parameters, float32, in the order of `names`.
   public let parameters: [Tensor]
   private let index: [String: Int]
   private let rotary: RotaryCache
@@ -75,8 +77,10 @@ public final class TransformerWeights {
       configuration, parameters: Dictionary(uniqueKeysWithValues: zip(names, parameters)), device: device)
   }
 
+  /// The parameter of a name, which must be one of `names`.
   public subscript(name: String) -> Tensor { parameters[index[name]!] }
 
+  /// Where the parameters are.
   public var device: Device { parameters[0].device }
 
   /// Numbers in all parameters together.
@@ -90,6 +94,7 @@ public final class TransformerWeights {
     parameters.map { $0.gradient ?? Tensor.zeros($0.shape, device: $0.device) }
   }
 
+  /// Forgets all gradients.
   public func clearGradients() { for parameter in parameters { parameter.clearGradient() } }
 
   /// The form that runs: modulation folded into the weights. It shares the rest of them, so it sees later updates of
@@ -112,6 +117,7 @@ public final class TransformerWeights {
 
 /// Parameters that do not fit a configuration, all of them at once.
 public struct ParameterMismatch: Error, CustomStringConvertible, Sendable, Equatable {
+  /// What does not fit, a line each.
   public let problems: [String]
 
   public var description: String {

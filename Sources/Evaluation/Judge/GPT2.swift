@@ -7,6 +7,7 @@ import Torch
 /// Pre-norm blocks with learned positions, GELU (tanh) and biases everywhere. It shares no code with the networks of
 /// this package, which differ from it in every layer.
 public struct GPT2 {
+  /// The sizes of the network.
   public let configuration: GPT2Configuration
   private let tokenEmbedding: Tensor  // [vocabulary, hidden]
   private let positionEmbedding: Tensor  // [positions, hidden]
@@ -15,6 +16,7 @@ public struct GPT2 {
   private let output: Tensor  // [vocabulary, hidden]
   private let outputBias: Tensor  // zeros; the layer has none
 
+  /// Where it computes.
   public var device: Device { tokenEmbedding.device }
 
   /// Reads `config.json` and the weights beside it.

@@ -7,15 +7,21 @@ import Foundation
 /// Fields that change what the network computes, in ways that no published GPT-2 uses, must have their usual values: a
 /// judge that is silently another network would give numbers that look right.
 public struct GPT2Configuration: Sendable, Equatable {
+  /// The number of token ids.
   public let vocabularySize: Int
   /// The longest sequence that has position embeddings.
   public let positions: Int
+  /// Width of the network.
   public let hiddenSize: Int
+  /// The number of blocks.
   public let numBlocks: Int
+  /// The number of attention heads.
   public let numHeads: Int
   /// The width inside the MLP.
   public let innerSize: Int
+  /// What is added to variances in layer norms.
   public let normEpsilon: Double
+  /// The id that stands between documents.
   public let endOfText: Int32
   /// Whether the output layer is the table of token embeddings.
   public let tiesOutput: Bool

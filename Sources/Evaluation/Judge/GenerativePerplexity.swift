@@ -14,11 +14,14 @@ public struct GenerativePerplexity: Sendable, Equatable {
 
   private var sums: [Sum] = []
 
+  /// Nothing judged yet.
   public init() {}
 
   /// The sum of −log p over counted tokens, in nats.
   public var nllSum: Double { sums.reduce(0) { $0 + $1.nll } }
+  /// How many tokens were counted.
   public var count: Int { sums.reduce(0) { $0 + $1.count } }
+  /// How many samples were judged.
   public var sampleCount: Int { sums.count }
 
   /// nil before a token is counted.
@@ -36,6 +39,7 @@ public struct GenerativePerplexity: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - samples: tokens of the judge. They are padded to the longest of them.
+  ///   - judge: who judges.
   ///   - batchSize: windows of one call of the judge.
   ///   - progress: called with the share of windows that are done.
   /// - Returns: the perplexity of each sample by itself; nil for one without a counted token.
@@ -84,8 +88,11 @@ public struct GenerativePerplexity: Sendable, Equatable {
 
 /// A sample holds an id that a vocabulary lacks.
 public struct TokenOutOfRange: Error, CustomStringConvertible, Sendable, Equatable {
+  /// The sample's index.
   public let sample: Int
+  /// The id that is none.
   public let token: Int32
+  /// How many ids there are.
   public let vocabularySize: Int
 
   public var description: String {

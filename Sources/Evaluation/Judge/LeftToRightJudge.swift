@@ -5,6 +5,7 @@ import Torch
 ///
 /// It predicts a window's first token too, unless it is an AR model without anything before its texts.
 public struct LeftToRightJudge: Judge {
+  /// What the run finds likely.
   public let likelihood: Likelihood
   public let contextLength: Int
   public let endOfText: Int32

@@ -11,6 +11,7 @@ public struct ToyLanguageJudge: Judge {
   public let endsTexts = false
   public var vocabularySize: Int { ToyLanguage.tokenizer.vocabularySize }
 
+  /// The judge of the one toy language.
   public init() {}
 
   public func logProbabilities(of windows: [[Int32]]) -> [[Double]] {

@@ -10,10 +10,14 @@ public struct DivergenceCurve: Sendable, Equatable {
   /// The points, w rising, between the extremes (1, 0) and (0, 1).
   public let points: [Point]
 
+  /// A point of the curve.
   public struct Point: Sendable, Equatable, Codable {
+    /// exp(−c·KL(q‖r)).
     public let x: Double
+    /// exp(−c·KL(p‖r)).
     public let y: Double
 
+    /// A point by its coordinates.
     public init(x: Double, y: Double) {
       self.x = x
       self.y = y

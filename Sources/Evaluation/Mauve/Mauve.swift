@@ -9,6 +9,7 @@ import Torch
 ///
 /// With the same features, settings and seed the score is that of the `mauve-text` package, up to rounding.
 public struct Mauve: Sendable, Equatable {
+  /// The settings of mauve-text, with its defaults.
   public struct Options: Sendable, Equatable {
     /// Clusters; nil takes a tenth of the smaller side, at least 2.
     public var buckets: Int?
@@ -16,18 +17,26 @@ public struct Mauve: Sendable, Equatable {
     public var explainedVariance = 0.9
     /// Clusterings from different starts, of which the best counts.
     public var restarts = 5
+    /// Iterations of a clustering at most.
     public var maxIterations = 500
+    /// Mixtures on the divergence curve.
     public var mixtures = 25
+    /// The scaling c of the divergence curve.
     public var scale = 5.0
+    /// The seed of clustering.
     public var seed: UInt32 = 25
 
+    /// The usual settings.
     public init() {}
   }
 
+  /// From 0 to 1; higher is closer.
   public let score: Double
+  /// The curve below which the area is the score.
   public let curve: DivergenceCurve
   /// The share of each side's texts in each bucket.
   public let p: [Double]
+  /// The share of the second side's texts in each bucket.
   public let q: [Double]
   /// Components that were clustered.
   public let components: Int

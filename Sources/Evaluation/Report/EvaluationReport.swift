@@ -1,19 +1,29 @@
 /// Everything that was measured of a run, ready to be shown: as JSON, as one Markdown table, or as one HTML page.
 public struct EvaluationReport: Codable, Sendable, Equatable {
+  /// The version of the JSON that is written now.
   public static let currentFormat = 1
 
+  /// The version of its JSON.
   public var formatVersion = EvaluationReport.currentFormat
+  /// The page's title.
   public var title: String
   /// What the run is: names and values.
   public var facts: [Fact] = []
+  /// What was measured.
   public var measures: [Measure] = []
+  /// The plots.
   public var figures: [Figure] = []
+  /// Texts that the run wrote.
   public var samples: [String] = []
 
+  /// What is known beforehand: a name and a value.
   public struct Fact: Codable, Sendable, Equatable {
+    /// What it is about.
     public let name: String
+    /// What is so.
     public let value: String
 
+    /// A fact by its parts.
     public init(_ name: String, _ value: String) {
       self.name = name
       self.value = value
@@ -22,22 +32,30 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
 
   /// Lines over a common axis.
   public struct Figure: Codable, Sendable, Equatable {
+    /// A line of a plot.
     public struct Series: Codable, Sendable, Equatable {
+      /// The name in the legend.
       public let name: String
       /// x rising.
       public let points: [DivergenceCurve.Point]
 
+      /// A line through points.
       public init(_ name: String, _ points: [(x: Double, y: Double)]) {
         self.name = name
         self.points = points.map { DivergenceCurve.Point(x: $0.x, y: $0.y) }
       }
     }
 
+    /// What stands above the plot.
     public let title: String
+    /// What stands below it.
     public let xLabel: String
+    /// What stands beside it.
     public let yLabel: String
+    /// Its lines.
     public let series: [Series]
 
+    /// A plot by its parts.
     public init(_ title: String, x: String, y: String, _ series: [Series]) {
       self.title = title
       xLabel = x
@@ -46,6 +64,7 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
     }
   }
 
+  /// A report without contents.
   public init(title: String) { self.title = title }
 
   /// The groups of measures, in their order.

@@ -4,20 +4,26 @@ import Foundation
 public struct Measure: Codable, Sendable, Equatable {
   /// What it belongs to, for example "Perplexity".
   public let group: String
+  /// What was measured.
   public let name: String
   /// nil where it could not be measured.
   public let value: Double?
   /// The standard error of `value`, where it is known.
   public let error: Double?
+  /// How the value is written.
   public let style: Style
   /// How it was measured, in a few words.
   public let note: String
 
+  /// How a value is written.
   public enum Style: String, Codable, Sendable {
+    /// As a number.
     case number
+    /// As a percentage.
     case percent
   }
 
+  /// A measure by its parts.
   public init(
     _ group: String, _ name: String, _ value: Double?, error: Double? = nil, style: Style = .number, note: String = ""
   ) {
@@ -55,6 +61,7 @@ public struct Measure: Codable, Sendable, Equatable {
       note: [String(format: "%.4f nats/token", estimate.nats), note].filter { !$0.isEmpty }.joined(separator: "; "))
   }
 
+  /// What samples say of themselves.
   public static func of(_ summary: SampleSummary) -> [Measure] {
     let group = "Samples"
     return [
@@ -69,6 +76,7 @@ public struct Measure: Codable, Sendable, Equatable {
       ]
   }
 
+  /// The shares of right answers.
   public static func of(_ accuracy: MultipleChoice.Accuracy, note: String) -> [Measure] {
     let group = "Multiple choice"
     return [

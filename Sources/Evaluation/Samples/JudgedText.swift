@@ -7,6 +7,7 @@ public enum JudgedText {
   ///
   /// - Parameters:
   ///   - sample: tokens of `own`.
+  ///   - own: the tokenizer of the run that wrote it.
   ///   - judge: the judge's tokenizer.
   ///   - endOfText: the judge's.
   ///   - length: the sample's length, so that a judge with more tokens for the same text does not see more of it.

@@ -7,8 +7,11 @@ public struct SampleFile: Decodable, Sendable {
   /// Thousands of long samples, with a number of text for each token.
   private static let sizeLimit = 1 << 30
 
+  /// A text that a run wrote.
   public struct Sample: Decodable, Sendable {
+    /// What its tokens decode to.
     public let text: String
+    /// Tokens of the run's vocabulary.
     public let tokens: [Int32]
   }
 
@@ -16,6 +19,7 @@ public struct SampleFile: Decodable, Sendable {
   public let run: String
   /// Tokens of a sample.
   public let length: Int
+  /// All samples, in the file's order.
   public let samples: [Sample]
 
   private struct Line: Decodable {

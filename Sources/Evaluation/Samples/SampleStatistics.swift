@@ -43,6 +43,7 @@ public enum SampleStatistics {
 
 /// The statistics of a set of samples, as a report shows them.
 public struct SampleSummary: Codable, Sendable, Equatable {
+  /// How many samples there are.
   public let samples: Int
   /// The entropy of a sample's tokens, in nats, averaged over samples.
   public let entropy: Double
@@ -53,6 +54,7 @@ public struct SampleSummary: Codable, Sendable, Equatable {
   /// The share of a sample's 4-grams that occurred in it before, averaged over samples; nil where all are too short.
   public let selfRepetition: Double?
 
+  /// The n of `selfRepetition`.
   public static let repetitionLength = 4
 
   /// - Precondition: there is a sample.

@@ -5,13 +5,16 @@ import Tokenizers
 
 /// Questions with several endings of which one is right, in the format of HellaSwag (Zellers et al. 2019).
 public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
+  /// What is given.
   public let context: String
   /// What stands between context and ending.
   public let separator: String
+  /// What could follow.
   public let endings: [String]
   /// The index of the right ending.
   public let label: Int
 
+  /// A question by its parts.
   public init(context: String, separator: String = " ", endings: [String], label: Int) {
     self.context = context
     self.separator = separator
@@ -50,6 +53,7 @@ public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
 
   /// What is done to the texts of a file.
   public enum Preprocessing: String, Sendable, CaseIterable, Codable {
+    /// Nothing.
     case none
     /// HellaSwag's, as lm-evaluation-harness does it, whose figures are the published ones.
     case hellaSwag = "hellaswag"
@@ -82,24 +86,30 @@ public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
 
 /// Answers questions by the likelihood of each ending given the context.
 public struct MultipleChoice {
+  /// How endings are scored.
   public let scoring: PassageScoring
+  /// What makes tokens of texts.
   public let tokenizer: any Tokenizer
   /// The most tokens that the network is asked about; of a longer context the end is kept.
   public let length: Int
 
+  /// Answers by a run's likelihood.
   public init(_ scoring: PassageScoring, tokenizer: any Tokenizer, length: Int) {
     self.scoring = scoring
     self.tokenizer = tokenizer
     self.length = length
   }
 
+  /// What was found for one question.
   public struct Answer: Sendable, Equatable, Codable {
+    /// The index of the right ending.
     public let label: Int
     /// log p of each ending given the context, in nats.
     public let logProbabilities: [Double]
     /// The same over the ending's number of characters.
     public let perCharacter: [Double]
 
+    /// An answer by its parts.
     public init(label: Int, logProbabilities: [Double], perCharacter: [Double]) {
       self.label = label
       self.logProbabilities = logProbabilities
@@ -116,13 +126,18 @@ public struct MultipleChoice {
 
   /// The share of right answers, by both ways to choose.
   public struct Accuracy: Sendable, Equatable, Codable {
+    /// How many questions were answered.
     public let questions: Int
+    /// The share answered rightly by the likeliest ending.
     public let accuracy: Double
+    /// The share answered rightly by the likeliest ending for its length.
     public let accuracyPerCharacter: Double
     /// The standard error of either share, at its own value.
     public let standardError: Double
+    /// The standard error of `accuracyPerCharacter`.
     public let standardErrorPerCharacter: Double
 
+    /// The shares of some answers.
     public init(_ answers: [Answer]) {
       let count = Double(answers.count)
       func error(_ share: Double) -> Double { (share * (1 - share) / count).squareRoot() }
@@ -136,7 +151,9 @@ public struct MultipleChoice {
 
   /// Answers all questions.
   ///
-  /// - Parameter items: with a place for messages, say the file and line.
+  /// - Parameters:
+  ///   - items: with a place for messages, say the file and line.
+  ///   - progress: called with the share that is done.
   /// - Throws: a `FileError` naming the place of a text that the tokenizer cannot write or that is too long.
   public func answers(
     to items: [(place: String, item: MultipleChoiceItem)], progress: (Double) -> Void = { _ in }

@@ -4,6 +4,7 @@ import Randomness
 
 /// A text with a part to be scored given another part.
 public struct Passage: Sendable, Equatable {
+  /// What is done with a token.
   public enum Role: Sendable, Equatable {
     /// Known before anything is scored.
     case given
@@ -13,6 +14,7 @@ public struct Passage: Sendable, Equatable {
     case open
   }
 
+  /// The tokens, in text order.
   public let tokens: [Int32]
   /// What each token is for.
   public let roles: [Role]
@@ -31,6 +33,7 @@ public struct Passage: Sendable, Equatable {
       roles: context.map { _ in .given } + ending.map { _ in .scored })
   }
 
+  /// How many tokens are scored.
   public var scoredCount: Int { roles.count { $0 == .scored } }
 
   /// The positions of a role, ascending.
@@ -43,13 +46,16 @@ public struct Passage: Sendable, Equatable {
 /// `log p(scored | given, σ)`. The average over K orders is that of the probabilities, `log (1/K) Σ p(· | σ_k)`, whose
 /// expectation rises with K towards the logarithm of the mean over all orders.
 public struct PassageScoring {
+  /// What is asked.
   public let likelihood: Likelihood
   /// K.
   public let orders: Int
   /// Sequences of one network pass.
   public let batchSize: Int
+  /// The seed of orders.
   public let seed: UInt64
 
+  /// Scoring by a run's likelihood.
   public init(_ likelihood: Likelihood, orders: Int = 1, batchSize: Int = 16, seed: UInt64 = 0) {
     precondition(orders >= 1 && batchSize >= 1, "\(orders) orders in batches of \(batchSize)")
     self.likelihood = likelihood
@@ -58,6 +64,7 @@ public struct PassageScoring {
     self.seed = seed
   }
 
+  /// How likely the scored tokens of a passage are.
   public struct Score: Sendable, Equatable, Codable {
     /// The log-probability of the scored tokens under each order, in nats.
     public let perOrder: [Double]
@@ -94,7 +101,9 @@ public struct PassageScoring {
 
   /// Why a method cannot score a passage.
   public enum ScoringError: Error, CustomStringConvertible, Sendable {
+    /// The method has no exact likelihood.
     case notExact
+    /// An AR model was asked about text that does not follow all that is given.
     case onlyLeftToRight
 
     public var description: String {

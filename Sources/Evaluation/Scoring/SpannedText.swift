@@ -6,6 +6,7 @@ import Tokenizers
 /// Where nothing is said to be given, all that is not scored is. The text becomes tokens piece by piece, so that no token
 /// lies across the edge of a range; for a tokenizer that takes a space to the word after it, begin a range with it.
 public struct SpannedText: Sendable {
+  /// The whole text.
   public let text: String
   /// Ranges of Unicode scalars, from 0, that are scored.
   public let spans: [Range<Int>]

@@ -7,9 +7,12 @@
 public struct BytePairTokenizer: Tokenizer, Sendable {
   /// A merge: of two tokens the one that is both.
   public struct Merge: Hashable, Sendable {
+    /// The id of the first token.
     public let left: Int32
+    /// The id of the second token.
     public let right: Int32
 
+    /// A merge of two ids.
     public init(left: Int32, right: Int32) {
       self.left = left
       self.right = right
@@ -29,10 +32,13 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
     /// Whether one of them stands for several such bytes in a row.
     public var fusesUnknown = false
 
+    /// The options of GPT-2.
     public init() {}
   }
 
+  /// Which tokens become one, the most urgent first.
   public let merges: [Merge]
+  /// What is done to text.
   public let options: Options
   /// Tokens that are found in a text as they stand, in the order of their ids.
   public let addedTokens: [AddedToken]
@@ -63,9 +69,11 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
   /// A tokenizer of tokens given by their bytes.
   ///
   /// - Parameters:
-  ///   - tokens: all tokens, by id; an empty one is none.
   ///   - merges: pairs of ids, in the order of their ranks.
   ///   - addedTokens: those of `tokens` that are found as they stand.
+  ///   - specialTokens: which tokens stand around texts.
+  ///   - options: what is done to text.
+  ///   - tokens: all tokens, by id; an empty one is none.
   /// - Throws: `BytePairError`, `VocabularyError`, `SpecialTokenError`.
   public init(
     tokens: [[UInt8]], merges: [Merge], addedTokens: [AddedToken], options: Options = Options(),
@@ -248,6 +256,7 @@ extension BytePairTokenizer: Equatable {
 
 /// A byte-level vocabulary that cannot be used.
 public enum BytePairError: Error, Hashable, CustomStringConvertible {
+  /// A merge whose result is no token.
   case mergeWithoutToken(index: Int)
 
   public var description: String {

@@ -13,6 +13,7 @@ public struct BytePairTrainer {
   private var counts: [Int] = []
   private let finder: AddedTokenFinder
 
+  /// A trainer that has seen no text.
   public init(specialTokens: [String] = ["<|endoftext|>"]) {
     self.specialTokens = specialTokens
     // Equal texts are the same token here, so that none can be mistaken for another.
@@ -35,6 +36,7 @@ public struct BytePairTrainer {
     }
   }
 
+  /// Counts the words of a text.
   public mutating func add(_ text: String) {
     var text = text
     text.withUTF8 { add($0) }
@@ -86,6 +88,7 @@ public struct BytePairTrainer {
 
 /// A size that no byte-level vocabulary can have.
 public enum BytePairTrainingError: Error, Hashable, CustomStringConvertible {
+  /// A size that a vocabulary cannot have.
   case size(Int, expected: ClosedRange<Int>)
 
   public var description: String {

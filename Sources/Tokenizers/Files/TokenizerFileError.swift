@@ -3,20 +3,34 @@ import Foundation
 
 /// A `tokenizer.json` that cannot be read or written. The description is one line: file, field, found, expected.
 public struct TokenizerFileError: Error, Hashable, CustomStringConvertible {
+  /// The file.
   public let path: String
+  /// What is wrong with it.
   public let problem: Problem
 
+  /// What keeps a file from being read as a tokenizer.
   public enum Problem: Hashable, Sendable {
+    /// More bytes than a tokenizer has.
     case tooLarge(byteCount: Int)
+    /// It is no JSON object.
     case notJSON
+    /// Its JSON breaks off or is damaged.
     case syntax(JSONSyntaxError)
+    /// A field is not there.
     case missing(field: String)
+    /// A field holds something else than it should.
     case wrongKind(field: String, expected: String)
+    /// It is a file of another program.
     case wrongFormat(found: String, expected: String)
+    /// It is of another version.
     case wrongVersion(found: Double, expected: Double)
+    /// It is of a type that is not known here.
     case unknownType(found: String)
+    /// An entry of the vocabulary is not one character.
     case notOneCharacter(index: Int, found: String)
+    /// A character stands twice.
     case repeated(Unicode.Scalar, first: Int, second: Int)
+    /// A tokenizer that has no file.
     case notStorable(type: String)
     /// A rule of a Hugging Face file that is not known here.
     case unsupported(field: String, found: String, expected: String)

@@ -4,10 +4,15 @@
 /// `encode` and `decode` are those of Hugging Face's `tokenizers` for a `WordPiece` model with `BertNormalizer`,
 /// `BertPreTokenizer` and `WordPiece` decoder, without `[CLS]` and `[SEP]` added around a text.
 public struct WordPieceTokenizer: Tokenizer, Sendable {
+  /// What is done to text before it is cut into words.
   public struct Options: Hashable, Sendable {
+    /// Whether control characters go and white space becomes spaces.
     public var cleansText = true
+    /// Whether each Chinese character is a word.
     public var separatesChinese = true
+    /// Whether accents go.
     public var stripsAccents = true
+    /// Whether letters become small.
     public var lowercases = true
     /// What tokens inside a word begin with.
     public var continuation = "##"
@@ -16,11 +21,15 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
     /// Whether decoding joins punctuation to the word before it.
     public var cleansUp = true
 
+    /// The options of bert-base-uncased.
     public init() {}
   }
 
+  /// What is done to text.
   public let options: Options
+  /// The id of what has no pieces.
   public let unknown: Int32
+  /// Tokens that are looked for in text before it is cut into words.
   public let addedTokens: [AddedToken]
   public var endOfText: Int32 { special.end }
   public var beginningOfText: Int32 { special.beginning }
@@ -43,9 +52,11 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
   public var vocabularySize: Int { vocabulary.count }
 
   /// - Parameters:
-  ///   - tokens: all tokens as bytes, by id; an empty one is none.
   ///   - unknown: the token of words that cannot be written.
   ///   - addedTokens: those of `tokens` that are found in a text as they stand.
+  ///   - specialTokens: which tokens stand around texts.
+  ///   - options: what is done to text.
+  ///   - tokens: all tokens as bytes, by id; an empty one is none.
   ///   - modelTokenCount: of how many of the first tokens words are made; nil for all.
   /// - Throws: `VocabularyError`, `SpecialTokenError`.
   public init(

@@ -1,0 +1,37 @@
+import Foundation
+import Testing
+
+/// Files and declarations that the articles name.
+@Suite("Places in the articles")
+struct PlaceTests {
+  private static let folders = ["Sources/", "Tests/", "Benchmarks/", "scripts/", "findings/", "Documentation.docc/"]
+
+  @Test(arguments: Markdown.all) func everyPathExists(file: Markdown) throws {
+    // A script may be named with its options.
+    let paths = try file.spans().map { String($0.prefix { $0 != " " }) }
+    for path in paths where Self.folders.contains(where: path.hasPrefix) {
+      #expect(FileManager.default.fileExists(atPath: "\(Markdown.root)/\(path)"), "\(path)")
+    }
+  }
+
+  /// In a table, a Swift or C++ file is followed by what it declares.
+  @Test func everyHopOfTheWalksIsThere() throws {
+    let hops = try Markdown(name: "Documentation.docc/Architecture.md").text().components(separatedBy: "\n")
+      .compactMap { try? #/\| \d+ \| `([^`]+\.(?:swift|cpp))` \| `([^`]+)` \|.*/#.wholeMatch(in: $0) }
+    #expect(hops.count > 30)
+    for hop in hops {
+      let path = "\(Markdown.root)/Sources/\(hop.1)"
+      guard let source = try? String(contentsOfFile: path, encoding: .utf8) else {
+        Issue.record("\(hop.1) is no file of Sources")
+        continue
+      }
+      // `Type.function(_:)` is declared by its last name; a type that is called, by its initialiser or its own name.
+      let name = hop.2.prefix { $0 != "(" }.split(separator: ".").last.map(String.init) ?? ""
+      let kinds = ["func", "var", "let", "case", "struct", "class", "enum", "protocol"].map { "\($0) \(name)" }
+      let isThere =
+        kinds.contains { source.firstRange(of: try! Regex("\($0)\\b")) != nil }
+        || name == "init" && source.contains("init(") || hop.1.hasSuffix(".cpp") && source.contains("\(name)(")
+      #expect(isThere, "\(hop.1) declares no \(name)")
+    }
+  }
+}
