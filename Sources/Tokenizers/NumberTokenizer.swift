@@ -9,6 +9,7 @@ public struct NumberTokenizer: Tokenizer, Hashable {
   /// The last id.
   public var endOfText: Int32 { Int32(vocabularySize - 1) }
 
+  /// - Precondition: the vocabulary has a token, and no more than ids are.
   public init(vocabularySize: Int, maskToken: Int32? = nil) {
     precondition((1...Int(Int32.max)).contains(vocabularySize), "a vocabulary of \(vocabularySize)")
     self.vocabularySize = vocabularySize

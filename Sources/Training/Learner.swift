@@ -21,7 +21,10 @@ public final class Learner {
   private let optimizer: AdamW
 
   /// The state at the start of training.
+  ///
+  /// - Throws: ``ConfigurationError`` if the configuration does not fit.
   public init(_ model: TransformerWeights, configuration: TrainingConfiguration) throws {
+    try configuration.validate()
     self.model = model
     self.configuration = configuration
     average = try model.copy()
@@ -32,6 +35,8 @@ public final class Learner {
   }
 
   /// A state that was saved.
+  ///
+  /// - Precondition: the configuration is valid.
   public init(_ state: TrainingState, configuration: TrainingConfiguration) {
     model = state.model
     average = state.average

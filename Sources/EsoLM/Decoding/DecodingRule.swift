@@ -28,6 +28,7 @@ public struct DecodingRule: Sendable, Equatable {
   public let predictsNext: Bool
   public let start: Start?
 
+  /// - Precondition: what predicts next has a start token, and each slot a segment of its own.
   public init(segments: AttentionPattern.Segments, predictsNext: Bool = false, start: Start? = nil) {
     precondition(!predictsNext || (start != nil && segments == .each), "the first token needs one before it")
     self.segments = segments

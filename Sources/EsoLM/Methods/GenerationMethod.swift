@@ -148,7 +148,9 @@ public struct EvaluationNoise: Sendable, Equatable {
   public let first: Int
   public let count: Int
 
+  /// - Precondition: no number is negative.
   public init(seed: UInt64, draw: Int = 0, first: Int = 0, count: Int) {
+    precondition(draw >= 0 && first >= 0 && count >= 0, "draw \(draw), sequences from \(first) of \(count)")
     self.seed = seed
     self.draw = draw
     self.first = first

@@ -7,6 +7,7 @@ public struct PaddedTokens: Sendable, Equatable {
   public let contentCount: Int
 
   /// - Parameter contentCount: nil if there is no padding.
+  /// - Precondition: `contentCount` is from 0 to the number of tokens.
   public init(_ tokens: some Sequence<Int32>, contentCount: Int? = nil) {
     self.tokens = Array(tokens)
     self.contentCount = contentCount ?? self.tokens.count

@@ -20,6 +20,7 @@ public struct ScoredBatch: Sendable {
     /// What a nat of each output weighs.
     public let weights: [Double]
 
+    /// - Precondition: a target and a weight for each output.
     public init(_ sequence: NetworkSequence, targets: [Int32], weights: [Double]) {
       precondition(
         targets.count == sequence.outputs.count && weights.count == targets.count, "every output needs a target")

@@ -35,6 +35,7 @@ public struct AttentionPattern: Sendable, Hashable {
   /// How many rows a slot may have: 1 or 2.
   public let streams: Int
 
+  /// - Precondition: `streams` is 1 or 2.
   public init(segments: Segments, streams: Int) {
     precondition((1...2).contains(streams), "a slot has one row or two")
     self.segments = segments
@@ -47,8 +48,10 @@ public struct AttentionPattern: Sendable, Hashable {
   public static let bidirectional = AttentionPattern(segments: .whole, streams: 1)
   public static let twoStream = AttentionPattern(segments: .each, streams: 2)
   public static let cleanThenTwoStream = AttentionPattern(segments: .cleanTogether, streams: 2)
+  /// - Precondition: `size` is at least 1.
   public static func blockDiffusion(_ size: Int) -> AttentionPattern {
-    AttentionPattern(segments: .blocks(size), streams: 2)
+    precondition(size >= 1, "a block of \(size) slots")
+    return AttentionPattern(segments: .blocks(size), streams: 2)
   }
 
   /// Whether row `query` may look at row `key`. Row s < length is the first one of slot s, row length + s its second.

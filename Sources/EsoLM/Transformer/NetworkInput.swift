@@ -13,6 +13,7 @@ public struct NetworkSequence: Sendable, Equatable {
   /// The slots from which something is predicted, ascending.
   public let outputs: [Int]
 
+  /// - Precondition: as many positions as tokens, of which at most all are clean.
   public init(tokens: [Int32], positions: [Int], cleanCount: Int, masked: [Int], outputs: [Int]) {
     precondition(tokens.count == positions.count && (0...tokens.count).contains(cleanCount), "lengths differ")
     self.tokens = tokens
@@ -27,6 +28,7 @@ public struct NetworkSequence: Sendable, Equatable {
   /// - Parameters:
   ///   - tokens: clean, in text order.
   ///   - outputsForAll: whether clean slots have an output too.
+  /// - Precondition: the order is as long as the text.
   public init(tokens: [Int32], order: GenerationOrder, outputsForAll: Bool = false) {
     precondition(tokens.count == order.length, "\(tokens.count) tokens for an order of \(order.length)")
     let masked = Array(order.cleanCount..<order.length)
@@ -73,7 +75,9 @@ public struct NetworkInput: Sendable {
 
   public init() {}
 
-  /// Adds sequences of one length.
+  /// Adds sequences.
+  ///
+  /// - Precondition: all have one length, which the pattern's blocks divide.
   public mutating func append(_ sequences: [NetworkSequence], pattern: AttentionPattern, maskToken: Int) {
     guard let length = sequences.first?.length, length > 0 else { return }
     precondition(sequences.allSatisfy { $0.length == length }, "lengths differ")

@@ -21,6 +21,7 @@ public struct ParameterLayout: Sendable {
   /// Numbers in all parameters together.
   public var count: Int { entries.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
+  /// - Precondition: the configuration is valid (``TransformerConfiguration/validate()``).
   public init(_ configuration: TransformerConfiguration) {
     let (hidden, vocabulary) = (configuration.hiddenSize, configuration.vocabularySize)
     var entries: [Entry] = []
