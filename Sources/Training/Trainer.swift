@@ -13,6 +13,8 @@ import Torch
 public struct Trainer {
   public enum Event: Sendable {
     case step(Progress)
+    /// `share` of the validation sequences are measured.
+    case validating(step: Int, share: Double)
     case validated(Validation)
     case saved(step: Int)
   }
@@ -150,7 +152,7 @@ public struct Trainer {
       let isLast = done == training.steps
       let isValidated = done % training.validationInterval == 0 || isLast
       if isValidated {
-        let measured = validate()
+        let measured = validate { report(.validating(step: done, share: $0)) }
         validation = measured
         chooseNoise()
         report(.validated(measured))
@@ -178,12 +180,13 @@ public struct Trainer {
   private func method() throws -> any GenerationMethod { try run.method.training(on: learner.noiseRange) }
 
   /// Measures the validation sequences with the same noise every time, so that two validations differ by the weights.
-  public func validate() -> Validation {
+  public func validate(progress: (_ share: Double) -> Void = { _ in }) -> Validation {
     let evaluation = Likelihood(learner.average.transformer(), method: run.method)
     let (batchSize, seed) = (run.configuration.training.batchSize, run.configuration.training.seed)
     let count = min(data.validation.count, run.configuration.training.validationSequences)
     var (sum, predicted) = (0.0, 0)
     for first in stride(from: 0, to: count, by: batchSize) {
+      progress(Double(first) / Double(count))
       let batch = validation(first..<min(first + batchSize, count))
       sum += evaluation.negativeELBO(batch, noise: EvaluationNoise(seed: seed, first: first, count: count))
         .reduce(0, +)
