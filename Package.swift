@@ -59,7 +59,7 @@ let package = Package(
       name: "esolm",
       dependencies: [
         "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Runs", "Checkpoints", "Training", "Evaluation",
-        "Comparison", "Parity", "Files",
+        "Comparison", "Reports", "Parity", "Files", "Revision",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -83,8 +83,8 @@ let package = Package(
     .testTarget(
       name: "RunsTests",
       dependencies: [
-        "Runs", "Checkpoints", "EsoLM", "Files", "Revision", "Tokenizers", "Torch", "CommandSupport", "RunSupport",
-        "TestSupport",
+        "Runs", "Checkpoints", "Corpora", "EsoLM", "Files", "Revision", "Tokenizers", "Torch", "CommandSupport",
+        "RunSupport", "TestSupport",
       ]),
     .testTarget(
       name: "CheckpointsTests",
@@ -100,7 +100,7 @@ let package = Package(
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
-        "Evaluation", "Corpora", "Tokenizers", "EsoLM", "Randomness", "Torch", "Files", "TestSupport",
+        "Evaluation", "Reports", "Corpora", "Tokenizers", "EsoLM", "Randomness", "Torch", "Files", "TestSupport",
       ]),
     .testTarget(name: "ReportsTests", dependencies: ["Reports"]),
     .testTarget(

@@ -18,17 +18,22 @@ extension MethodComparison {
     return ToyLanguage.quality(of: texts).logProbabilityPerCharacter.map { -$0 }
   }
 
-  func measured(_ contestant: Contestant, _ trainer: Trainer) -> ComparisonResults.Entry {
+  func measured(
+    _ contestant: Contestant, _ trainer: Trainer, progress: (Double) -> Void
+  ) throws -> ComparisonResults.Entry {
     let likelihood = Likelihood(trainer.learner.average.transformer(), method: trainer.run.method)
-    let evaluation = PerplexityEvaluation(likelihood, blocks: blocks(trainer), seed: training.seed)
+    let evaluation = try PerplexityEvaluation(likelihood, blocks: blocks(trainer), seed: training.seed)
     let method = trainer.run.method
+    let orders = likelihood.isExact ? (method.hasOneOrder ? 1 : orders) : 0
+    // Where the bound is exact it has no noise to average over.
+    let draws = method.isBoundExact ? 1 : draws
+    let passes = Double(orders + draws)
     let exact =
-      likelihood.isExact ? evaluation.exact(orders: method.hasOneOrder ? 1 : orders).last?.estimate : nil
+      orders > 0 ? evaluation.exact(orders: orders) { progress($0 * Double(orders) / passes) }.last?.estimate : nil
     return ComparisonResults.Entry(
       name: contestant.description, title: contestant.title, alpha0: contestant.alpha0,
       algorithm: contestant.algorithm.rawValue, parameters: trainer.learner.model.parameterCount,
-      // Where the bound is exact it has no noise to average over.
-      nelbo: evaluation.nelbo(draws: method.isBoundExact ? 1 : draws), exact: exact)
+      nelbo: evaluation.nelbo(draws: draws) { progress((Double(orders) + $0 * Double(draws)) / passes) }, exact: exact)
   }
 
   /// How a method is sampled, from few network calls to one a token.
@@ -40,19 +45,26 @@ extension MethodComparison {
     }
   }
 
+  /// - Parameter progress: called with the share of tokens that are written.
   func sampled(
-    _ trainer: Trainer, _ request: GenerationRequest, judge: Likelihood?
+    _ trainer: Trainer, _ request: GenerationRequest, judge: Likelihood?, progress: (Double) -> Void
   ) throws -> ComparisonResults.Sampling {
     let network = CachedTransformer(trainer.learner.average.transformer())
     let sampler = Sampler(network)
+    var tokens = 0
     for number in 0..<samples {
       var request = request
       request.picker = try TokenPicker(topP: topP)
       request.number = number
+      tokens += request.holes.count
       sampler.add(try trainer.run.method.generation(request, for: network.configuration))
     }
     let start = ContinuousClock.now
-    let texts = try sampler.finish()
+    var written = 0
+    let texts = try sampler.finish {
+      written += $0.written.positions.count
+      progress(Double(written) / Double(tokens))
+    }
     let seconds = (ContinuousClock.now - start).seconds
     var sampling = ComparisonResults.Sampling(
       // Each sequence has its own plan: their calls differ by a few.
@@ -60,11 +72,16 @@ extension MethodComparison {
       secondsPerSequence: seconds / Double(samples))
     if let judge {
       let scores = judge.logProbabilities(texts.map { ($0.tokens, .leftToRight(length: length)) })
-      let count = scores.reduce(0) { $0 + $1.count }
-      sampling.perplexity = exp(-scores.joined().reduce(0, +) / Double(count))
+      let estimate = PerplexityEvaluation.Estimate(
+        sums: scores.map { -$0.reduce(0, +) }, counts: scores.map(\.count))
+      sampling.perplexity = estimate.perplexity
+      sampling.perplexityError = estimate.standardError.map { $0 * estimate.perplexity }
     } else {
       let quality = ToyLanguage.quality(of: texts.map { tokenizer.decode($0.tokens) }, skippingFirst: true)
       sampling.grammaticalShare = quality.grammaticalShare
+      sampling.grammaticalError = quality.grammaticalShare.map {
+        ($0 * (1 - $0) / Double(quality.sentenceCount)).squareRoot()
+      }
       sampling.perplexity = quality.sentencePerplexity
     }
     return sampling

@@ -1,4 +1,5 @@
 import EsoLM
+import Evaluation
 import Files
 import Foundation
 import Reports
@@ -11,12 +12,13 @@ extension ComparisonResults {
   }
 
   var page: HTMLPage {
-    var page = HTMLPage("Methods compared")
+    var page = HTMLPage("Methods compared", methods: Contestant.families)
     page.add(facts: [
       ("data", isToyLanguage ? "the toy language" : "text"),
       ("budget of each method", "\(steps) steps of \(batchSize) × \(length) tokens"), ("seed", "\(seed)"),
     ])
     page.add(figures: [perplexityChart, qualityChart])
+    page.add(paragraph: "Bars are standard errors. What a dot stands for is told when it is pointed at.")
     func number(_ value: Double?) -> String { value.map { String(format: "%.3f", $0) } ?? "–" }
     let truth = trueNats.map { [["the language itself", number(exp($0)), "", "", ""]] } ?? []
     page.add(
@@ -37,29 +39,35 @@ extension ComparisonResults {
             + (isToyLanguage ? [share] : []) + [number(sampling.perplexity)]
         }
       }, title: "Samples")
+    if let recipe { page.add(recipe: recipe) }
+    page.add(data: self)
     return page
   }
 
   /// Perplexity over α₀: a curve for each bound of Eso-LM, and a line for each other method.
   private var perplexityChart: LineChart {
-    func curve(_ entries: [Entry], _ bound: String, _ value: (Entry) -> Double?) -> LineChart.Series? {
-      let points = entries.compactMap { entry in
-        value(entry).map {
-          LineChart.Point(x: entry.alpha0!, y: $0, note: "\(entry.title): \(String(format: "%.3f", $0))")
-        }
-      }
-      guard let name = entries.first?.title.prefix(while: { $0 != "," }), !points.isEmpty else { return nil }
-      return LineChart.Series("\(name), \(bound)", points.sorted { $0.x < $1.x })
+    func point(_ x: Double, _ estimate: PerplexityEvaluation.Estimate, _ entry: Entry) -> LineChart.Point {
+      LineChart.Point(
+        x: x, y: estimate.perplexity, error: estimate.standardError.map { $0 * estimate.perplexity },
+        note: entry.title)
+    }
+    func curve(
+      _ entries: [Entry], _ bound: String, _ value: (Entry) -> PerplexityEvaluation.Estimate?
+    ) -> LineChart.Series? {
+      let points = entries.compactMap { entry in value(entry).map { point(entry.alpha0!, $0, entry) } }
+      guard let family = entries.first?.family, !points.isEmpty else { return nil }
+      return LineChart.Series("\(family), \(bound)", method: family, points.sorted { $0.x < $1.x })
     }
     let curves = Algorithm.all.filter { $0.options.contains(.alpha0) }.flatMap { algorithm in
       let own = entries.filter { $0.algorithm == algorithm.rawValue }
-      return [curve(own, "NELBO") { $0.nelbo.perplexity }, curve(own, "exact") { $0.exact?.perplexity }]
+      return [curve(own, "NELBO") { $0.nelbo }, curve(own, "exact") { $0.exact }]
     }.compactMap { $0 }
     let others = entries.filter { $0.alpha0 == nil }.map { entry in
-      let value = entry.exact?.perplexity ?? entry.nelbo.perplexity
-      return LineChart.Series(entry.title, [.init(x: 0, y: value), .init(x: 1, y: value)], isDashed: true)
+      LineChart.Series(
+        entry.title, method: entry.family, [0, 1].map { point($0, entry.exact ?? entry.nelbo, entry) }, isDashed: true)
     }
-    return LineChart("Perplexity over α₀", xLabel: "α₀", yLabel: "perplexity per token", series: curves + others)
+    return LineChart(
+      "Perplexity over α₀", x: .number("α₀", in: 0...1), y: .number("perplexity per token"), series: curves + others)
   }
 
   /// Quality of samples over seconds, and the front that nothing beats.
@@ -67,18 +75,19 @@ extension ComparisonResults {
     func point(_ entry: Entry, _ sampling: Sampling) -> LineChart.Point? {
       quality(sampling).map {
         LineChart.Point(
-          x: sampling.secondsPerSequence, y: isToyLanguage ? 100 * $0 : $0,
+          x: sampling.secondsPerSequence, y: $0, error: qualityError(sampling),
           note: "\(entry.title), NFE \(sampling.networkCalls)")
       }
     }
     let methods = entries.map { entry in
-      LineChart.Series(entry.title, entry.samplings.compactMap { point(entry, $0) }.sorted { $0.x < $1.x })
+      LineChart.Series(
+        entry.title, method: entry.family, entry.samplings.compactMap { point(entry, $0) }.sorted { $0.x < $1.x })
     }
     let front = LineChart.Series(
-      "Pareto front", paretoFront.compactMap { point($0.entry, $0.sampling) }, isDashed: true)
+      "Pareto front", method: nil, paretoFront.compactMap { point($0.entry, $0.sampling) }, isDashed: true)
     return LineChart(
-      "Quality of samples over time", xLabel: "seconds per sequence",
-      yLabel: isToyLanguage ? "grammatical sentences, %" : "perplexity under the judge", series: methods + [front],
-      logarithmic: true)
+      "Quality of samples over time", x: .logarithmic("seconds per sequence"),
+      y: isToyLanguage ? .share("grammatical sentences") : .number("perplexity under the judge"),
+      series: methods + [front])
   }
 }

@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Reports
 
 /// What a comparison found.
 public struct ComparisonResults: Codable, Sendable {
@@ -19,6 +20,8 @@ public struct ComparisonResults: Codable, Sendable {
   public let isToyLanguage: Bool
   /// The methods, in the order that was asked for.
   public var entries: [Entry]
+  /// How all of it is made again.
+  public var recipe: Recipe?
 
   /// One method.
   public struct Entry: Codable, Sendable {
@@ -38,6 +41,9 @@ public struct ComparisonResults: Codable, Sendable {
     public let exact: PerplexityEvaluation.Estimate?
     /// Texts, for each plan.
     public var samplings: [Sampling] = []
+
+    /// The method without its number: what has one colour.
+    public var family: String { Contestant.family(ofTitle: title) }
   }
 
   /// Texts written by one plan.
@@ -48,8 +54,12 @@ public struct ComparisonResults: Codable, Sendable {
     public let secondsPerSequence: Double
     /// Of the toy language: the share of complete sentences that it has.
     public var grammaticalShare: Double?
+    /// The standard error of `grammaticalShare`, sentences being independent.
+    public var grammaticalError: Double?
     /// Of the toy language, the true perplexity of the grammatical sentences; else the judge's of all texts.
     public var perplexity: Double?
+    /// The standard error of the judge's perplexity, texts being independent.
+    public var perplexityError: Double?
 
     /// What was found for one plan.
     public init(
@@ -65,6 +75,11 @@ public struct ComparisonResults: Codable, Sendable {
   /// The quality that a plot shows: the grammatical share, or the judge's perplexity.
   func quality(_ sampling: Sampling) -> Double? {
     isToyLanguage ? sampling.grammaticalShare : sampling.perplexity
+  }
+
+  /// The standard error of what `quality` tells.
+  func qualityError(_ sampling: Sampling) -> Double? {
+    isToyLanguage ? sampling.grammaticalError : sampling.perplexityError
   }
 
   /// The samplings that no other one beats in both speed and quality, the fastest first.

@@ -52,6 +52,16 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
     return (method?.title ?? description) + (mark.isEmpty ? "" : " + AdaLN")
   }
 
+  /// Of a title what stands before its number.
+  static func family(ofTitle title: String) -> String { String(title.prefix { $0 != "," }) }
+
+  /// The families of all methods, always in the same order.
+  static let families: [String] = {
+    let plain = Algorithm.all.compactMap { Contestant($0.rawValue) }
+    let modulated = Algorithm.all.compactMap { Contestant($0.rawValue + modulatedMark) }
+    return (plain + modulated).map { family(ofTitle: $0.title) }
+  }()
+
   /// - Throws: ``EsoLM/ConfigurationError`` if the method does not fit sequences of this length.
   public func configuration(length: Int) throws -> MethodConfiguration {
     let configuration = MethodConfiguration(

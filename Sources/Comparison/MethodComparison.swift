@@ -38,6 +38,8 @@ public struct MethodComparison {
   public var timeSteps = [4, 8, 16, 32, 64, 128]
   /// The nucleus that samples are drawn from.
   public var topP = 1.0
+  /// Where all of it is computed.
+  public var device = Device.cpu
 
   /// A comparison by its parts; the rest is usual.
   public init(
@@ -57,10 +59,10 @@ public struct MethodComparison {
   public enum Event: Sendable {
     /// A method is being trained.
     case training(title: String, Trainer.Event)
-    /// A method's perplexity is being measured.
-    case measuring(title: String)
-    /// A method writes texts.
-    case sampling(title: String, networkCalls: Int)
+    /// Perplexity; `share` of it is done.
+    case measuring(title: String, share: Double)
+    /// Samples of all plans; `share` of the network calls is made.
+    case sampling(title: String, share: Double)
   }
 
   /// The judge of samples where no true probabilities are known: an autoregressive model of another seed.
@@ -77,6 +79,7 @@ public struct MethodComparison {
   public func run(
     shouldStop: () -> Bool = { false }, report: (Event) -> Void = { _ in }
   ) throws -> ComparisonResults? {
+    try validate()
     try Folder.make(folder)
     let judge = isToyLanguage ? nil : try trained(Self.judge, name: "judge", title: "judge", shouldStop, report)
     var runs: [(contestant: Contestant, trainer: Trainer)] = []
@@ -90,18 +93,38 @@ public struct MethodComparison {
     var entries: [ComparisonResults.Entry] = []
     for (contestant, trainer) in runs {
       guard !shouldStop() else { return nil }
-      report(.measuring(title: contestant.title))
-      var entry = measured(contestant, trainer)
-      for request in requests(trainer.run.method) {
-        let most = try trainer.run.method.generation(request, for: model).remainingCalls ?? length
-        report(.sampling(title: contestant.title, networkCalls: most))
-        entry.samplings.append(try sampled(trainer, request, judge: judgeOfTexts))
+      let title = contestant.title
+      report(.measuring(title: title, share: 0))
+      var entry = try measured(contestant, trainer) { report(.measuring(title: title, share: $0)) }
+      let requests = requests(trainer.run.method)
+      let calls = try requests.map { try trainer.run.method.generation($0, for: model).remainingCalls ?? length }
+      for (place, request) in requests.enumerated() {
+        guard !shouldStop() else { return nil }
+        let (made, all) = (Double(calls[..<place].reduce(0, +)), Double(calls.reduce(0, +)))
+        entry.samplings.append(
+          try sampled(trainer, request, judge: judgeOfTexts) {
+            report(.sampling(title: title, share: (made + $0 * Double(calls[place])) / all))
+          })
       }
       entries.append(entry)
     }
     return ComparisonResults(
       steps: training.steps, batchSize: training.batchSize, length: length, seed: training.seed,
       trueNats: runs.first.flatMap { trueNats($0.trainer) }, isToyLanguage: isToyLanguage, entries: entries)
+  }
+
+  /// Throws a ``ConfigurationError`` naming the first setting that nothing could be compared with.
+  private func validate() throws {
+    func require(_ field: String, _ value: Int) throws {
+      try ConfigurationError.require(value >= 1, field, value, expected: "at least 1")
+    }
+    try ConfigurationError.require(!contestants.isEmpty, "contestants", "none", expected: "at least one method")
+    try require("orders", orders)
+    try require("draws", draws)
+    try require("measuredSequences", measuredSequences)
+    try require("samples", samples)
+    for steps in timeSteps { try require("timeSteps", steps) }
+    _ = try TokenPicker(topP: topP)
   }
 
   private func trained(
@@ -122,9 +145,9 @@ public struct MethodComparison {
       guard run.configuration == expected else {
         throw FileError("\(path) is a run with other settings; name a new folder for this comparison")
       }
-      trainer = try Trainer(run)
+      trainer = try Trainer(run, device: device)
     } else {
-      trainer = try Trainer(creating: path, configuration: configuration, tokenizer: tokenizer)
+      trainer = try Trainer(creating: path, configuration: configuration, tokenizer: tokenizer, device: device)
     }
     try trainer.train(shouldStop: shouldStop) { report(.training(title: title, $0)) }
     return trainer

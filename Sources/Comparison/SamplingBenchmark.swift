@@ -16,13 +16,17 @@ public struct SamplingBenchmark {
   public var budget: Double
   /// The seed of weights, plans and tokens.
   public var seed: UInt64
+  public var device: Device
 
   /// A benchmark of networks with random weights.
-  public init(model: TransformerConfiguration, batch: Int = 1, budget: Double = 20, seed: UInt64 = 0) {
+  public init(
+    model: TransformerConfiguration, batch: Int = 1, budget: Double = 20, seed: UInt64 = 0, device: Device = .cpu
+  ) {
     self.model = model
     self.batch = batch
     self.budget = budget
     self.seed = seed
+    self.device = device
   }
 
   /// One line of the table.
@@ -84,7 +88,7 @@ public struct SamplingBenchmark {
       if let network = known[isModulated] { return network }
       var configuration = benchmark.model
       if !isModulated { configuration.conditioningSize = nil }
-      let model = try TransformerWeights(configuration, seed: benchmark.seed)
+      let model = try TransformerWeights(configuration, seed: benchmark.seed, device: benchmark.device)
       // What starts at zero, gates and output layer, would make all logits equal.
       withoutGradients {
         for (number, (name, tensor)) in model.namedParameters.enumerated()
@@ -106,6 +110,10 @@ public struct SamplingBenchmark {
     _ contestant: Contestant, length: Int, calls: Int, networks: Networks,
     progress: (_ share: Double) -> Void = { _ in }
   ) throws -> Measurement? {
+    try ConfigurationError.require(batch >= 1, "batch", batch, expected: "at least 1")
+    try ConfigurationError.require(
+      budget > 0 && budget.isFinite, "budget", budget, expected: "a number of seconds above 0")
+    try ConfigurationError.require(calls >= 1, "calls", calls, expected: "at least 1")
     let method = try contestant.method(length: length, maskToken: model.maskToken)
     guard var request = method.request(length: length, calls: calls) else { return nil }
     let network = try networks.network(isModulated: contestant.isModulated)
@@ -114,7 +122,7 @@ public struct SamplingBenchmark {
     network.resetPeak()
     let texts = try Texts(request, of: method, batch: batch, network: network)
     let expected = try Self.secondsOfMiddleCall(Texts(request, of: method, batch: batch, network: network))
-    let affordable = Int(budget / expected)
+    let affordable = Int(min(budget / expected, 1e9))
     var seconds = 0.0
     var measured = 0
     if affordable >= texts.calls {

@@ -15,7 +15,11 @@ public struct PerplexityEvaluation {
   public let seed: UInt64
 
   /// An evaluation of a text.
-  public init(_ likelihood: Likelihood, blocks: TokenBlocks, batchSize: Int = 16, seed: UInt64 = 0) {
+  ///
+  /// - Throws: ``EsoLM/ConfigurationError`` if there is nothing to measure, or a batch has no sequence.
+  public init(_ likelihood: Likelihood, blocks: TokenBlocks, batchSize: Int = 16, seed: UInt64 = 0) throws {
+    try ConfigurationError.require(!blocks.isEmpty, "blocks", "empty", expected: "at least one sequence")
+    try ConfigurationError.require(batchSize >= 1, "batchSize", batchSize, expected: "at least 1")
     self.likelihood = likelihood
     self.blocks = blocks
     self.batchSize = batchSize
@@ -39,7 +43,7 @@ public struct PerplexityEvaluation {
     ///   - sums: nats of each sequence, averaged over draws.
     ///   - counts: tokens of each sequence.
     ///   - variances: of each sequence's average over its draws; nil where unknown.
-    init(sums: [Double], counts: [Int], variances: [Double]? = nil) {
+    package init(sums: [Double], counts: [Int], variances: [Double]? = nil) {
       let total = Double(counts.reduce(0, +))
       let mean = sums.reduce(0, +) / total
       nats = mean
@@ -56,11 +60,15 @@ public struct PerplexityEvaluation {
   }
 
   /// The NELBO, averaged over `draws` of the noise for each sequence.
+  ///
+  /// - Precondition: at least one draw.
   public func nelbo(draws: Int = 1, progress: (Double) -> Void = { _ in }) -> Estimate {
     average(draws: draws, progress: progress) { likelihood.negativeELBO($0, noise: $1) }
   }
 
   /// The bound for α₀ = 1 whose integral over time is done in closed form.
+  ///
+  /// - Precondition: at least one draw.
   public func imdce(draws: Int = 1, progress: (Double) -> Void = { _ in }) -> Estimate {
     average(draws: draws, progress: progress) { likelihood.imdce($0, noise: $1) }
   }
@@ -69,7 +77,10 @@ public struct PerplexityEvaluation {
   ///
   /// Padding comes last in every order and carries no probability. What comes last is seen by nothing before it, so it
   /// is left out.
+  ///
+  /// - Precondition: at least one order.
   public func exact(orders: Int, progress: (Double) -> Void = { _ in }) -> [(orders: Int, estimate: Estimate)] {
+    precondition(orders >= 1, "likelihoods under \(orders) orders")
     var perSequence = [[Double]](repeating: [], count: blocks.count)
     // Batches run on from one sequence to the next, so that few orders a sequence fill them too.
     var batch: [(index: Int, tokens: [Int32], order: GenerationOrder)] = []
@@ -103,6 +114,7 @@ public struct PerplexityEvaluation {
   private func average(
     draws: Int, progress: (Double) -> Void, _ losses: ([PaddedTokens], EvaluationNoise) -> [Double]
   ) -> Estimate {
+    precondition(draws >= 1, "an average over \(draws) draws")
     var sums = [Double](repeating: 0, count: blocks.count)
     var squares = sums
     let batches = (blocks.count + batchSize - 1) / batchSize

@@ -27,7 +27,7 @@ extension Parity {
 
     var found: [String: [Double]] = [:]
     for (label, which) in [("state", Checkpoint.Weights.model), ("ema", .average)] {
-      let model = try checkpoint.model(network, which)
+      let model = try checkpoint.model(network, which, device: parityCase.device)
       for (name, tensor) in model.namedParameters { found["\(label).\(name)"] = tensor.array() }
       found["logits.\(label)"] = withoutGradients { model.transformer().logits(input) }.array()
     }

@@ -25,7 +25,8 @@ extension Parity {
       let sampler = Sampler(network)
       sampler.add(
         try Generation(
-          GenerationRequest(length: text.count), plan: FixedPlan(UnmaskingPlan(steps: steps)), for: model.configuration)
+          GenerationRequest(length: text.count), rule: .causal, plan: FixedPlan(UnmaskingPlan(steps: steps)),
+          for: model.configuration)
       )
       var logits: [Double] = []
       while !sampler.isEmpty { _ = try sampler.advance(forcing: { _ in text }) { logits += $0.logits.array() } }
@@ -51,7 +52,7 @@ extension Parity {
   }
 
   static func nucleus(_ parityCase: ParityCase) throws -> [String: [Double]] {
-    let logits = try parityCase.inputs.tensor("logits").to(.float32)
+    let logits = try parityCase.inputs.tensor("logits").to(.float32).to(parityCase.device)
     guard logits.rank == 2 else {
       throw FileError("\(parityCase.inputs.path): 'logits' has shape \(logits.shape), expected two dimensions")
     }

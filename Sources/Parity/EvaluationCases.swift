@@ -10,7 +10,7 @@ extension Parity {
   static func metrics(_ parityCase: ParityCase) throws -> [String: [Double]] {
     let path = "\(parityCase.folder)/config.json"
     let settings: MetricsSettings = try JSONFile.read(from: path)
-    let judge = try GPT2(folder: "\(parityCase.folder)/judge")
+    let judge = try GPT2(folder: "\(parityCase.folder)/judge", device: parityCase.device)
     guard judge.contextLength == settings.window, judge.endOfText == settings.eos else {
       throw FileError(
         "\(path): fields 'window' and 'eos' are \(settings.window) and \(settings.eos), "

@@ -38,11 +38,11 @@ extension Parity {
       zip(clean, orders).map { ($0, $1) }, pattern: passes.diffusion, maskToken: parityCase.maskToken,
       outputsForAll: true)
     let logits = withoutGradients { model.transformer().logits(everything) }
-    let excluded = Tensor.zeros(logits.shape)
+    let excluded = Tensor.zeros(logits.shape, device: logits.device)
     excluded.narrowed(dim: 1, to: parityCase.maskToken..<parityCase.maskToken + 1).fill(-1e6)
     let targets = zip(clean, orders).flatMap { tokens, order in order.positions.map { Int64(tokens[$0]) } }
     let logp = (logits + excluded).logSoftmax(dim: 1)
-      .gathering(Tensor(targets, shape: [targets.count, 1]), dim: 1)
+      .gathering(Tensor(targets, shape: [targets.count, 1]).to(logits.device), dim: 1)
 
     return gradients(of: model).merging([
       "loss": [loss.item],

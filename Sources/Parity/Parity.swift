@@ -54,12 +54,15 @@ public enum Parity {
   ///   - folder: the case.
   ///   - vocabularies: the folder that holds published vocabularies in `gpt2` and `bert-base-uncased`. Sets that need
   ///     one that is not there are skipped.
+  ///   - device: where the networks compute.
   /// - Throws: an error naming the file if the folder is no case of a known kind or cannot be read.
-  public static func verify(folder: String, vocabularies: String? = nil) throws -> [ParityResult] {
+  public static func verify(
+    folder: String, vocabularies: String? = nil, device: Device = .cpu
+  ) throws -> [ParityResult] {
     if let compute = textComputations[ParityCase.kind(of: folder)] {
       return try compute(try TextCase(folder: folder), vocabularies)
     }
-    let parityCase = try ParityCase(folder: folder)
+    let parityCase = try ParityCase(folder: folder, device: device)
     guard let compute = computations[parityCase.kind] else {
       throw FileError(
         "\(folder) is a case of kind '\(parityCase.kind)', expected one of \(kinds.joined(separator: ", "))")

@@ -14,6 +14,8 @@ struct ParityCase {
   let tolerance: Double
   let inputs: SafetensorsFile
   let expected: SafetensorsFile
+  /// Where its networks compute.
+  let device: Device
 
   struct Description: Decodable {
     struct Sizes: Decodable {
@@ -52,8 +54,9 @@ struct ParityCase {
   /// Cases about judging text rather than about a network of this package.
   private static let kindsWithoutNetwork: Set = ["mauve", "metrics"]
 
-  init(folder: String) throws {
+  init(folder: String, device: Device = .cpu) throws {
     self.folder = folder
+    self.device = device
     kind = Self.kind(of: folder)
     description = try JSONFile.read(from: "\(folder)/config.json")
     // Cases of MAUVE have no tolerance of their own.
@@ -94,7 +97,7 @@ struct ParityCase {
       numBlocks: sizes.numBlocks, numHeads: sizes.numHeads,
       conditioningSize: isModulated ? sizes.conditioningSize : nil, dropout: 0)
     let parameters = try Dictionary(uniqueKeysWithValues: file.entries.keys.map { ($0, try file.tensor($0)) })
-    return try TransformerWeights(configuration, parameters: parameters)
+    return try TransformerWeights(configuration, parameters: parameters, device: device)
   }
 
   func alpha0() throws -> Double {

@@ -98,16 +98,24 @@ public struct PromptTemplate: Sendable, Equatable {
   ///   - tokenizer: the one of the run that writes.
   ///   - length: tokens of the whole text, for a part `rest`.
   ///   - lengths: how many tokens each open hole gets, in order; nil gives each its most.
-  /// - Throws: an error of the tokenizer, or ``EsoLM/ConfigurationError`` if nothing is left for the rest.
+  /// - Throws: an error of the tokenizer, or ``EsoLM/ConfigurationError`` if a hole has no length that a hole can have, or nothing
+  ///   is left for the rest.
+  /// - Precondition: `lengths` has a number for each open hole.
   public func tokens(_ tokenizer: any Tokenizer, length: Int = 0, lengths: [Int]? = nil) throws -> [Int32?] {
     var open = 0
+    func hole(_ count: Int) throws -> [Int32?] {
+      try ConfigurationError.require(
+        (1...Self.longestHole).contains(count), "template", "a hole of \(count) tokens",
+        expected: "1 to \(Self.longestHole)")
+      return Array(repeating: nil, count: count)
+    }
     let pieces = try parts.map { part -> [Int32?] in
       switch part {
       case .text(let text): return try tokenizer.encode(text).map { $0 }
-      case .hole(let count): return Array(repeating: nil, count: count)
+      case .hole(let count): return try hole(count)
       case .openHole(let most):
         defer { open += 1 }
-        return Array(repeating: nil, count: lengths?[open] ?? most)
+        return try hole(lengths?[open] ?? most)
       case .rest: return []
       }
     }
@@ -116,6 +124,9 @@ public struct PromptTemplate: Sendable, Equatable {
       guard part == .rest else { return piece }
       try ConfigurationError.require(
         count < length, "length", length, expected: "more than the \(count) given tokens, which fill the text")
+      try ConfigurationError.require(
+        length <= GenerationRequest.maximumLength, "length", length,
+        expected: "at most \(GenerationRequest.maximumLength)")
       return Array(repeating: nil, count: length - count)
     }
   }

@@ -1,9 +1,22 @@
-/// One HTML page that needs nothing else: no script, no font, no image from elsewhere. It is read in light and in dark.
+import Foundation
+
+/// One HTML page that needs nothing else: no script runs, no font or image comes from elsewhere. It is read in light and
+/// in dark.
 public struct HTMLPage: Sendable {
   private let title: String
   private var parts: [String] = []
+  /// Methods in the order of their colours.
+  private var methods: [String]
 
-  public init(_ title: String) { self.title = title }
+  /// - Parameter methods: those that have the first colours, drawn or not, so that several pages give them the same. Other
+  ///   methods get theirs as they are drawn.
+  public init(_ title: String, methods: [String] = []) {
+    self.title = title
+    self.methods = methods
+  }
+
+  /// How many colours a page has; further methods have those of the first again.
+  static let colourCount = 8
 
   /// Names with values.
   public mutating func add(facts: [(name: String, value: String)]) {
@@ -37,7 +50,12 @@ public struct HTMLPage: Sendable {
 
   /// Figures side by side, as far as there is room.
   public mutating func add(figures: [LineChart]) {
-    let all = figures.map { "<figure>\n<figcaption>\(escaped($0.title))</figcaption>\n\($0.svg)\n</figure>" }
+    guard !figures.isEmpty else { return }
+    for method in figures.flatMap(\.methods) where !methods.contains(method) { methods.append(method) }
+    let colours = Dictionary(methods.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
+    let all = figures.map {
+      "<figure>\n<figcaption>\(escaped($0.title))</figcaption>\n\($0.svg(colours: colours))\n</figure>"
+    }
     parts.append("<div class=\"figures\">\n\(all.joined(separator: "\n"))\n</div>")
   }
 
@@ -48,6 +66,29 @@ public struct HTMLPage: Sendable {
     guard !texts.isEmpty else { return }
     let shown = texts.map { "<pre>\(escaped($0))</pre>" }.joined(separator: "\n")
     parts.append("<section>\n<h2>\(escaped(title))</h2>\n\(shown)\n</section>")
+  }
+
+  /// The command that made the page, and all else that it takes to make it again.
+  public mutating func add(recipe: Recipe) {
+    add(texts: [recipe.command], title: "How it was made")
+    add(facts: [
+      ("data", recipe.data), ("seed", "\(recipe.seed)"), ("program", recipe.program), ("machine", recipe.machine),
+    ])
+  }
+
+  /// What the page shows, for programs: as JSON, in the element `data`.
+  public mutating func add(data: some Encodable) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    // Values of this package have nothing that cannot be encoded.
+    var json = String(decoding: try! encoder.encode(data), as: UTF8.self)
+    // These stand in strings alone, where JSON may write them so; as they are, one could end the element.
+    for (character, code) in [("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")] {
+      json = json.replacingOccurrences(of: character, with: code)
+    }
+    parts.append("<script type=\"application/json\" id=\"data\">\(json)</script>")
   }
 
   public var html: String {
@@ -90,8 +131,14 @@ public struct HTMLPage: Sendable {
     th, td { padding: .3rem .75rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); }
     th:first-child, .note { text-align: left; } th { font-weight: 600; } td.note, thead th { color: var(--faint); }
     .figures { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: 2rem; }
-    figure { margin: 0; flex: 1 1 26rem; } figcaption { font-weight: 600; margin-bottom: .25rem; }
-    svg { width: 100%; height: auto; } svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
+    figure { margin: 0; flex: 1 1 480px; min-width: 0; overflow-x: auto; }
+    figcaption { font-weight: 600; margin-bottom: .25rem; }
+    .chart { display: block; width: 100%; min-width: 480px; height: auto; }
+    .chart text { fill: var(--ink); font: 12px system-ui, sans-serif; } .chart .grid { stroke: var(--line); }
+    .chart polyline { fill: none; stroke-width: 2; } .chart .error { fill: none; stroke-width: 1.5; }
+    .chart .dot { stroke: var(--page); } .chart circle { fill: transparent; }
+    .chart .point:hover .dot { stroke: var(--ink); stroke-width: 2; }
+    .chart .point:hover circle { stroke: var(--faint); }
     pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--box); padding: .75rem; border-radius: .4rem; }
     """
 }

@@ -18,6 +18,8 @@ extension Corpus {
     _ configuration: DataConfiguration, length: Int, tokenizer: any Tokenizer, seed: UInt64 = 0,
     progress: (TokenizationProgress) throws -> Void = { _ in }
   ) throws {
+    try configuration.validate()
+    guard (1...CorpusError.maximumLength).contains(length) else { throw CorpusError.length(length) }
     if let missing = configuration.paths.first(where: { !FileManager.default.fileExists(atPath: $0) }) {
       throw FileError(
         "cannot read \(missing), which the run was trained on: there is no such file; if it was moved, say where it is by "

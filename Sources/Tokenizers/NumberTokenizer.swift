@@ -10,6 +10,8 @@ public struct NumberTokenizer: Tokenizer, Hashable {
   public var endOfText: Int32 { Int32(vocabularySize - 1) }
 
   /// A tokenizer of the ids below `vocabularySize`.
+  ///
+  /// - Precondition: the vocabulary has a token, and no more than ids are.
   public init(vocabularySize: Int, maskToken: Int32? = nil) {
     precondition((1...Int(Int32.max)).contains(vocabularySize), "a vocabulary of \(vocabularySize)")
     self.vocabularySize = vocabularySize

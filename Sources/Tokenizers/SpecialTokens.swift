@@ -18,11 +18,11 @@ public struct SpecialTokens: Hashable, Sendable {
   }
 
   /// The same as ids.
-  struct IDs: Hashable, Sendable {
-    var beginning: Int32
-    var end: Int32
-    var padding: Int32
-    var mask: Int32?
+  public struct IDs: Hashable, Sendable {
+    public internal(set) var beginning: Int32
+    public internal(set) var end: Int32
+    public internal(set) var padding: Int32
+    public internal(set) var mask: Int32?
   }
 
   /// The names that a kind of tokenizer usually has for them, the likeliest first.
@@ -57,6 +57,18 @@ public struct SpecialTokens: Hashable, Sendable {
     self.init(
       beginning: name(ids.beginning), end: name(ids.end), padding: name(ids.padding), mask: ids.mask.flatMap(name))
   }
+}
+
+/// A tokenizer that has special tokens among those of its vocabulary.
+public protocol VocabularyTokenizer: Tokenizer {
+  var special: SpecialTokens.IDs { get }
+}
+
+extension VocabularyTokenizer {
+  public var endOfText: Int32 { special.end }
+  public var beginningOfText: Int32 { special.beginning }
+  public var padding: Int32 { special.padding }
+  public var maskToken: Int32? { special.mask }
 }
 
 /// A special token that a vocabulary should have.

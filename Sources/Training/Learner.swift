@@ -11,6 +11,7 @@ public final class Learner {
   private let configuration: TrainingConfiguration
   private let optimizer: AdamW
 
+  /// - Precondition: the configuration is valid.
   public init(_ state: TrainingState, configuration: TrainingConfiguration) {
     self.state = state
     self.configuration = configuration

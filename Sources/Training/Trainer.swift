@@ -15,6 +15,8 @@ public struct Trainer {
   public enum Event: Sendable {
     /// A step was made.
     case step(Progress)
+    /// `share` of the validation sequences are measured.
+    case validating(step: Int, share: Double)
     /// The validation sequences were measured.
     case validated(Validation)
     /// A checkpoint was written.
@@ -171,7 +173,7 @@ public struct Trainer {
       let isLast = done == training.steps
       let isValidated = done % training.validationInterval == 0 || isLast
       if isValidated {
-        let measured = validate()
+        let measured = validate { report(.validating(step: done, share: $0)) }
         validation = measured
         chooseNoise()
         report(.validated(measured))
@@ -199,12 +201,13 @@ public struct Trainer {
   private func method() throws -> any GenerationMethod { try run.method.training(on: learner.noiseRange) }
 
   /// Measures the validation sequences with the same noise every time, so that two validations differ by the weights.
-  public func validate() -> Validation {
+  public func validate(progress: (_ share: Double) -> Void = { _ in }) -> Validation {
     let evaluation = Likelihood(learner.average.transformer(), method: run.method)
     let (batchSize, seed) = (run.configuration.training.batchSize, run.configuration.training.seed)
     let count = min(data.validation.count, run.configuration.training.validationSequences)
     var (sum, predicted) = (0.0, 0)
     for first in stride(from: 0, to: count, by: batchSize) {
+      progress(Double(first) / Double(count))
       let batch = validation(first..<min(first + batchSize, count))
       sum += evaluation.negativeELBO(batch, noise: EvaluationNoise(seed: seed, first: first, count: count))
         .reduce(0, +)

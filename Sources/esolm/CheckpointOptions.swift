@@ -25,20 +25,27 @@ struct CheckpointOptions: ParsableArguments {
 
   /// Opens what was named: the given path, or what the hub has.
   func open(_ path: String?) throws -> Checkpoint {
-    guard let fromHub else { return try Checkpoint(opening: path!, field: stateDict) }
+    guard let fromHub else { return try open(path!) }
     let repository = try asUsageOfHub { try HubRepository(fromHub, revision: revision ?? "main") }
-    var line = ProgressLine()
+    var line = ShareLine()
     let fetched = try HubDownload(repository, settings: try HubSettings()).run { progress in
       let (received, size) = (Double(progress.received), Double(progress.size))
       line.show(
-        "\(progress.file): \(Format.count(received)) of \(Format.count(size)) bytes, "
-          + Format.percent(size > 0 ? received / size : 1))
+        progress.file, size > 0 ? received / size : 1, "\(Format.count(received)) of \(Format.count(size)) bytes")
     }
     line.clear()
     if let reason = fetched.offline {
       printError("esolm: note: \(reason); using what was fetched before, \(fetched.folder)")
     }
-    return try Checkpoint(opening: fetched.folder, field: stateDict)
+    return try open(fetched.folder)
+  }
+
+  /// A run's files are read whole, to be compared with their checksums.
+  private func open(_ path: String) throws -> Checkpoint {
+    var line = ShareLine()
+    defer { line.clear() }
+    line.show("opening \(path)", nil)
+    return try Checkpoint(opening: path, field: stateDict)
   }
 
   private func asUsageOfHub<Result>(_ body: () throws -> Result) throws -> Result {

@@ -26,12 +26,14 @@ struct DemoReport {
   // MARK: Perplexity
 
   /// How well the model predicts validation text, beside the best that any model could do on the same text.
-  func perplexities() -> String {
+  func perplexities() throws -> String {
     let blocks = trainer.data.validation.first(64)
-    let evaluation = PerplexityEvaluation(
+    let evaluation = try PerplexityEvaluation(
       Likelihood(network, method: trainer.run.method), blocks: blocks, seed: seed)
-    var rows = [("NELBO", evaluation.nelbo(draws: 4).nats)]
-    rows += evaluation.exact(orders: 8).filter { [1, 8].contains($0.orders) }
+    var line = ShareLine()
+    defer { line.clear() }
+    var rows = [("NELBO", evaluation.nelbo(draws: 4) { line.show("NELBO", $0) }.nats)]
+    rows += evaluation.exact(orders: 8) { line.show("exact likelihood", $0) }.filter { [1, 8].contains($0.orders) }
       .map { ("exact, \($0.orders) order\($0.orders == 1 ? "" : "s")", $0.estimate.nats) }
     var truth: Double?
     if isToyLanguage {
@@ -69,8 +71,15 @@ struct DemoReport {
       request.number = number
       sampler.add(try trainer.run.method.generation(request, for: cached.configuration))
     }
+    var line = ShareLine()
+    defer { line.clear() }
+    var written = WritingShare(of: batch)
+    let holes = request.holes.count
     let start = ContinuousClock.now
-    let texts = try sampler.finish()
+    let texts = try sampler.finish { step in
+      written.add(step, holes: holes)
+      line.show(usesCache ? "sampling" : "sampling without a cache", written.share)
+    }
     let seconds = (ContinuousClock.now - start).seconds
     return Run(
       texts: texts.map { tokenizer.decode($0.tokens) }, tokens: texts.map(\.tokens), seconds: seconds,

@@ -11,11 +11,13 @@ package struct EsoLMCommand: ParsableCommand {
   package static let configuration = CommandConfiguration(
     commandName: "esolm",
     abstract: "Train, evaluate and sample Eso-LMs: part masked diffusion, part left to right.",
-    version: "0.1.0 (libtorch \(Torch.version))",
+    version: "\(release) (libtorch \(Torch.version))",
     subcommands: [
       Train.self, Sample.self, Evaluate.self, Compare.self, Tokenize.self, Detokenize.self, TokenizerCommand.self,
       ListDataSets.self, Inspect.self, Convert.self, Bench.self, Verify.self, Demo.self,
     ])
+
+  static let release = "0.1.0"
 
   /// Errors are one line on standard error: exit code 2 for a wrong command line, 1 for everything else.
   package static func main() {

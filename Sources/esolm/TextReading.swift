@@ -46,10 +46,12 @@ struct LearnedText {
     if let file = corpus.sources.flatMap(\.paths).first(where: TokenFile.isTokenFile) {
       throw FileError("\(file) is a token file: name by --tokenizer the files of the tokenizer that made it")
     }
-    var line = ProgressLine(isForLongWork: true)
+    var line = ShareLine()
     defer { line.clear() }
+    let total = try corpus.sources.byteCount()
     return try CharacterTokenizer(contentsOf: corpus.sources) { bytes in
-      line.show("looking for characters, \(Format.count(Double(bytes)))B read")
+      line.show(
+        "looking for characters", total.map { Double(bytes) / Double($0) }, "\(Format.count(Double(bytes)))B read")
     }
   }
 }
@@ -72,6 +74,15 @@ extension CorpusConfiguration {
   }
 }
 
+extension RunFolder {
+  /// What the run was trained on, in sequences of any length; its text becomes tokens again where they are not kept.
+  func corpus(length: Int) throws -> Corpus {
+    var view = TokenizationView()
+    defer { view.clear() }
+    return try Corpus(configuration.data, length: length, tokenizer: tokenizer) { view.show($0) }
+  }
+}
+
 extension CorpusSource {
   /// Says on standard error what was read of the source, and what was passed over.
   func reportReading(into file: TokenFile) throws {
@@ -91,31 +102,27 @@ extension CorpusSource {
   }
 }
 
+extension [CorpusSource] {
+  /// Bytes of all files as they are on the disk; nil where that is not known, or there are none.
+  func byteCount() throws -> Int? {
+    let counts = try map { try $0.byteCount() }
+    let total = counts.compactMap(\.self).reduce(0, +)
+    return counts.contains(nil) || total == 0 ? nil : total
+  }
+}
+
 /// Shows how text becomes tokens.
 struct TokenizationView {
-  private var line = ProgressLine(isForLongWork: true)
-  private let start = ContinuousClock.now
+  private var line = ShareLine()
 
   mutating func show(_ progress: TokenizationProgress) {
-    let seconds = max(1e-3, (ContinuousClock.now - start).seconds)
-    let rate = Double(progress.byteCount) / 1e6 / seconds
-    let text =
-      "tokenising \(share(progress))  \(Format.count(Double(progress.tokenCount))) tokens  "
-      + "\(Format.number(rate, digits: 1)) MB/s\(timeLeft(progress, seconds))"
-    line.show(text)
+    let rate = Double(progress.byteCount) / 1e6 / max(1e-3, line.seconds)
+    let total = progress.totalByteCount ?? 0
+    line.show(
+      "tokenising", total > 0 ? Double(progress.byteCount) / Double(total) : nil,
+      "\(Format.count(Double(progress.byteCount)))B read  \(Format.count(Double(progress.tokenCount))) tokens  "
+        + "\(Format.number(rate, digits: 1)) MB/s")
   }
 
   func clear() { line.clear() }
-
-  private func share(_ progress: TokenizationProgress) -> String {
-    guard let total = progress.totalByteCount, total > 0 else {
-      return Format.count(Double(progress.byteCount)) + "B"
-    }
-    return Format.percent(Double(progress.byteCount) / Double(total))
-  }
-
-  private func timeLeft(_ progress: TokenizationProgress, _ seconds: Double) -> String {
-    guard let total = progress.totalByteCount, progress.byteCount > 0 else { return "" }
-    return "  ETA \(Format.time(seconds * Double(total - progress.byteCount) / Double(progress.byteCount)))"
-  }
 }

@@ -18,28 +18,35 @@ public final class Command: @unchecked Sendable {
   private let process = Process()
   private let folder: String
   private var isDone = false
+  /// Until all that was shown on the terminal is in its file.
+  private let reading = DispatchGroup()
 
   /// Runs a process to its end.
+  ///
+  /// - Parameter onTerminal: whether standard error is a terminal, 80 columns wide.
   public static func run(
-    _ executable: String, _ arguments: [String], environment: [String: String] = [:], timeout: Duration = .seconds(60)
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], onTerminal: Bool = false,
+    timeout: Duration = .seconds(60)
   ) async throws -> CommandOutput {
-    try await start(executable, arguments, environment: environment).end(timeout: timeout)
+    try await start(executable, arguments, environment: environment, onTerminal: onTerminal).end(timeout: timeout)
   }
 
   /// Starts a process, when few enough others run: many at a time would only make each slow.
   public static func start(
-    _ executable: String, _ arguments: [String], environment: [String: String] = [:]
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], onTerminal: Bool = false
   ) async throws -> Command {
     await gate.enter()
     do {
-      return try Command(executable, arguments, environment)
+      return try Command(executable, arguments, environment, onTerminal: onTerminal)
     } catch {
       await gate.leave()
       throw error
     }
   }
 
-  private init(_ executable: String, _ arguments: [String], _ environment: [String: String]) throws {
+  private init(
+    _ executable: String, _ arguments: [String], _ environment: [String: String], onTerminal: Bool
+  ) throws {
     folder = try Scratch.folder()
     func file(_ name: String) throws -> FileHandle {
       try Data().write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
@@ -50,8 +57,34 @@ public final class Command: @unchecked Sendable {
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try file("output")
-    process.standardError = try file("error")
+    guard onTerminal else {
+      process.standardError = try file("error")
+      try process.run()
+      return
+    }
+    let terminal = try Self.openTerminal()
+    process.standardError = terminal.process
     try process.run()
+    try terminal.process.close()
+    let (shown, reading) = (try file("error"), reading)
+    DispatchQueue.global().async(group: reading) {
+      // Reading fails once the process has ended.
+      while let bytes = try? terminal.screen.read(upToCount: 1 << 16), !bytes.isEmpty { shown.write(bytes) }
+    }
+  }
+
+  /// Both ends of a new terminal.
+  private static func openTerminal() throws -> (screen: FileHandle, process: FileHandle) {
+    var (screen, process): (Int32, Int32) = (-1, -1)
+    guard openpty(&screen, &process, nil, nil, nil) == 0 else {
+      throw CommandTimeout(description: "no terminal can be had")
+    }
+    // The process would keep its own screen open.
+    _ = fcntl(screen, F_SETFD, FD_CLOEXEC)
+    return (
+      FileHandle(fileDescriptor: screen, closeOnDealloc: true),
+      FileHandle(fileDescriptor: process, closeOnDealloc: true)
+    )
   }
 
   public var identifier: Int32 { process.processIdentifier }
@@ -77,6 +110,7 @@ public final class Command: @unchecked Sendable {
     }
     if !isDone { await Self.gate.leave() }
     isDone = true
+    await withCheckedContinuation { done in reading.notify(queue: .global()) { done.resume() } }
     return CommandOutput(
       status: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
       output: try String(contentsOfFile: "\(folder)/output", encoding: .utf8),

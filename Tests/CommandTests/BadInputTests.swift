@@ -195,8 +195,14 @@ struct BadInputTests {
     #expect(result.status == 1)
   }
 
-  @Test func aDeviceThatIsNotThereIsNamed() async throws {
-    let result = try await Esolm.run(["sample", try await Esolm.trained(), "--device", "mps"])
+  @Test(arguments: [
+    "sample $run", "eval $run", "verify x", "verify --batch-invariance $run",
+    "bench sample --model tiny --lengths 4 --methods ar", "compare --steps 1 --out x",
+  ])
+  func aDeviceThatIsNotThereIsNamed(command: String) async throws {
+    let run = try await Esolm.trained()
+    let words = command.split(separator: " ").map { $0 == "$run" ? run : String($0) }
+    let result = try await Esolm.run(words + ["--device", "mps"])
     // A Mac has it.
     guard result.status != 0 else { return }
     #expect(result.status == 1)

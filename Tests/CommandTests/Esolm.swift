@@ -31,6 +31,14 @@ enum Esolm {
     try await Command.run(executable(), arguments, environment: environment)
   }
 
+  /// What a command that succeeds shows on a terminal.
+  static func shown(by arguments: [String], sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
+    let result = try await Command.run(
+      executable(), arguments, environment: environment.merging(["TERM": "xterm"]) { $1 }, onTerminal: true)
+    try #require(result.status == 0, "\(result.error)", sourceLocation: sourceLocation)
+    return result.error
+  }
+
   /// Runs what must succeed.
   @discardableResult
   static func succeed(_ arguments: [String], sourceLocation: SourceLocation = #_sourceLocation) async throws

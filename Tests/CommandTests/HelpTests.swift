@@ -1,119 +1,74 @@
+import CommandSupport
+import Foundation
+import TestSupport
 import Testing
 
+/// Help texts are files in the folder `Help`, compared word by word. `ESOLM_UPDATE_SNAPSHOTS=1` writes them anew.
 @Suite("Help")
 struct HelpTests {
-  /// Options that say how text is read.
-  private static let reading = [
-    "--format", "--field", "--columns", "--csv-header", "--documents", "--separator", "--detokenize",
-    "--skip-bad-lines",
-  ]
+  private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Help"
 
-  /// Options that say how documents become sequences.
-  private static let corpus = ["--dataset", "--data-dir", "--packing", "--no-end-of-text", "--token-dir"]
-
-  /// Every option of every command.
-  private static let options = [
-    "train": [
-      "--data", "--out", "--resume", "--steps", "--model", "--hidden-size", "--blocks", "--heads",
-      "--conditioning-size", "--dropout", "--alpha0", "--loss", "--length", "--batch", "--tokenizer", "--seed",
-      "--learning-rate", "--warmup", "--weight-decay", "--clip", "--ema", "--bf16", "--validation-fraction",
-      "--validate-every", "--validation-sequences", "--save-every", "--keep-last", "--keep-best", "--init-from",
-      "--device", "--threads", "--algo", "--prepend",
-      "--adaln", "--block-size", "--noise-range", "--resample", "--no-resample", "--keep-first-token",
-      "--validation-data",
-    ] + corpus + reading,
-    "tokenize": ["--tokenizer", "--out", "--end-of-text", "--no-end-of-text", "--json"] + reading,
-    "detokenize": ["--tokenizer", "--keep-special-tokens", "--json"],
-    "datasets": ["--json"],
-    "sample": [
-      "--prompt", "--suffix", "--template", "--prompts", "--max-tokens", "--stop", "--ignore-end-of-text",
-      "--context-order", "--allow-longer", "--stream", "--alternatives", "--steps", "--alpha0", "--length",
-      "--schedule", "--num-samples", "--batch", "--seed", "--top-p", "--top-k",
-      "--temperature", "--no-cache", "--watch", "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
-    ],
-    "eval": [],
-    "eval ppl": [
-      "--data", "--alpha0", "--exact", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
-      "--raw-weights", "--best", "--device", "--threads", "--algo",
-    ] + corpus + reading,
-    "eval zero-shot": [
-      "--data-dir", "--alpha0", "--orders", "--draws", "--max-sequences", "--batch", "--seed", "--json",
-      "--raw-weights", "--best", "--device", "--threads", "--algo",
-    ],
-    "eval gen-ppl": [
-      "--allow-longer", "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p",
-      "--top-k", "--temperature",
-      "--batch",
-      "--judge", "--judge-tokenizer", "--judge-batch", "--json", "--raw-weights", "--best", "--device", "--threads",
-      "--algo",
-    ],
-    "eval entropy": [
-      "--allow-longer", "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p",
-      "--top-k", "--temperature",
-      "--batch",
-      "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
-    ],
-    "eval mauve": [
-      "--allow-longer", "--num-samples", "--steps", "--alpha0", "--length", "--schedule", "--seed", "--top-p",
-      "--top-k", "--temperature",
-      "--batch",
-      "--judge", "--judge-tokenizer", "--judge-batch", "--reference", "--num-references", "--buckets", "--scale",
-      "--clustering-seed", "--json", "--raw-weights", "--best", "--device", "--threads", "--algo",
-    ],
-    "eval choice": [
-      "--data", "--orders", "--alpha0", "--max-questions", "--skip-bad-lines", "--batch", "--seed", "--json",
-      "--raw-weights", "--best", "--device", "--threads", "--algo", "--preprocess",
-    ],
-    "eval score": [
-      "--text", "--span", "--given", "--orders", "--alpha0", "--batch", "--seed", "--json", "--raw-weights", "--best",
-      "--device",
-      "--threads", "--algo",
-    ],
-    "eval report": [
-      "--out", "--data", "--max-sequences", "--orders", "--draws", "--num-samples", "--steps", "--top-p", "--top-k",
-      "--temperature", "--judge", "--judge-tokenizer", "--data-dir", "--choice", "--batch", "--seed", "--json",
-      "--raw-weights", "--best", "--device", "--threads", "--algo",
-    ],
-    "bench sample": [
-      "--methods", "--lengths", "--nfe", "--model", "--vocabulary", "--batch", "--seconds", "--seed", "--json",
-      "--device", "--threads",
-    ],
-    "inspect": [
-      "--from-hub", "--revision", "--state-dict", "--algo", "--alpha0", "--length", "--heads", "--mask-token",
-      "--prepend", "--block-size", "--noise-range", "--keep-first-token", "--json",
-    ],
-    "convert": [
-      "--to", "--from-hub", "--revision", "--state-dict", "--algo", "--alpha0", "--length", "--heads", "--mask-token",
-      "--prepend", "--block-size", "--noise-range", "--keep-first-token", "--tokenizer", "--raw-weights", "--json",
-    ],
-    "compare": [
-      "--data", "--out", "--methods", "--steps", "--length", "--batch", "--learning-rate", "--orders", "--samples",
-      "--time-steps", "--top-p", "--seed", "--json", "--model", "--hidden-size", "--blocks", "--heads",
-      "--conditioning-size", "--dropout", "--device", "--threads",
-    ],
-    "verify": ["--batch-invariance", "--json", "--vocabularies"],
-    "demo": ["--data", "--out", "--steps", "--alpha0", "--seed", "--device", "--threads"],
-  ]
-
-  /// Options without which a command complains of that first.
-  private static let needed = [
-    "eval zero-shot": ["--data-dir", "x"], "eval gen-ppl": ["--judge", "x"], "eval mauve": ["--judge", "x"],
-    "eval choice": ["--data", "x"], "eval score": ["--text", "x", "--span", "0:1"],
-  ]
-
-  @Test(arguments: options.keys.sorted()) func aCommandsHelpListsItsOptionsAndNoOthers(command: String) async throws {
-    let help = try await Esolm.succeed(command.split(separator: " ").map(String.init) + ["--help"])
-    // In the list an option stands at the beginning of a line.
-    let listed = help.output.split(separator: "\n").filter { $0.hasPrefix("  -") }
-      .flatMap { $0.split(whereSeparator: { " ,/".contains($0) }).prefix { $0.hasPrefix("-") } }
-      .filter { $0.hasPrefix("--") && !["--help", "--version"].contains($0) }
-    #expect(Set(listed.map(String.init)) == Set(Self.options[command]!))
-    #expect(help.error == "")
+  /// A command's help, as wide as it is where nothing says how wide the terminal is.
+  private static func help(_ command: [String], asking words: [String] = ["--help"]) async throws -> String {
+    let result = try await Command.run(
+      Esolm.executable(), command + words, environment: Esolm.environment.merging(["COLUMNS": "80"]) { $1 })
+    #expect(result.status == 0 && result.error == "")
+    return result.output
   }
 
-  @Test(arguments: [[], ["--help"], ["help"]]) func theToolsHelpListsItsCommands(arguments: [String]) async throws {
-    let help = try await Esolm.succeed(arguments)
-    for command in Self.options.keys where !command.contains(" ") { #expect(help.output.contains("\n  \(command) ")) }
+  /// The tool with all its commands and their subcommands, by their words, and the help of each.
+  private static let texts = Task { () -> [[String]: String] in
+    var (found, open): ([[String]: String], [[String]]) = ([:], [[]])
+    while !open.isEmpty {
+      let commands = open
+      let texts = try await withThrowingTaskGroup(of: ([String], String).self) { group in
+        for command in commands { group.addTask { (command, try await help(command)) } }
+        return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+      }
+      found.merge(texts) { $1 }
+      open = texts.flatMap { command, text in subcommands(in: text).map { command + [$0] } }
+    }
+    return found
+  }
+
+  private static func subcommands(in text: String) -> [String] {
+    guard let list = text.range(of: "SUBCOMMANDS:\n") else { return [] }
+    return text[list.upperBound...].matches(of: #/(?m)^  ([a-z][a-z-]*)/#).map { String($0.output.1) }
+  }
+
+  private static func file(of command: [String]) -> String {
+    "\(folder)/\((["esolm"] + command).joined(separator: "-")).txt"
+  }
+
+  @Test func helpTextsAreThoseOnFile() async throws {
+    let texts = try await Self.texts.value
+    if ProcessInfo.processInfo.environment["ESOLM_UPDATE_SNAPSHOTS"] != nil {
+      try? FileManager.default.removeItem(atPath: Self.folder)
+      try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
+      for (command, text) in texts { try text.write(to: Self.file(of: command)) }
+    }
+    let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder).map { "\(Self.folder)/\($0)" }
+    #expect(Set(files) == Set(texts.keys.map(Self.file)), "ESOLM_UPDATE_SNAPSHOTS=1 writes them anew")
+    for (command, text) in texts {
+      let expected = (try? String(contentsOf: Self.file(of: command))) ?? ""
+      let lines = (text.components(separatedBy: "\n"), expected.components(separatedBy: "\n"))
+      let place = zip(lines.0, lines.1).enumerated().first { $1.0 != $1.1 }
+      #expect(
+        text == expected,
+        "\(Self.file(of: command)), line \((place?.offset ?? min(lines.0.count, lines.1.count)) + 1): \(place?.element.0 ?? "")"
+      )
+    }
+  }
+
+  /// Marks of the source that slip into a text.
+  @Test func helpTextsHoldNoMarksOfTheirSource() async throws {
+    for (command, text) in try await Self.texts.value {
+      #expect(!text.contains(#/\\(\s|$)/#) && !text.contains("\\(") && !text.contains("Optional("), "\(command)")
+    }
+  }
+
+  @Test(arguments: [[], ["help"]]) func theToolAloneTellsTheSame(words: [String]) async throws {
+    #expect(try await Self.help([], asking: words) == Self.texts.value[[]])
   }
 
   @Test func theVersionNamesLibtorchs() async throws {
@@ -121,11 +76,20 @@ struct HelpTests {
     #expect(version.output.wholeMatch(of: #/\d+\.\d+\.\d+ \(libtorch 2\.\d+\.\d+.*\)\n/#) != nil)
   }
 
-  @Test(arguments: options.keys.sorted()) func anUnknownOptionIsWrongUsage(command: String) async throws {
-    let result = try await Esolm.run(
-      command.split(separator: " ").map(String.init) + ["x"] + Self.needed[command, default: []] + ["--frobnicate"])
-    #expect(result.status == 2)
-    #expect(result.error == "esolm: error: Unknown option '--frobnicate' (see esolm \(command) --help)\n")
-    #expect(result.output == "")
+  /// Options without which a command complains of that first.
+  private static let needed = [
+    "eval zero-shot": ["--data-dir", "x"], "eval gen-ppl": ["--judge", "x"], "eval mauve": ["--judge", "x"],
+    "eval choice": ["--data", "x"], "eval score": ["--text", "x", "--span", "0:1"],
+    "tokenizer train": ["--vocabulary-size", "300", "--out", "x"],
+  ]
+
+  @Test func anUnknownOptionIsWrongUsage() async throws {
+    for command in try await Self.texts.value.keys where !["", "bench", "tokenizer"].contains(command.joined()) {
+      let name = command.joined(separator: " ")
+      let result = try await Esolm.run(command + ["x"] + Self.needed[name, default: []] + ["--frobnicate"])
+      #expect(result.status == 2)
+      #expect(result.error == "esolm: error: Unknown option '--frobnicate' (see esolm \(name) --help)\n")
+      #expect(result.output == "")
+    }
   }
 }

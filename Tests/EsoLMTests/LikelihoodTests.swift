@@ -35,8 +35,8 @@ struct LikelihoodTests {
   @Test func theLikelihoodIsTheSumOfTheSamplersLogProbabilities() throws {
     for positions in permutations(of: 4) {
       let generation = try Generation(
-        GenerationRequest(length: 4), plan: FixedPlan(UnmaskingPlan(steps: positions.map { [$0] })),
-        for: .small(vocabulary: 4))
+        GenerationRequest(length: 4), rule: .causal,
+        plan: FixedPlan(UnmaskingPlan(steps: positions.map { [$0] })), for: .small(vocabulary: 4))
       let logits = try forcedLogits([generation], [tokens], by: CachedTransformer(network))[0]
       let expected = zip(positions, logits).map { position, logits in
         logits.narrowed(dim: 1, to: 0..<3).logSoftmax(dim: 1).array(of: Double.self)[Int(tokens[position])]

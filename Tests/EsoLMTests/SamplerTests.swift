@@ -260,7 +260,7 @@ struct SamplerTests {
 
   @Test func anAdaptivePlanChoosesByLogits() throws {
     let request = GenerationRequest(length: 8, seed: 4)
-    let generation = try Generation(request, plan: LargestProbability(), for: network.configuration)
+    let generation = try Generation(request, rule: .causal, plan: LargestProbability(), for: network.configuration)
     let text = try written([generation], by: network)[0]
     #expect(text.networkCalls == 8 && Set(text.order) == Set(0..<8))
     #expect(text.history.contains { $0.positions != $0.candidates?.prefix(1).map { $0 } })
@@ -289,9 +289,9 @@ struct SamplerTests {
 
   @Test func slotsCanBeTakenBack() throws {
     let request = GenerationRequest(length: 4, seed: 4)
-    let wavering = try Generation(request, plan: Wavering(), for: network.configuration)
+    let wavering = try Generation(request, rule: .causal, plan: Wavering(), for: network.configuration)
     let straight = try Generation(
-      request, plan: FixedPlan(UnmaskingPlan(steps: [[3, 1], [2], [0]])), for: network.configuration)
+      request, rule: .causal, plan: FixedPlan(UnmaskingPlan(steps: [[3, 1], [2], [0]])), for: network.configuration)
     let texts = try [wavering, straight].map { generation in
       let sampler = Sampler(network, writing: [generation])
       while true {
@@ -308,7 +308,8 @@ struct SamplerTests {
     #expect(free[0].tokens == free[1].tokens)
     let flat = FunctionNetwork(.small(vocabulary: 1000)) { _, _ in [Float](repeating: 0, count: 1000) }
     var drawn: [Int: [Int32]] = [:]
-    let sampler = Sampler(flat, writing: [try Generation(request, plan: Wavering(), for: flat.configuration)])
+    let sampler = Sampler(
+      flat, writing: [try Generation(request, rule: .causal, plan: Wavering(), for: flat.configuration)])
     try sampler.finish { drawn[$0.written.positions.first ?? -1, default: []] += $0.written.tokens }
     #expect(Set(drawn[0, default: []] + drawn[2, default: []]).count == 3)
   }

@@ -15,7 +15,7 @@ struct BoundTests {
   /// - Parameter copies: of the sequences; each copy has draws of its own.
   private func evaluation(copies: Int = 1, seed: UInt64 = 0) -> PerplexityEvaluation {
     let tokens = Array(repeating: sequences.flatMap { $0 }, count: copies).flatMap { $0 }
-    return PerplexityEvaluation(
+    return try! PerplexityEvaluation(
       try! Likelihood(network, alpha0: 1), blocks: TokenBlocks(cutting: tokens, length: 4), batchSize: 2048, seed: seed)
   }
 

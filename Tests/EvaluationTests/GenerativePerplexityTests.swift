@@ -161,11 +161,11 @@ struct GenerativePerplexityTests {
     let nll = samples.joined().map { -log(distribution[Int($0)]) }
     for alpha0 in [0, 0.5, 1] {
       let blocks = TokenBlocks(cutting: samples.flatMap { $0 }, length: 12)
-      let evaluation = PerplexityEvaluation(try! Likelihood(network, alpha0: alpha0), blocks: blocks)
+      let evaluation = try PerplexityEvaluation(try! Likelihood(network, alpha0: alpha0), blocks: blocks)
       for (_, estimate) in evaluation.exact(orders: 3) { #expect(abs(estimate.perplexity / exp(nll.mean) - 1) < 1e-5) }
     }
     var perplexity = GenerativePerplexity()
-    let judge = LeftToRightJudge(
+    let judge = try LeftToRightJudge(
       try! Likelihood(network, alpha0: 0), contextLength: 5, endOfText: 3, vocabularySize: 4)
     try perplexity.add(samples, judge: judge, batchSize: 4)
     // By hand: of each window of 5, 5 and 2 tokens, the ends after the first do not count.
@@ -183,7 +183,7 @@ struct GenerativePerplexityTests {
   @Test func aRunFromLeftToRightIsItsExactLikelihood() throws {
     let network = TransformerWeights.random(.small(vocabulary: 5)).transformer()
     let likelihood = try! Likelihood(network, alpha0: 0)
-    let judge = LeftToRightJudge(likelihood, contextLength: 8, endOfText: 0, vocabularySize: 4)
+    let judge = try LeftToRightJudge(likelihood, contextLength: 8, endOfText: 0, vocabularySize: 4)
     let windows = [8, 3, 8, 5].enumerated().map { randomSequences(1, length: $1, tokens: 4, seed: UInt64($0))[0] }
     let rows = judge.logProbabilities(of: windows)
     for (window, row) in zip(windows, rows) {
@@ -197,7 +197,7 @@ struct GenerativePerplexityTests {
   func anAutoregressiveModelIsAJudge(startIsText: Bool) throws {
     let network = TransformerWeights.random(.small(vocabulary: 5, conditioning: nil)).transformer()
     let method = AutoregressiveMethod(start: .init(token: startIsText ? 0 : 4, isText: startIsText))
-    let judge = LeftToRightJudge(
+    let judge = try LeftToRightJudge(
       Likelihood(network, method: method), contextLength: 6, endOfText: 0, vocabularySize: 4)
     let windows = [6, 1, 3].map { randomSequences(1, length: $0, tokens: 4)[0] }
     #expect(judge.logProbabilities(of: windows).map(\.count) == (startIsText ? [5, 0, 2] : [6, 1, 3]))
@@ -217,9 +217,8 @@ struct GenerativePerplexityTests {
         #expect(distance(try #require(AutoregressiveJudge(judge)).features(of: [other]), alone) > 1e-4)
       }
     }
-    #expect(
-      AutoregressiveJudge(
-        LeftToRightJudge(
-          try! Likelihood(network, alpha0: 0), contextLength: 6, endOfText: 0, vocabularySize: 4)) == nil)
+    let other = try LeftToRightJudge(
+      Likelihood(network, alpha0: 0), contextLength: 6, endOfText: 0, vocabularySize: 4)
+    #expect(AutoregressiveJudge(other) == nil)
   }
 }

@@ -30,7 +30,7 @@ struct HellaSwagTests {
 
   @Test func endingsAreDividedByTheCodePointsThatAreLeft() throws {
     let network = TransformerWeights.random(.small(vocabulary: 258)).transformer()
-    let choice = MultipleChoice(
+    let choice = try MultipleChoice(
       PassageScoring(try! Likelihood(network, alpha0: 0)), tokenizer: ByteTokenizer(), length: 256)
     let items = try MultipleChoiceItem.read(Self.file, preprocessing: .hellaSwag).values.map { ("here", $0.value) }
     let lengths = [[37, 36], [19, 17], [17, 8], [2, 9], [5, 2]]  // The harness's.

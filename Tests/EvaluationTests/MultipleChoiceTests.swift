@@ -11,7 +11,7 @@ struct MultipleChoiceTests {
   private let network = TransformerWeights.random(.small(vocabulary: 6)).transformer()
 
   private func choice(alpha0: Double = 0, orders: Int = 1, length: Int = 12) -> MultipleChoice {
-    MultipleChoice(
+    try! MultipleChoice(
       PassageScoring(try! Likelihood(network, alpha0: alpha0), orders: orders), tokenizer: Self.tokenizer,
       length: length)
   }
@@ -41,7 +41,7 @@ struct MultipleChoiceTests {
     // The distribution is over five tokens, of which no ending here holds the end of text.
     let total = answer.logProbabilities.reduce(0) { $0 + exp($1) }
     #expect(total < exp(space) && total > 0)
-    let withEnds = sequences(of: 5, length: 2).map { Passage(context: [1, 2], ending: [0] + $0) }
+    let withEnds = try sequences(of: 5, length: 2).map { try Passage(context: [1, 2], ending: [0] + $0) }
     let all = try PassageScoring(try! Likelihood(network, alpha0: 0)).scores(of: withEnds).map {
       exp($0.logProbability)
     }

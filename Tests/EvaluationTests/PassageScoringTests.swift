@@ -51,7 +51,7 @@ struct PassageScoringTests {
   @Test(arguments: [0, 0.5, 1])
   func probabilitiesOfAllEndingsAddUpToOne(alpha0: Double) throws {
     let context: [Int32] = [1, 0]
-    let passages = sequences(of: 3, length: 3).map { Passage(context: context, ending: $0) }
+    let passages = try sequences(of: 3, length: 3).map { try Passage(context: context, ending: $0) }
     // One order for all: the same place in the list has the same draws.
     let total = try passages.reduce(0.0) { sum, passage in
       sum + exp(try PassageScoring(likelihood(alpha0)).scores(of: [passage])[0].logProbability)
@@ -62,7 +62,7 @@ struct PassageScoringTests {
   // MARK: Averaged over orders
 
   @Test func manyOrdersComeToTheEnumeratedMean() throws {
-    let passage = Passage(context: [2, 0], ending: [1, 1])
+    let passage = try Passage(context: [2, 0], ending: [1, 1])
     let all = [[0, 1], [1, 0]].flatMap { context in
       [[2, 3], [3, 2]].map { ending in
         likelihood().conditionalLogProbabilities([(tokens, order(context + ending, cleanCount: 2))])![0].reduce(0, +)
@@ -80,7 +80,7 @@ struct PassageScoringTests {
   }
 
   @Test func withoutDiffusionThereIsOneOrderFromLeftToRight() throws {
-    let passage = Passage(context: [2, 0], ending: [1, 1])
+    let passage = try Passage(context: [2, 0], ending: [1, 1])
     let score = try PassageScoring(likelihood(0), orders: 8).scores(of: [passage])[0]
     let expected = likelihood().logProbabilities([(tokens, .leftToRight(length: 4))])[0][2...].reduce(0, +)
     #expect(score.perOrder.count == 1 && abs(score.logProbability - expected) < 1e-5)
@@ -99,8 +99,8 @@ struct PassageScoringTests {
   }
 
   @Test func batchesOfAnySizeGiveTheSame() throws {
-    let passages = [3, 1, 2].enumerated().map {
-      Passage(context: [1], ending: randomSequences(1, length: $1, tokens: 3, seed: UInt64($0))[0])
+    let passages = try [3, 1, 2].enumerated().map {
+      try Passage(context: [1], ending: randomSequences(1, length: $1, tokens: 3, seed: UInt64($0))[0])
     }
     let scores = try [1, 4, 64].map { size in
       try PassageScoring(likelihood(0.5), orders: 5, batchSize: size).scores(of: passages).flatMap(\.perOrder)
@@ -122,13 +122,13 @@ struct PassageScoringTests {
     let whole = likelihood.logProbabilities([(tokens, .leftToRight(length: 4))])[0]
     #expect(whole.count == (startIsText ? 3 : 4))
     for given in 0...3 {
-      let passage = Passage(context: Array(tokens[..<given]), ending: Array(tokens[given...]))
+      let passage = try Passage(context: Array(tokens[..<given]), ending: Array(tokens[given...]))
       let score = try PassageScoring(likelihood, orders: 5).scores(of: [passage])[0]
       #expect(score.perOrder.count == 1)
       #expect(abs(score.logProbability - whole.suffix(4 - given).reduce(0, +)) < 1e-5)
     }
     // What is open must stand at the end; then it changes nothing.
-    let open = Passage(tokens: tokens, roles: [.given, .scored, .open, .open])
+    let open = try Passage(tokens: tokens, roles: [.given, .scored, .open, .open])
     let expected = whole[startIsText ? 0 : 1]
     #expect(abs(try PassageScoring(likelihood).scores(of: [open])[0].logProbability - expected) < 1e-5)
     for roles in [[.scored, .given, .given, .given], [.open, .scored, .open, .open]] as [[Passage.Role]] {

@@ -25,7 +25,7 @@ struct PerplexityTests {
   private func evaluation(
     _ network: Transformer, alpha0: Double = 0.5, count: Int = 12, batchSize: Int = 16, seed: UInt64 = 7
   ) -> PerplexityEvaluation {
-    PerplexityEvaluation(
+    try! PerplexityEvaluation(
       try! Likelihood(network, alpha0: alpha0), blocks: blocks(count), batchSize: batchSize, seed: seed)
   }
 
@@ -54,7 +54,7 @@ struct PerplexityTests {
           log(probabilities.prefix(orders).reduce(0, +) / Double(orders)) / Double(blocks.count * blocks.length)
       }
     }
-    let found = PerplexityEvaluation(likelihood, blocks: blocks, seed: 7).exact(orders: 3)
+    let found = try PerplexityEvaluation(likelihood, blocks: blocks, seed: 7).exact(orders: 3)
     #expect(found.map(\.orders) == [1, 2, 3])
     for (orders, estimate) in found { #expect(abs(estimate.nats - byHand[orders]!) < 1e-5) }
   }
@@ -75,14 +75,14 @@ struct PerplexityTests {
         let texts = ["abab", "ba"].map { [3] + (try! tokenizer.encode($0)) + [3] }
         let scores = texts.map { likelihood.logProbabilities([($0, .leftToRight(length: $0.count))])[0] }
         let expected = -scores.joined().reduce(0, +) / Double(scores.joined().count)
-        let evaluation = PerplexityEvaluation(likelihood, blocks: corpus.training)
+        let evaluation = try PerplexityEvaluation(likelihood, blocks: corpus.training)
         #expect(abs(evaluation.exact(orders: 1)[0].estimate.nats - expected) < 1e-5)
         #expect(abs(evaluation.nelbo().nats - expected) < 1e-5)
       }
       for estimate in [
-        PerplexityEvaluation(try! Likelihood(try fresh(), alpha0: 0.5), blocks: corpus.training).exact(orders: 2)[1]
+        try PerplexityEvaluation(try! Likelihood(try fresh(), alpha0: 0.5), blocks: corpus.training).exact(orders: 2)[1]
           .estimate,
-        PerplexityEvaluation(try! Likelihood(try fresh(), alpha0: 0), blocks: corpus.training).nelbo(),
+        try PerplexityEvaluation(try! Likelihood(try fresh(), alpha0: 0), blocks: corpus.training).nelbo(),
       ] {
         #expect(abs(estimate.perplexity - 4) < 1e-4)
       }
@@ -125,7 +125,7 @@ struct PerplexityTests {
         #expect(abs(row[..<unpadded.count].reduce(0, +) - each[0]) < 1e-5)
       }
       for batchSize in [1, 5, 16] {
-        let evaluation = PerplexityEvaluation(likelihood, blocks: padded, batchSize: batchSize, seed: 7)
+        let evaluation = try PerplexityEvaluation(likelihood, blocks: padded, batchSize: batchSize, seed: 7)
         let found = evaluation.exact(orders: orders).last!.estimate.nats
         #expect(abs(found - nats / Double(tokens)) < 1e-5)
       }

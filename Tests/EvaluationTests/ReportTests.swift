@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Reports
 import TestSupport
 import Testing
 
@@ -22,9 +23,15 @@ struct ReportTests {
     report.figures = [
       .init(
         "Bound", x: "log₂ K", y: "ppl",
-        [.init("exact", [(0, 4), (1, 3), (2, 2.5)]), .init("NELBO", [(0, 5), (2, 5)])])
+        [
+          .init("exact", [.init(x: 0, y: 4, error: 0.5), .init(x: 1, y: 3), .init(x: 2, y: 2.5)]),
+          .init("NELBO", [.init(x: 0, y: 5), .init(x: 2, y: 5)]),
+        ]),
+      .init("Curve", x: "p", y: "q", isUnitSquare: true, [.init("exact", [.init(x: 0.4, y: 0.5)])]),
     ]
     report.samples = ["<b>\u{1B}[31mred</b>\n\"end\""]
+    report.recipe = Recipe(
+      command: "esolm eval report '</script>'", data: "d", seed: 3, program: "esolm 1", machine: "m")
     return report
   }
 
@@ -43,6 +50,8 @@ struct ReportTests {
         | Multiple choice | accuracy | 50.0 % | ± 5.0 % |  |
         | Samples | Gen. PPL | ∞ | – |  |
 
+        Made by: esolm eval report '\\</script\\>' (esolm 1; seed 3)
+
         """)
   }
 
@@ -56,10 +65,15 @@ struct ReportTests {
     #expect(parser.parse(), "\(String(describing: parser.parserError)) in line \(parser.lineNumber)")
     #expect(delegate.counts["table"] == 3)  // one for each group
     #expect(delegate.counts["tr"] == 3 + 5)
-    #expect(delegate.counts["polyline"] == 2)
-    #expect(delegate.counts["circle"] == 3 + 2)
-    #expect(delegate.counts["pre"] == 1)
-    #expect(delegate.counts["script"] == nil)
+    #expect(delegate.counts["polyline"] == 3)
+    #expect(delegate.counts["circle"] == 3 + 2 + 1)
+    #expect(html.components(separatedBy: "class=\"error\"").count == 2)
+    #expect(delegate.counts["pre"] == 2)
+    // The numbers, which nothing runs.
+    #expect(delegate.counts["script"] == 1)
+    let json = try #require(html.firstMatch(of: #/<script type="application\/json" id="data">(.*?)<\/script>/#)).output
+      .1
+    #expect(json.contains(#""seed":3"#) && json.contains(#""error":0.5"#) && json.contains("\\u003c/script\\u003e"))
     for outside in ["http:", "https:", "src=", "href=", "url(", "@import"] { #expect(!html.contains(outside)) }
     #expect(!html.contains("\u{1B}"))
     #expect(delegate.text.contains("<b>\u{FFFD}[31mred</b>\n\"end\""))
@@ -83,8 +97,8 @@ struct ReportTests {
       as [[(x: Double, y: Double)]]
     {
       var report = report()
-      report.figures = [.init("f", x: "x", y: "y", [.init("s", points)])]
-      let html = report.html
+      report.figures = [.init("f", x: "x", y: "y", [.init("s", points.map { .init(x: $0.x, y: $0.y) })])]
+      let html = report.html.components(separatedBy: "<script")[0]
       #expect(html.contains("</svg>"))
       #expect(!html.contains("nan") && !html.contains("inf,") && !html.contains(",inf"))
     }

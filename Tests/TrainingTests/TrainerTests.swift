@@ -192,16 +192,20 @@ struct TrainerTests {
       $0.training.saveInterval = 4
     }
     var (progress, validations, saves): ([Trainer.Progress], [Int], [Int]) = ([], [], [])
+    var shares: [Double] = []
     try trainer.train(report: { event in
       switch event {
       case .step(let step): progress.append(step)
       case .validated(let validation): validations.append(validation.step)
       case .saved(let step): saves.append(step)
+      case .validating(_, let share): shares.append(share)
       }
     })
     #expect(progress.map(\.step) == Array(1...12))
     #expect(validations == [5, 10, 12])
     #expect(saves == [4, 8, 12])
+    // A batch holds all validation sequences.
+    #expect(shares.allSatisfy { (0..<1).contains($0) } && shares.count >= validations.count)
     #expect(
       progress.allSatisfy {
         $0.steps == 12 && $0.tokensPerSecond > 0 && $0.tokensPerSecond.isFinite && $0.secondsLeft >= 0

@@ -70,26 +70,41 @@ public struct Conversion {
   ///   - path: where.
   ///   - target: in which form.
   ///   - weights: for the forms that hold one set of weights, which.
-  public func write(to path: String, as target: Target, weights: Checkpoint.Weights = .average) throws {
+  ///   - progress: called with the share of numbers that are read and are being written.
+  public func write(
+    to path: String, as target: Target, weights: Checkpoint.Weights = .average,
+    progress: @escaping (Double) -> Void = { _ in }
+  ) throws {
+    var (read, total) = (0, 0)
+    func watched(_ tensors: [StoredTensor]) -> [StoredTensor] {
+      total += tensors.reduce(0) { $0 + $1.count }
+      return tensors.map { tensor in
+        StoredTensor(name: tensor.name, dtype: tensor.dtype, shape: tensor.shape) {
+          read += tensor.count
+          progress(Double(read) / Double(max(1, total)))
+          return try tensor.tensor()
+        }
+      }
+    }
     switch target {
     case .safetensors:
       try requireNothing(at: path)
       var metadata = ["format": "pt"]
       if let step = checkpoint.step { metadata["step"] = "\(step)" }
       metadata[Checkpoint.settingsField] = try settings.plain.compactJSON()
-      try SafetensorsFile.write(checkpoint.tensors(weights), metadata: metadata, to: path)
+      try SafetensorsFile.write(watched(checkpoint.tensors(weights)), metadata: metadata, to: path)
     case .huggingFace:
       let files = try tokenizer.map { try TokenizerFile.folderFiles(for: $0) } ?? []
       try HuggingFaceFolder.write(
-        checkpoint.tensors(weights), network: network, settings: settings, step: checkpoint.step, files: files, to: path
-      )
+        watched(checkpoint.tensors(weights)), network: network, settings: settings, step: checkpoint.step,
+        files: files, to: path)
     case .run:
       try RunFolder.write(
         imported: RunConfiguration(
           method: method, model: network, data: DataConfiguration(source: .converted(from: checkpoint.path)),
           training: checkpoint.training),
-        tokenizer: tokenizer ?? network.numberTokenizer, step: checkpoint.step ?? 0, model: checkpoint.weights,
-        average: checkpoint.average ?? checkpoint.weights, to: path)
+        tokenizer: tokenizer ?? network.numberTokenizer, step: checkpoint.step ?? 0,
+        model: watched(checkpoint.weights), average: watched(checkpoint.average ?? checkpoint.weights), to: path)
     }
   }
 

@@ -89,6 +89,9 @@ public struct CorpusSource: Codable, Hashable, Sendable {
     get throws { try fingerprints() != nil }
   }
 
+  /// Bytes of all files as they are on the disk; nil where a source cannot be read twice.
+  public func byteCount() throws -> Int? { try fingerprints()?.reduce(0) { $0 + $1.byteCount } }
+
   /// What tells whether files changed: names, sizes, times of change and parts of their contents.
   struct Fingerprint: Codable, Hashable {
     var path: String

@@ -30,6 +30,7 @@ public enum ToyLanguage {
   ///   - length: the number of characters in each.
   ///   - seed: every seed has its own endless list of blocks.
   ///   - first: where in that list to begin: a validation set starts where the training set ends.
+  /// - Precondition: no number is negative.
   public static func blocks(count: Int, length: Int, seed: UInt64, startingAt first: Int = 0) -> [String] {
     (first..<first + count).map { index in
       var generator = CounterGenerator(seed: seed, stream: .toyLanguage, major: index)
@@ -38,6 +39,8 @@ public enum ToyLanguage {
   }
 
   /// The same texts as tokens of `tokenizer`.
+  ///
+  /// - Precondition: a text has at least one token.
   public static func tokenBlocks(count: Int, length: Int, seed: UInt64, startingAt first: Int = 0) -> TokenBlocks {
     do {
       let tokens = try blocks(count: count, length: length, seed: seed, startingAt: first).flatMap(tokenizer.encode)

@@ -33,6 +33,8 @@ public struct DecodingRule: Sendable, Equatable {
   public let start: Start?
 
   /// A rule by its parts. A method that predicts next has a start token and segments of one slot each.
+  ///
+  /// - Precondition: what predicts next has a start token, and each slot a segment of its own.
   public init(segments: AttentionPattern.Segments, predictsNext: Bool = false, start: Start? = nil) {
     precondition(!predictsNext || (start != nil && segments == .each), "the first token needs one before it")
     self.segments = segments

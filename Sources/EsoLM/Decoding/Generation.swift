@@ -148,7 +148,7 @@ public struct Generation: Sendable {
   ///   - configuration: of the network that will write it.
   /// - Throws: ``ConfigurationError`` for a request that cannot be met.
   public init(
-    _ request: GenerationRequest, rule: DecodingRule = .causal, plan: any DecodingPlan,
+    _ request: GenerationRequest, rule: DecodingRule, plan: any DecodingPlan,
     for configuration: TransformerConfiguration
   ) throws {
     try request.validate(for: configuration)

@@ -31,6 +31,8 @@ public struct GenerationRequest: Sendable {
 
   /// The text: given tokens, nil where one is to be written.
   public var template: [Int32?]
+  /// A length that was asked for and that no text has.
+  private var refusedLength: Int?
   /// Time steps, or steps of a fixed schedule.
   public var steps: Int?
   /// The share that diffusion writes.
@@ -68,14 +70,18 @@ public struct GenerationRequest: Sendable {
     self.alternativeCount = alternativeCount
   }
 
-  /// A text of which nothing is given.
+  /// The most tokens of a text, far above what any network was trained with.
+  public static let maximumLength = 1 << 24
+
+  /// A text of which nothing is given. A length that no text has is said by the method that is to write it.
   public init(
     length: Int, steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil, picker: TokenPicker = .plain,
     seed: UInt64 = 0, number: Int = 0
   ) {
     self.init(
-      template: Array(repeating: nil, count: max(0, length)), steps: steps, alpha0: alpha0, schedule: schedule,
-      picker: picker, seed: seed, number: number)
+      template: Array(repeating: nil, count: (1...Self.maximumLength).contains(length) ? length : 0), steps: steps,
+      alpha0: alpha0, schedule: schedule, picker: picker, seed: seed, number: number)
+    if template.isEmpty { refusedLength = length }
   }
 
   /// Tokens of the text.
@@ -95,7 +101,10 @@ public struct GenerationRequest: Sendable {
 
   /// Throws for what no method can do.
   func validate(for configuration: TransformerConfiguration) throws {
-    try ConfigurationError.require(!template.isEmpty, "length", 0, expected: "at least 1")
+    try ConfigurationError.require(
+      (1...Self.maximumLength).contains(template.count), "length",
+      template.isEmpty ? refusedLength ?? 0 : template.count,
+      expected: "1 to \(Self.maximumLength)")
     for (position, token) in template.enumerated() {
       guard let token else { continue }
       try ConfigurationError.require(

@@ -39,15 +39,15 @@ public final class Sampler<Network: DecodingNetwork> {
 
   /// - Parameters:
   ///   - network: what computes the logits.
-  ///   - places: how many sequences are written at a time; others wait for a place.
+  ///   - places: how many sequences are written at a time, others waiting for a place; fewer than one count as one.
   ///   - usesCache: false recomputes keys and values of all tokens in each call, for checking.
   ///   - prefixMemory: how much memory, in bytes, caches of given tokens may take that no sequence is using, so that a
-  ///     later one which begins alike finds them.
+  ///     later one which begins alike finds them; 0 or less keeps none.
   public init(_ network: Network, places: Int = .max, usesCache: Bool = true, prefixMemory: Int = 256 << 20) {
     self.network = network
     self.places = max(1, places)
     self.usesCache = usesCache
-    prefixes = PrefixStore(limit: prefixMemory)
+    prefixes = PrefixStore(limit: max(0, prefixMemory))
   }
 
   // MARK: Joining and leaving

@@ -156,7 +156,10 @@ public struct EvaluationNoise: Sendable, Equatable {
   public let count: Int
 
   /// The noise of a part of a set.
+  ///
+  /// - Precondition: no number is negative.
   public init(seed: UInt64, draw: Int = 0, first: Int = 0, count: Int) {
+    precondition(draw >= 0 && first >= 0 && count >= 0, "draw \(draw), sequences from \(first) of \(count)")
     self.seed = seed
     self.draw = draw
     self.first = first

@@ -46,8 +46,10 @@ public struct Likelihood {
   }
 
   /// `log (1/K) Σ_k p(x | σ_k)`, whose expectation bounds log p(x) from below and rises with K towards it.
+  ///
+  /// - Precondition: there is at least one.
   public static func importanceWeighted(_ logProbabilities: [Double]) -> Double {
-    let largest = logProbabilities.max()!
+    guard let largest = logProbabilities.max() else { preconditionFailure("an average over no orders") }
     guard largest > -.infinity else { return largest }
     let sum = logProbabilities.reduce(0) { $0 + exp($1 - largest) }
     return largest + log(sum / Double(logProbabilities.count))

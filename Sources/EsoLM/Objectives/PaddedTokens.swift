@@ -10,6 +10,7 @@ public struct PaddedTokens: Sendable, Equatable {
   /// - Parameters:
   ///   - tokens: all, padding last.
   ///   - contentCount: how many are no padding; nil if there is none.
+  /// - Precondition: `contentCount` is from 0 to the number of tokens.
   public init(_ tokens: some Sequence<Int32>, contentCount: Int? = nil) {
     self.tokens = Array(tokens)
     self.contentCount = contentCount ?? self.tokens.count

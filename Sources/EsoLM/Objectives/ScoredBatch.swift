@@ -27,6 +27,8 @@ public struct ScoredBatch: Sendable {
     public let weights: [Double]
 
     /// A sequence with a target and a weight for each of its outputs.
+    ///
+    /// - Precondition: a target and a weight for each output.
     public init(_ sequence: NetworkSequence, targets: [Int32], weights: [Double]) {
       precondition(
         targets.count == sequence.outputs.count && weights.count == targets.count, "every output needs a target")

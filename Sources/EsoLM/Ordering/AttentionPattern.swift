@@ -41,6 +41,8 @@ public struct AttentionPattern: Sendable, Hashable {
   public let streams: Int
 
   /// A pattern by its parts.
+  ///
+  /// - Precondition: `streams` is 1 or 2.
   public init(segments: Segments, streams: Int) {
     precondition((1...2).contains(streams), "a slot has one row or two")
     self.segments = segments
@@ -60,8 +62,11 @@ public struct AttentionPattern: Sendable, Hashable {
   /// The same where clean slots see each other both ways.
   public static let cleanThenTwoStream = AttentionPattern(segments: .cleanTogether, streams: 2)
   /// Each noised block sees itself and the clean blocks before it; the size divides the length.
+  ///
+  /// - Precondition: `size` is at least 1.
   public static func blockDiffusion(_ size: Int) -> AttentionPattern {
-    AttentionPattern(segments: .blocks(size), streams: 2)
+    precondition(size >= 1, "a block of \(size) slots")
+    return AttentionPattern(segments: .blocks(size), streams: 2)
   }
 
   /// Whether row `query` may look at row `key`. Row s < length is the first one of slot s, row length + s its second.

@@ -17,7 +17,9 @@ public struct GenerationOrder: Sendable, Equatable {
   /// How many slots, the last ones, are masked.
   public var maskedCount: Int { positions.count - cleanCount }
 
-  /// An order from its parts, which must make up a permutation.
+  /// An order from its parts.
+  ///
+  /// - Precondition: `positions` holds each of 0, 1, … once, and `cleanCount` is at most their number.
   public init(positions: [Int], cleanCount: Int) {
     precondition(Self.isPermutation(positions), "an order must hold every position once")
     precondition((0...positions.count).contains(cleanCount), "more clean slots than slots")
@@ -26,6 +28,8 @@ public struct GenerationOrder: Sendable, Equatable {
   }
 
   /// Left to right, nothing given: the order of an autoregressive model.
+  ///
+  /// - Precondition: `length` is not negative.
   public static func leftToRight(length: Int) -> GenerationOrder {
     GenerationOrder(positions: Array(0..<length), cleanCount: 0)
   }
@@ -55,6 +59,8 @@ public struct GenerationOrder: Sendable, Equatable {
   }
 
   /// A whole generation: `diffused` positions, drawn at random, come first in random order, the rest left to right.
+  ///
+  /// - Precondition: `diffused` is from 0 to `length`.
   public static func random(
     length: Int, diffused: Int, using generator: inout some RandomNumberGenerator
   ) -> GenerationOrder {

@@ -14,6 +14,8 @@ public struct NetworkSequence: Sendable, Equatable {
   public let outputs: [Int]
 
   /// A sequence by its parts; tokens and positions are equally many.
+  ///
+  /// - Precondition: as many positions as tokens, of which at most all are clean.
   public init(tokens: [Int32], positions: [Int], cleanCount: Int, masked: [Int], outputs: [Int]) {
     precondition(tokens.count == positions.count && (0...tokens.count).contains(cleanCount), "lengths differ")
     self.tokens = tokens
@@ -29,6 +31,7 @@ public struct NetworkSequence: Sendable, Equatable {
   ///   - tokens: clean, in text order.
   ///   - order: of its slots.
   ///   - outputsForAll: whether clean slots have an output too.
+  /// - Precondition: the order is as long as the text.
   public init(tokens: [Int32], order: GenerationOrder, outputsForAll: Bool = false) {
     precondition(tokens.count == order.length, "\(tokens.count) tokens for an order of \(order.length)")
     let masked = Array(order.cleanCount..<order.length)
@@ -79,7 +82,9 @@ public struct NetworkInput: Sendable {
   /// An input without rows.
   public init() {}
 
-  /// Adds sequences of one length.
+  /// Adds sequences.
+  ///
+  /// - Precondition: all have one length, which the pattern's blocks divide.
   public mutating func append(_ sequences: [NetworkSequence], pattern: AttentionPattern, maskToken: Int) {
     guard let length = sequences.first?.length, length > 0 else { return }
     precondition(sequences.allSatisfy { $0.length == length }, "lengths differ")

@@ -30,6 +30,8 @@ public struct ParameterLayout: Sendable {
   public var count: Int { entries.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
   /// The layout of a network of these sizes.
+  ///
+  /// - Precondition: the configuration is valid (``TransformerConfiguration/validate()``).
   public init(_ configuration: TransformerConfiguration) {
     let (hidden, vocabulary) = (configuration.hiddenSize, configuration.vocabularySize)
     var entries: [Entry] = []

@@ -71,7 +71,7 @@ public struct TransformerConfiguration: Codable, Sendable, Equatable {
       case .medium: (1024, 24, 16)
       }
     self.init(
-      vocabularySize: vocabularySize, maskToken: vocabularySize - 1, hiddenSize: hidden, numBlocks: blocks,
+      vocabularySize: vocabularySize, maskToken: vocabularySize &- 1, hiddenSize: hidden, numBlocks: blocks,
       numHeads: heads)
   }
 

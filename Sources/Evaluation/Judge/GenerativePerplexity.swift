@@ -1,3 +1,4 @@
+import EsoLM
 import Foundation
 
 /// Gen. PPL: how likely a judge finds generated text, as a perplexity.
@@ -43,11 +44,12 @@ public struct GenerativePerplexity: Sendable, Equatable {
   ///   - batchSize: windows of one call of the judge.
   ///   - progress: called with the share of windows that are done.
   /// - Returns: the perplexity of each sample by itself; nil for one without a counted token.
-  /// - Throws: ``TokenOutOfRange``, or what the judge throws.
+  /// - Throws: ``TokenOutOfRange``, ``ConfigurationError`` if a call has no window, or what the judge throws.
   @discardableResult
   public mutating func add(
     _ samples: [[Int32]], judge: some Judge, batchSize: Int = 8, progress: (Double) -> Void = { _ in }
   ) throws -> [Double?] {
+    try ConfigurationError.require(batchSize >= 1, "batchSize", batchSize, expected: "at least 1")
     try TokenOutOfRange.check(samples, vocabularySize: judge.vocabularySize)
     var windows: [(sample: Int, tokens: [Int32])] = []
     let longest = samples.reduce(0) { max($0, $1.count) }

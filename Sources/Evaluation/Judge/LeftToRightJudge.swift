@@ -17,7 +17,12 @@ public struct LeftToRightJudge: Judge {
   ///   - contextLength: the length that the network was trained at.
   ///   - endOfText: what its tokenizer puts between documents.
   ///   - vocabularySize: the tokenizer's.
-  public init(_ likelihood: Likelihood, contextLength: Int, endOfText: Int32, vocabularySize: Int) {
+  /// - Throws: ``ConfigurationError`` if a window has no token, or the vocabulary is not part of the network's.
+  public init(_ likelihood: Likelihood, contextLength: Int, endOfText: Int32, vocabularySize: Int) throws {
+    try ConfigurationError.require(contextLength >= 1, "contextLength", contextLength, expected: "at least 1")
+    let all = likelihood.network.configuration.vocabularySize
+    try ConfigurationError.require(
+      (1...all).contains(vocabularySize), "vocabularySize", vocabularySize, expected: "1 to the network's \(all)")
     self.likelihood = likelihood
     self.contextLength = contextLength
     self.endOfText = endOfText

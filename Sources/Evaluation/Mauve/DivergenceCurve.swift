@@ -29,6 +29,7 @@ public struct DivergenceCurve: Sendable, Equatable {
   ///   - q: the other one, over the same buckets.
   ///   - mixtures: how many mixtures, at equal distances.
   ///   - scale: c.
+  /// - Precondition: both distributions have the same buckets, and there are at least two mixtures.
   public init(_ p: [Double], _ q: [Double], mixtures: Int = 25, scale: Double = 5) {
     precondition(
       p.count == q.count && mixtures >= 2, "distributions of \(p.count) and \(q.count) buckets, \(mixtures) mixtures")

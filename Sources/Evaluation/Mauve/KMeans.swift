@@ -17,7 +17,10 @@ struct KMeans {
   /// - Parameters:
   ///   - points: float32 [points, size], at least one a cluster.
   ///   - restarts: clusterings from different starts, of which the best is kept.
-  init(_ points: Tensor, clusters: Int, restarts: Int, maxIterations: Int, seed: UInt32) {
+  init(
+    _ points: Tensor, clusters: Int, restarts: Int, maxIterations: Int, seed: UInt32,
+    progress: (Double) -> Void = { _ in }
+  ) {
     precondition(clusters >= 1 && restarts >= 1 && points.size(0) >= clusters, "\(points.size(0)) points")
     var learned = points
     if points.size(0) > clusters * Self.pointsPerCluster {
@@ -35,7 +38,8 @@ struct KMeans {
       let start = MersenneTwister.permutation(
         of: learned.size(0), seed: UInt32(truncatingIfNeeded: Int(seed) + 1 + restart * 15_486_557))
       let found = Self.cluster(
-        learned, from: learned.selecting(Tensor(start.prefix(clusters).map(Int64.init))), maxIterations: maxIterations)
+        learned, from: learned.selecting(Tensor(start.prefix(clusters).map(Int64.init))), maxIterations: maxIterations
+      ) { progress((Double(restart) + $0) / Double(restarts)) }
       if best.map({ found.objective < $0.objective }) ?? true { best = found }
     }
     objective = best!.objective
@@ -44,12 +48,13 @@ struct KMeans {
 
   /// One clustering: centres move to the mean of their points until no point changes sides.
   private static func cluster(
-    _ points: Tensor, from start: Tensor, maxIterations: Int
+    _ points: Tensor, from start: Tensor, maxIterations: Int, progress: (Double) -> Void
   ) -> (centres: Tensor, objective: Double) {
     var centres = start
     var before: [Int] = []
     var objective = Double.infinity
-    for _ in 0..<maxIterations {
+    for iteration in 0..<maxIterations {
+      progress(Double(iteration) / Double(maxIterations))
       let (labels, distance) = assign(points, to: centres)
       objective = distance
       if labels == before { break }

@@ -28,6 +28,20 @@ public struct Mauve: Sendable, Equatable {
 
     /// The usual settings.
     public init() {}
+
+    fileprivate func validate() throws {
+      func require(_ condition: Bool, _ field: String, _ found: some CustomStringConvertible, _ expected: String) throws
+      {
+        guard condition else { throw MauveError("MAUVE's \(field) is \(found), expected \(expected)") }
+      }
+      try require(
+        explainedVariance > 0 && explainedVariance <= 1, "explainedVariance", explainedVariance,
+        "a number above 0 and at most 1")
+      try require((1...1000).contains(restarts), "restarts", restarts, "1 to 1000")
+      try require((1...(1 << 20)).contains(maxIterations), "maxIterations", maxIterations, "1 to \(1 << 20)")
+      try require((2...(1 << 20)).contains(mixtures), "mixtures", mixtures, "2 to \(1 << 20)")
+      try require(scale > 0 && scale.isFinite, "scale", scale, "a number above 0")
+    }
   }
 
   /// From 0 to 1; higher is closer.
@@ -43,9 +57,13 @@ public struct Mauve: Sendable, Equatable {
 
   /// Compares two sides' features, each [texts, size].
   ///
-  /// - Throws: ``MauveError`` if a side is empty, the sizes differ, a number is none, or there are fewer texts than
+  /// - Parameter progress: called with the share of clusterings that are done, one that ends early counting as whole.
+  /// - Throws: ``MauveError`` if an option is none that can be used, a side is empty, the sizes differ, a number is none, or there are fewer texts than
   ///   buckets.
-  public init(_ pFeatures: Tensor, _ qFeatures: Tensor, options: Options = Options()) throws {
+  public init(
+    _ pFeatures: Tensor, _ qFeatures: Tensor, options: Options = Options(), progress: (Double) -> Void = { _ in }
+  ) throws {
+    try options.validate()
     let (pCount, qCount) = (pFeatures.size(0), qFeatures.size(0))
     guard pCount > 0, qCount > 0 else {
       throw MauveError("MAUVE needs texts on both sides, found \(pCount), \(qCount)")
@@ -63,7 +81,7 @@ public struct Mauve: Sendable, Equatable {
     let components = PrincipalComponents(scaled, explaining: options.explainedVariance)
     let clustering = KMeans(
       components.projected(scaled).to(.float32), clusters: buckets, restarts: options.restarts,
-      maxIterations: options.maxIterations, seed: options.seed &+ 2)
+      maxIterations: options.maxIterations, seed: options.seed &+ 2, progress: progress)
     q = Self.histogram(clustering.labels.prefix(qCount), buckets: buckets)
     p = Self.histogram(clustering.labels.dropFirst(qCount), buckets: buckets)
     curve = DivergenceCurve(p, q, mixtures: options.mixtures, scale: options.scale)

@@ -1,3 +1,5 @@
+import Reports
+
 /// Everything that was measured of a run, ready to be shown: as JSON, as one Markdown table, or as one HTML page.
 public struct EvaluationReport: Codable, Sendable, Equatable {
   /// The version of the JSON that is written now.
@@ -15,6 +17,8 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
   public var figures: [Figure] = []
   /// Texts that the run wrote.
   public var samples: [String] = []
+  /// How all of it is made again.
+  public var recipe: Recipe?
 
   /// What is known beforehand: a name and a value.
   public struct Fact: Codable, Sendable, Equatable {
@@ -32,17 +36,34 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
 
   /// Lines over a common axis.
   public struct Figure: Codable, Sendable, Equatable {
+    /// A point of a line.
+    public struct Point: Codable, Sendable, Equatable {
+      /// Where it stands on the x axis.
+      public let x: Double
+      /// Its height.
+      public let y: Double
+      /// The standard error of `y`, where it is known.
+      public let error: Double?
+
+      /// A point by its parts.
+      public init(x: Double, y: Double, error: Double? = nil) {
+        self.x = x
+        self.y = y
+        self.error = error
+      }
+    }
+
     /// A line of a plot.
     public struct Series: Codable, Sendable, Equatable {
       /// The name in the legend.
       public let name: String
       /// x rising.
-      public let points: [DivergenceCurve.Point]
+      public let points: [Point]
 
       /// A line through points.
-      public init(_ name: String, _ points: [(x: Double, y: Double)]) {
+      public init(_ name: String, _ points: [Point]) {
         self.name = name
-        self.points = points.map { DivergenceCurve.Point(x: $0.x, y: $0.y) }
+        self.points = points
       }
     }
 
@@ -52,14 +73,17 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
     public let xLabel: String
     /// What stands beside it.
     public let yLabel: String
+    /// Both axes go from 0 to 1, whatever the values are.
+    public let isUnitSquare: Bool
     /// Its lines.
     public let series: [Series]
 
     /// A plot by its parts.
-    public init(_ title: String, x: String, y: String, _ series: [Series]) {
+    public init(_ title: String, x: String, y: String, isUnitSquare: Bool = false, _ series: [Series]) {
       self.title = title
       xLabel = x
       yLabel = y
+      self.isUnitSquare = isUnitSquare
       self.series = series
     }
   }
@@ -84,8 +108,9 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
     func row(_ cells: [String]) -> String { "| \(cells.map(cell).joined(separator: " | ")) |" }
     let facts = facts.map { "\(cell($0.name)): \(cell($0.value))" }.joined(separator: "; ")
     let rows = measures.map { row([$0.group, $0.name, $0.text, $0.errorText, $0.note]) }
+    let made = recipe.map { ["", "Made by: \(cell($0.command)) (\(cell($0.program)); seed \($0.seed))"] } ?? []
     return
       (["# \(cell(title))", "", facts, "", row(["", "measure", "value", "± error", "how"]), "|---|---|--:|--:|---|"]
-      + rows).joined(separator: "\n") + "\n"
+      + rows + made).joined(separator: "\n") + "\n"
   }
 }

@@ -19,6 +19,8 @@ public enum SampleStatistics {
 
   /// distinct-n (Li et al. 2016): how many different n-grams all samples together hold, over how many they hold; nil if
   /// no sample is n tokens long.
+  ///
+  /// - Precondition: n is at least 1.
   public static func distinct(_ n: Int, of samples: [[Int32]]) -> Double? {
     let all = samples.flatMap { grams($0, n) }
     return all.isEmpty ? nil : Double(Set(all).count) / Double(all.count)
@@ -26,6 +28,8 @@ public enum SampleStatistics {
 
   /// Self-repetition of a sample (seq-rep-n of Welleck et al. 2020): the share of its n-grams that occurred in it
   /// before; nil if it is shorter than n tokens.
+  ///
+  /// - Precondition: n is at least 1.
   public static func repetition(_ n: Int, of sample: [Int32]) -> Double? {
     let all = grams(sample, n)
     return all.isEmpty ? nil : 1 - Double(Set(all).count) / Double(all.count)

@@ -70,17 +70,20 @@ public struct MultipleChoiceItem: Sendable, Equatable, Decodable {
   ) throws -> JSONLinesFile.Contents<MultipleChoiceItem> {
     let contents = try JSONLinesFile.read(
       MultipleChoiceItem.self, from: path, skipBadLines: skipBadLines, userInfo: [Preprocessing.key: preprocessing]
-    ) { item in
-      guard item.endings.count >= 2 else {
-        throw FileError("field 'endings' has \(item.endings.count) texts, expected at least 2")
-      }
-      guard item.endings.indices.contains(item.label) else {
-        throw FileError("field 'label' is \(item.label), expected 0 to \(item.endings.count - 1)")
-      }
-      guard item.endings.allSatisfy({ !$0.isEmpty }) else { throw FileError("field 'endings' holds an empty text") }
-    }
+    ) { try $0.validate() }
     guard !contents.values.isEmpty else { throw FileError("\(path) holds no question") }
     return contents
+  }
+
+  /// Throws an error that names the field that is no part of a question.
+  func validate() throws {
+    guard endings.count >= 2 else {
+      throw FileError("field 'endings' has \(endings.count) texts, expected at least 2")
+    }
+    guard endings.indices.contains(label) else {
+      throw FileError("field 'label' is \(label), expected 0 to \(endings.count - 1)")
+    }
+    guard endings.allSatisfy({ !$0.isEmpty }) else { throw FileError("field 'endings' holds an empty text") }
   }
 }
 
@@ -94,7 +97,10 @@ public struct MultipleChoice {
   public let length: Int
 
   /// Answers by a run's likelihood.
-  public init(_ scoring: PassageScoring, tokenizer: any Tokenizer, length: Int) {
+  ///
+  /// - Throws: ``EsoLM/ConfigurationError`` unless the length is at least 1.
+  public init(_ scoring: PassageScoring, tokenizer: any Tokenizer, length: Int) throws {
+    try ConfigurationError.require(length >= 1, "length", length, expected: "at least 1")
     self.scoring = scoring
     self.tokenizer = tokenizer
     self.length = length
@@ -110,7 +116,12 @@ public struct MultipleChoice {
     public let perCharacter: [Double]
 
     /// An answer by its parts.
+    ///
+    /// - Precondition: as many numbers of both kinds, at least one.
     public init(label: Int, logProbabilities: [Double], perCharacter: [Double]) {
+      precondition(
+        !logProbabilities.isEmpty && logProbabilities.count == perCharacter.count,
+        "\(logProbabilities.count) endings, \(perCharacter.count) by their length")
       self.label = label
       self.logProbabilities = logProbabilities
       self.perCharacter = perCharacter
@@ -138,6 +149,8 @@ public struct MultipleChoice {
     public let standardErrorPerCharacter: Double
 
     /// The shares of some answers.
+    ///
+    /// Shares of no answers are NaN.
     public init(_ answers: [Answer]) {
       let count = Double(answers.count)
       func error(_ share: Double) -> Double { (share * (1 - share) / count).squareRoot() }
@@ -154,11 +167,13 @@ public struct MultipleChoice {
   /// - Parameters:
   ///   - items: with a place for messages, say the file and line.
   ///   - progress: called with the share that is done.
-  /// - Throws: a `FileError` naming the place of a text that the tokenizer cannot write or that is too long.
+  /// - Throws: a `FileError` naming the place of a text that the tokenizer cannot write or that is too long, or of what is
+  ///   no question.
   public func answers(
     to items: [(place: String, item: MultipleChoiceItem)], progress: (Double) -> Void = { _ in }
   ) throws -> [Answer] {
     let passages = try items.flatMap { place, item in
+      do { try item.validate() } catch { throw FileError("\(place): \(error)") }
       let context = try encode(item.context, place)
       return try item.endings.map { ending in
         // Tokenizers that know words take a space to the word after it.
@@ -166,7 +181,7 @@ public struct MultipleChoice {
         guard !tokens.isEmpty, tokens.count <= length else {
           throw FileError("\(place): an ending has \(tokens.count) tokens, expected 1 to \(length)")
         }
-        return Passage(context: Array(context.suffix(length - tokens.count)), ending: tokens)
+        return try Passage(context: Array(context.suffix(length - tokens.count)), ending: tokens)
       }
     }
     var scores = try scoring.scores(of: passages, progress: progress)[...]

@@ -19,16 +19,23 @@ public struct Passage: Sendable, Equatable {
   /// What each token is for.
   public let roles: [Role]
 
-  /// - Precondition: as many roles as tokens, of which one is scored.
-  public init(tokens: [Int32], roles: [Role]) {
-    precondition(tokens.count == roles.count && roles.contains(.scored), "a passage needs a token to score")
+  /// - Throws: ``ConfigurationError`` unless there are as many roles as tokens, of which one is scored.
+  public init(tokens: [Int32], roles: [Role]) throws {
+    try ConfigurationError.require(
+      tokens.count == roles.count, "roles", "\(roles.count) of them", expected: "one for each of \(tokens.count) tokens"
+    )
+    try ConfigurationError.require(
+      roles.contains(.scored), "roles", "without a scored one", expected: "a token to score")
     self.tokens = tokens
     self.roles = roles
   }
 
   /// An ending after its context.
-  public init(context: [Int32], ending: [Int32]) {
-    self.init(
+  ///
+  /// - Throws: ``ConfigurationError`` if the ending is empty.
+  public init(context: [Int32], ending: [Int32]) throws {
+    try ConfigurationError.require(!ending.isEmpty, "ending", "empty", expected: "at least one token")
+    try self.init(
       tokens: context + ending,
       roles: context.map { _ in .given } + ending.map { _ in .scored })
   }
@@ -56,8 +63,11 @@ public struct PassageScoring {
   public let seed: UInt64
 
   /// Scoring by a run's likelihood.
-  public init(_ likelihood: Likelihood, orders: Int = 1, batchSize: Int = 16, seed: UInt64 = 0) {
-    precondition(orders >= 1 && batchSize >= 1, "\(orders) orders in batches of \(batchSize)")
+  ///
+  /// - Throws: ``EsoLM/ConfigurationError`` unless there is an order, and a sequence in a pass.
+  public init(_ likelihood: Likelihood, orders: Int = 1, batchSize: Int = 16, seed: UInt64 = 0) throws {
+    try ConfigurationError.require(orders >= 1, "orders", orders, expected: "at least 1")
+    try ConfigurationError.require(batchSize >= 1, "batchSize", batchSize, expected: "at least 1")
     self.likelihood = likelihood
     self.orders = orders
     self.batchSize = batchSize

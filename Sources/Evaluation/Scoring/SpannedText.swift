@@ -48,7 +48,7 @@ public struct SpannedText: Sendable {
       tokenRoles += piece.map { _ in roles[start] }
     }
     guard tokenRoles.contains(.scored) else { throw SpanError("the spans hold no token") }
-    return Passage(tokens: tokens, roles: tokenRoles)
+    return try Passage(tokens: tokens, roles: tokenRoles)
   }
 }
 

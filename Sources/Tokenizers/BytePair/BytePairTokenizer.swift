@@ -4,7 +4,7 @@
 /// bytes without one are left out, which `note` tells. `encode` and `decode` are those
 /// of Hugging Face's `tokenizers` for a `BPE` model with `ByteLevel` pre-tokenizer and decoder, without tokens added
 /// around a text.
-public struct BytePairTokenizer: Tokenizer, Sendable {
+public struct BytePairTokenizer: VocabularyTokenizer, Sendable {
   /// A merge: of two tokens the one that is both.
   public struct Merge: Hashable, Sendable {
     /// The id of the first token.
@@ -42,14 +42,10 @@ public struct BytePairTokenizer: Tokenizer, Sendable {
   public let options: Options
   /// Tokens that are found in a text as they stand, in the order of their ids.
   public let addedTokens: [AddedToken]
-  public var endOfText: Int32 { special.end }
-  public var beginningOfText: Int32 { special.beginning }
-  public var padding: Int32 { special.padding }
-  public var maskToken: Int32? { special.mask }
 
   /// The tokens that text is made of, as the files write them: in `ByteAlphabet`, as a rule.
   let model: Vocabulary
-  let special: SpecialTokens.IDs
+  public let special: SpecialTokens.IDs
 
   /// All tokens as the bytes that they stand for.
   private let pieces: Vocabulary

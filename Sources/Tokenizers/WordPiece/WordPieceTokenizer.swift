@@ -3,7 +3,7 @@
 /// Upper case, accents and white space are lost: `decode` gives the text of the tokens, words apart by one space.
 /// `encode` and `decode` are those of Hugging Face's `tokenizers` for a `WordPiece` model with `BertNormalizer`,
 /// `BertPreTokenizer` and `WordPiece` decoder, without `[CLS]` and `[SEP]` added around a text.
-public struct WordPieceTokenizer: Tokenizer, Sendable {
+public struct WordPieceTokenizer: VocabularyTokenizer, Sendable {
   /// What is done to text before it is cut into words.
   public struct Options: Hashable, Sendable {
     /// Whether control characters go and white space becomes spaces.
@@ -31,14 +31,10 @@ public struct WordPieceTokenizer: Tokenizer, Sendable {
   public let unknown: Int32
   /// Tokens that are looked for in text before it is cut into words.
   public let addedTokens: [AddedToken]
-  public var endOfText: Int32 { special.end }
-  public var beginningOfText: Int32 { special.beginning }
-  public var padding: Int32 { special.padding }
-  public var maskToken: Int32? { special.mask }
 
   /// The tokens that words are made of; added ones may stand outside it.
   let model: Vocabulary
-  let special: SpecialTokens.IDs
+  public let special: SpecialTokens.IDs
 
   private let vocabulary: Vocabulary
 

@@ -14,9 +14,9 @@ struct BenchSample: ParsableCommand {
     commandName: "sample",
     abstract: "Measure what sampling costs, method by method: the paper's speed table on this machine.",
     discussion: """
-      Weights are random; plans, caches and the drawing of tokens are the real ones. Methods: esolm-b, esolm-a, ar, \\
-      mdlm, bd3lm:SIZE. What would take longer than --seconds is measured on calls spread evenly over the run, and the \\
-      table says so. Slots are the rows that the network computes: where products bind they decide, where reading \\
+      Weights are random; plans, caches and the drawing of tokens are the real ones. Methods: esolm-b, esolm-a, ar, \
+      mdlm, bd3lm:SIZE. What would take longer than --seconds is measured on calls spread evenly over the run, and the \
+      table says so. Slots are the rows that the network computes: where products bind they decide, where reading \
       weights binds the number of calls does.
       """)
 
@@ -77,25 +77,29 @@ struct BenchSample: ParsableCommand {
     for contestant in try contestants {
       for length in try textLengths { try asUsage { _ = try contestant.configuration(length: length) } }
     }
-    guard device.device == .cpu else { throw ValidationError("--device is \(device.device.rawValue), expected cpu") }
   }
 
   func run() throws {
     try device.apply()
     let benchmark = SamplingBenchmark(
-      model: TransformerConfiguration(model, vocabularySize: vocabulary), batch: batch, budget: seconds, seed: seed)
+      model: TransformerConfiguration(model, vocabularySize: vocabulary), batch: batch, budget: seconds, seed: seed,
+      device: device.device)
     let networks = SamplingBenchmark.Networks(benchmark)
-    var line = ProgressLine()
+    var line = ShareLine()
     var measurements: [SamplingBenchmark.Measurement] = []
+    let lines = try textLengths.count * shares.count * contestants.count
+    var begun = 0
     for length in try textLengths {
       for share in try shares {
         let calls = max(1, Int((share * Double(length)).rounded()))
         for contestant in try contestants {
           let what = "\(contestant.title), L = \(length), NFE = \(calls)"
-          line.show(what, always: true)
+          begun += 1
+          let place = "line \(begun) of \(lines)"
+          line.show(what, 0, place)
           let found = try asUsage {
             try benchmark.measure(contestant, length: length, calls: calls, networks: networks) {
-              line.show("\(what): \(Format.percent($0))")
+              line.show(what, $0, place)
             }
           }
           guard let found else { continue }
@@ -130,7 +134,7 @@ struct BenchSample: ParsableCommand {
       ratios.add([row.title, "\(row.length)", Format.number(ratio, digits: 1) + "×"])
     }
     return """
-      Model \(model.rawValue), vocabulary \(vocabulary), batch \(batch), \(Torch.threadCount) threads. \
+      Model \(model.rawValue), vocabulary \(vocabulary), batch \(batch), \(device.device.place). \
       ≈: calls spread over the run were timed, and their mean stands for all.
       \(table.text)
 

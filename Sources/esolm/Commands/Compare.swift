@@ -3,6 +3,7 @@ import Comparison
 import Corpora
 import EsoLM
 import Foundation
+import Reports
 import Runs
 import Tokenizers
 import Torch
@@ -91,30 +92,28 @@ struct Compare: ParsableCommand {
       }
       _ = try TokenPicker(topP: topP)
     }
-    guard device.device == .cpu else { throw ValidationError("--device is \(device.device.rawValue), expected cpu") }
   }
 
   func run() throws {
     try device.apply()
     Torch.keepMemory()
-    let comparison = try makeComparison()
+    var comparison = try makeComparison()
+    comparison.device = device.device
     var view = TrainingView()
-    let results = try Interrupt.shared.noting {
+    var line = ShareLine()
+    var results = try Interrupt.shared.noting {
       try comparison.run(shouldStop: { Interrupt.shared.wasRequested }) { event in
         switch event {
         case .training(let title, let progress):
           view.prefix = "\(title): "
           view.show(progress)
-        case .measuring(let title):
-          view.prefix = "\(title): "
-          view.show("measuring")
-        case .sampling(let title, let calls):
-          view.prefix = "\(title): "
-          view.show("sampling, NFE \(calls)")
+        case .measuring(let title, let share): line.show("\(title): measuring", share)
+        case .sampling(let title, let share): line.show("\(title): sampling", share)
         }
       }
     }
     view.clear()
+    results?.recipe = Recipe(data: dataText(comparison), seed: seed, device: device.device)
     guard let results else {
       printError("stopped, everything saved; the same command goes on")
       return
@@ -136,6 +135,12 @@ struct Compare: ParsableCommand {
     let text = try LearnedText(data, length: length, validationFraction: validationFraction, seed: seed)
     try text.report()
     return try comparison(tokenizer: text.tokenizer, source: text.source)
+  }
+
+  private func dataText(_ comparison: MethodComparison) -> String {
+    "\(comparison.data.source.text), \(Format.percent(validationFraction)) of it for validation, of which "
+      + "\(comparison.measuredSequences) sequences at most are measured with \(comparison.draws) draws and "
+      + "\(orders) orders each"
   }
 
   private var validationFraction: Double { data == nil ? 0.01 : 0.1 }

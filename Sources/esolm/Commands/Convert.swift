@@ -53,7 +53,10 @@ struct Convert: ParsableCommand {
     let tokenizer = try tokenizer.map { try TokenizerFile.tokenizer(at: $0) }
     let input = try checkpoint.open(checkpoint.fromHub == nil ? paths[0] : nil)
     let conversion = try Conversion(input, given: settings.settings, tokenizer: tokenizer)
-    try conversion.write(to: output, as: target, weights: rawWeights ? .model : .average)
+    var line = ShareLine()
+    defer { line.clear() }
+    try conversion.write(to: output, as: target, weights: rawWeights ? .model : .average) { line.show("writing", $0) }
+    line.clear()
     let report = Report(
       input: input.path, output: output, form: target, algorithm: conversion.method.algorithm.rawValue,
       step: input.step, parameters: input.parameterCount,

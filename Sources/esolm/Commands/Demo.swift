@@ -59,7 +59,7 @@ struct Demo: ParsableCommand {
     }
 
     let report = DemoReport(trainer, isToyLanguage: data == nil, seed: seed)
-    try printOutput(report.perplexities())
+    try printOutput(try report.perplexities())
     try printOutput(report.sampling())
     try printOutput(report.longSequences())
     let path = trainer.run.path

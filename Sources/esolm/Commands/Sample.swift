@@ -77,7 +77,12 @@ struct Sample: ParsableCommand {
 
     let maker = TextMaker(command: self, run: run, method: method, network: network, stop: stop)
     // Whatever is wrong with a prompt is said before anything is written.
-    for (index, prompt) in prompts.enumerated() { _ = try maker.make(prompt, number: index * numSamples) }
+    var checking = ShareLine()
+    for (index, prompt) in prompts.enumerated() {
+      _ = try maker.make(prompt, number: index * numSamples)
+      checking.show("looking at prompts", Double(index + 1) / Double(prompts.count))
+    }
+    checking.clear()
 
     let sampler = Sampler(network, places: writing.batch, usesCache: !noCache)
     let (count, places) = (prompts.count * numSamples, stream || watch ? 1 : writing.batch)
@@ -94,9 +99,9 @@ struct Sample: ParsableCommand {
       let start = ContinuousClock.now
       let steps = try sampler.advance()
       report.seconds += (ContinuousClock.now - start).seconds
-      view.progress(finished: next - texts.count, calls: sampler.madeCalls)
       for step in steps {
         guard let generation = step.finished ?? sampler[step.id], let text = texts[step.id] else { continue }
+        view.progress(step, holes: text.request.holes.count)
         try view.show(step, generation, number: text.number)
         guard step.finished != nil else { continue }
         texts[step.id] = nil

@@ -142,7 +142,8 @@ struct SampleView {
   private let run: RunFolder
   private let stop: StopStrings
   private let count: Int
-  private var line = ProgressLine()
+  private var line = ShareLine()
+  private var written: WritingShare
   private var watch: (number: Int, view: WatchView)?
   private var stream: (number: Int, text: TextStream)?
   /// Texts that wait for those before them.
@@ -154,12 +155,14 @@ struct SampleView {
     self.run = run
     self.stop = stop
     self.count = count
+    written = WritingShare(of: count)
   }
 
-  mutating func progress(finished: Int, calls: Int) {
+  mutating func progress(_ step: Generation.Step, holes: Int) {
+    written.add(step, holes: holes)
     guard Terminal.isInteractive, !command.watch, !command.stream else { return }
-    let count = count
-    line.show("\(finished) of \(count) texts written, call \(calls)")
+    let (finished, count) = (written.finished, count)
+    line.show("writing", written.share, "\(finished) of \(count) texts")
   }
 
   mutating func show(_ step: Generation.Step, _ generation: Generation, number: Int) throws {

@@ -34,6 +34,8 @@ struct Verify: ParsableCommand {
   @Flag(help: "Print results as JSON.")
   var json = false
 
+  @OptionGroup var device: DeviceOptions
+
   func validate() throws {
     if folders.isEmpty == (batchInvariance == nil) {
       throw ValidationError("expected folders of cases, or --batch-invariance with a run")
@@ -41,14 +43,19 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
+    try device.apply()
     if let batchInvariance { return try verifyBatches(RunFolder(opening: batchInvariance)) }
+    var line = ShareLine()
     var results: [ParityResult] = []
     var unreadable = 0
-    for folder in folders {
+    for (place, folder) in folders.enumerated() {
+      line.show("verifying", Double(place) / Double(folders.count), folder)
       let found: [ParityResult]
       do {
-        found = try Parity.verify(folder: folder, vocabularies: vocabularies)
+        found = try Parity.verify(folder: folder, vocabularies: vocabularies, device: device.device)
+        line.clear()
       } catch {
+        line.clear()
         printError("esolm: error: \(error)")
         unreadable += 1
         continue
@@ -67,10 +74,10 @@ struct Verify: ParsableCommand {
   }
 
   private func verifyBatches(_ run: RunFolder) throws {
-    var line = ProgressLine(isForLongWork: true)
+    var line = ShareLine()
     let report = try BatchInvariance(
-      run.model().transformer(), method: run.method, length: run.configuration.method.length
-    ).check { line.show("each alone \(Format.percent($0))") }
+      run.model(device: device.device).transformer(), method: run.method, length: run.configuration.method.length
+    ).check { line.show("each alone", $0) }
     line.clear()
     if json {
       try printJSON(report)

@@ -21,6 +21,8 @@ struct TrainingView {
       line.show(
         "\(prefix)step \(progress.step)/\(progress.steps)  loss \(Format.number(progress.update.loss, digits: 4))  "
           + "\(Format.count(progress.tokensPerSecond)) tokens/s  ETA \(Format.time(progress.secondsLeft))")
+    case .validating(let step, let share):
+      line.show("\(prefix)step \(step)  validating \(Format.percent(share))")
     case .validated(let validation):
       line.keep(
         "\(prefix)step \(validation.step)  validation NELBO \(Format.number(validation.nelbo, digits: 4)) nats/token, "
@@ -29,9 +31,6 @@ struct TrainingView {
       break
     }
   }
-
-  /// Shows something else for a while.
-  mutating func show(_ text: String) { line.show(prefix + text) }
 
   func clear() { line.clear() }
 }

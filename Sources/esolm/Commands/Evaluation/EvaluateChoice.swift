@@ -85,11 +85,11 @@ struct EvaluateChoice: ParsableCommand {
   ) throws -> Result {
     let contents = try MultipleChoiceItem.read(data, preprocessing: preprocessing, skipBadLines: skipBadLines)
     let items = contents.values.prefix(maxQuestions ?? .max)
-    let choice = MultipleChoice(scoring, tokenizer: run.tokenizer, length: run.configuration.method.length)
-    var line = ProgressLine()
+    let choice = try MultipleChoice(scoring, tokenizer: run.tokenizer, length: run.configuration.method.length)
+    var line = ShareLine()
     defer { line.clear() }
     let answers = try choice.answers(to: items.map { ("\(data), line \($0.line)", $0.value) }) {
-      line.show("\(items.count) questions \(Format.percent($0))")
+      line.show("\(items.count) questions", $0)
     }
     return Result(
       run: run.path, data: data, preprocessing: preprocessing, alpha0: scoring.likelihood.method.diffusedShare,

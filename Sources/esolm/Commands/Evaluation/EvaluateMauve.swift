@@ -69,7 +69,9 @@ struct EvaluateMauve: ParsableCommand {
     let references = try reference.map { Array(try judge.tokenizer.encode($0).prefix(samples.length)) }
     let p = try judge.features(of: samples.tokens(for: judge), what: "samples")
     let q = try judge.features(of: references, what: "reference texts")
-    let mauve = try Mauve(p, q, options: options)
+    var line = ShareLine()
+    defer { line.clear() }
+    let mauve = try Mauve(p, q, options: options) { line.show("clustering", $0) }
     return Result(
       judge: judge.name, score: mauve.score, buckets: mauve.p.count, components: mauve.components, samples: p.size(0),
       references: q.size(0), curve: mauve.curve.points)

@@ -31,14 +31,10 @@ struct EvaluatePerplexity: ParsableCommand {
   @Flag(help: "Also compute exact perplexity, under 8 orders a sequence unless --orders says otherwise.")
   var exact = false
 
-  @Option(help: ArgumentHelp("Compute exact perplexity with this many orders a sequence.", valueName: "K"))
-  var orders: Int?
-
   @Option(help: "How often to draw the noise of each sequence for the NELBO and IMDCE.")
   var draws = 2
 
-  @Option(help: ArgumentHelp("Use only the first sequences.", valueName: "count"))
-  var maxSequences: Int?
+  @OptionGroup var bounds: BoundOptions
 
   @Flag(help: "Print results as JSON.")
   var json = false
@@ -46,17 +42,16 @@ struct EvaluatePerplexity: ParsableCommand {
   @OptionGroup(title: "Data") var corpus: CorpusOptions
 
   func validate() throws {
-    try require("orders", orders, in: 1...(1 << 20))
     try require("draws", draws, in: 1...(1 << 20))
-    try require("max-sequences", maxSequences, in: 1...)
   }
 
   func run() throws {
     let (run, likelihood) = try options.open()
+    let orders = bounds.orders
     if exact || orders != nil { try run.requireExact(likelihood, for: exact ? "exact" : "orders") }
-    let blocks = try Self.blocks(of: run, data: data, corpus, maxSequences: maxSequences)
+    let blocks = try Self.blocks(of: run, data: data, corpus, maxSequences: bounds.maxSequences)
     let results = Self.measure(
-      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed),
+      try PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed),
       orders: orders ?? (exact ? 8 : nil), draws: draws)
     let tokens = blocks.indices.reduce(0) { $0 + blocks.contentCount($1) }
     let characters = run.tokenizer.characterCount(
@@ -90,7 +85,7 @@ struct EvaluatePerplexity: ParsableCommand {
       } else if let data {
         try CorpusConfiguration(source: CorpusSource(paths: [data])).blocks(length: length, tokenizer: run.tokenizer)
       } else {
-        try Corpus(run.configuration.data, length: length, tokenizer: run.tokenizer).validation
+        try run.corpus(length: length).validation
       }
     return blocks.first(maxSequences ?? .max)
   }
@@ -104,16 +99,11 @@ struct EvaluatePerplexity: ParsableCommand {
 
   /// The NELBO and, with orders, the exact bounds and IMDCE.
   static func measure(_ evaluation: PerplexityEvaluation, orders: Int?, draws: Int) -> [Bound] {
-    var line = ProgressLine()
+    var line = ShareLine()
     defer { line.clear() }
     let tokens = Double(evaluation.blocks.count * evaluation.blocks.length)
-    let start = ContinuousClock.now
     func progress(_ what: String) -> (Double) -> Void {
-      { share in
-        line.show(
-          "\(what) \(Format.percent(share)), \(Format.count(tokens * share)) tokens, "
-            + "\(Format.time((ContinuousClock.now - start).seconds)) elapsed")
-      }
+      { line.show(what, $0, "\(Format.count(tokens * $0)) tokens") }
     }
     var bounds = [
       Bound(name: "nelbo", estimate: evaluation.nelbo(draws: draws, progress: progress("NELBO")))

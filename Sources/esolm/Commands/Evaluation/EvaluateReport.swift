@@ -3,6 +3,7 @@ import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Reports
 import Runs
 import Torch
 
@@ -13,7 +14,7 @@ struct EvaluateReport: ParsableCommand {
     discussion: """
       Always: perplexity (NELBO, exact, IMDCE), samples and how varied they are. With --judge: Gen. PPL and, if it is a \
       GPT-2 or an ar run, MAUVE against validation text. With --data-dir: zero-shot perplexity. With --choice: multiple choice. The \
-      page needs nothing else: no script, no network.
+      page needs nothing else: no script runs, nothing is fetched. It holds its numbers as JSON and the command that made it.
       """)
 
   @Argument(help: ArgumentHelp("The run folder.", valueName: "run"))
@@ -98,11 +99,11 @@ struct EvaluateReport: ParsableCommand {
     report.facts = facts(run)
     if let training = trainingFigure(run) { report.figures.append(training) }
     addPerplexity(
-      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed), to: &report)
+      try PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed), to: &report)
     if let dataDir {
       let sets = try EvaluateZeroShot.measure(
         run, dataDir: dataDir, maxSequences: maxSequences, orders: nil, draws: draws
-      ) { PerplexityEvaluation(likelihood, blocks: $0, batchSize: batch, seed: seed) }
+      ) { try PerplexityEvaluation(likelihood, blocks: $0, batchSize: batch, seed: seed) }
       report.measures += sets.map { set in
         Measure(
           "Zero-shot perplexity (NELBO)", set.title, set.perplexity, error: set.perplexityError,
@@ -117,6 +118,10 @@ struct EvaluateReport: ParsableCommand {
       report.measures += Measure.of(
         result.accuracy, note: "\(result.accuracy.questions) questions of \(choice), K = \(orders)")
     }
+
+    report.recipe = Recipe(
+      data: data ?? "what the run kept for validation of \(run.configuration.data.source.text)", seed: seed,
+      device: device.device)
 
     let out = out ?? folder
     try Folder.make(out)
@@ -155,11 +160,13 @@ struct EvaluateReport: ParsableCommand {
     report.measures += bounds.map { bound in
       Measure.perplexity(group, bound.name, bound.estimate, note: place)
     }
-    let exact = bounds.filter { $0.orders != nil }.map { (x: log2(Double($0.orders!)), y: $0.estimate.perplexity) }
+    func point(_ x: Double, _ estimate: PerplexityEvaluation.Estimate) -> EvaluationReport.Figure.Point {
+      .init(x: x, y: estimate.perplexity, error: estimate.standardError.map { $0 * estimate.perplexity })
+    }
+    let exact = bounds.compactMap { bound in bound.orders.map { point(log2(Double($0)), bound.estimate) } }
     guard exact.count > 1, let last = exact.last else { return }
     let flat = bounds.filter { $0.orders == nil }.map { bound in
-      EvaluationReport.Figure.Series(
-        bound.name, [(x: 0, y: bound.estimate.perplexity), (x: last.x, y: bound.estimate.perplexity)])
+      EvaluationReport.Figure.Series(bound.name, [0, last.x].map { point($0, bound.estimate) })
     }
     report.figures.append(
       .init(
@@ -193,8 +200,8 @@ struct EvaluateReport: ParsableCommand {
         note: "\(mauve.samples) samples, \(mauve.references) reference texts, \(mauve.buckets) buckets"))
     report.figures.append(
       .init(
-        "Divergence curve (MAUVE)", x: "exp(−c KL(Q‖R))", y: "exp(−c KL(P‖R))",
-        [.init("samples P, reference Q", mauve.curve.reversed().map { (x: $0.x, y: $0.y) })]))
+        "Divergence curve (MAUVE)", x: "exp(−c KL(Q‖R))", y: "exp(−c KL(P‖R))", isUnitSquare: true,
+        [.init("samples P, reference Q", mauve.curve.reversed().map { .init(x: $0.x, y: $0.y) })]))
   }
 
   /// How validation went in training; nil if the run's log does not say.
@@ -205,10 +212,10 @@ struct EvaluateReport: ParsableCommand {
     }
     let log = try? JSONLinesFile.read(Record.self, from: "\(run.path)/metrics.jsonl", skipBadLines: true)
     let points = (log?.values ?? []).compactMap { entry in
-      entry.value.validationPerplexity.map { (x: Double(entry.value.step), y: $0) }
+      entry.value.validationPerplexity.map { EvaluationReport.Figure.Point(x: Double(entry.value.step), y: $0) }
     }
     guard points.count > 1 else { return nil }
-    return .init("Validation while training", x: "step", y: "perplexity", [.init("NELBO", points)])
+    return .init("Validation while training", x: "step", y: "perplexity", [.init("nelbo", points)])
   }
 }
 

@@ -50,10 +50,10 @@ struct EvaluateScore: ParsableCommand {
   func run() throws {
     let (run, likelihood) = try options.open()
     let passage = try spanned().passage(run.tokenizer)
-    var line = ProgressLine()
+    var line = ShareLine()
     let score = try PassageScoring(likelihood, orders: orders, batchSize: options.batch, seed: options.seed).scores(
       of: [passage]) {
-        line.show("\(orders) orders \(Format.percent($0))")
+        line.show("\(orders) orders", $0)
       }[0]
     line.clear()
     let result = Result(run: options.folder, alpha0: likelihood.method.diffusedShare, score)

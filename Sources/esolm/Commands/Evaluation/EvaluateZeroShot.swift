@@ -24,31 +24,26 @@ struct EvaluateZeroShot: ParsableCommand {
   @Option(help: ArgumentHelp("The folder with the sets' files.", valueName: "folder"))
   var dataDir: String
 
-  @Option(help: ArgumentHelp("Also compute exact perplexity with this many orders a sequence.", valueName: "K"))
-  var orders: Int?
-
   @Option(help: "How often to draw the noise of each sequence.")
   var draws = 1
 
-  @Option(help: ArgumentHelp("Use only the first sequences of each set.", valueName: "count"))
-  var maxSequences: Int?
+  @OptionGroup var bounds: BoundOptions
 
   @Flag(help: "Print results as JSON.")
   var json = false
 
   func validate() throws {
-    try require("orders", orders, in: 1...(1 << 20))
     try require("draws", draws, in: 1...(1 << 20))
-    try require("max-sequences", maxSequences, in: 1...)
   }
 
   func run() throws {
     let (run, likelihood) = try options.open()
+    let orders = bounds.orders
     if orders != nil { try run.requireExact(likelihood, for: "orders") }
     let results = try Self.measure(
-      run, dataDir: dataDir, maxSequences: maxSequences, orders: orders, draws: draws
+      run, dataDir: dataDir, maxSequences: bounds.maxSequences, orders: orders, draws: draws
     ) { blocks in
-      PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed)
+      try PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed)
     }
     if json {
       return try printJSON(Report(run: options.folder, alpha0: likelihood.method.diffusedShare, sets: results))
@@ -119,8 +114,10 @@ struct EvaluateZeroShot: ParsableCommand {
       corpus.source = try preset.source(preset.evaluated, in: absolutePath(path))
       (corpus.appendsEndOfText, packing) = (preset.appendsEndOfText, preset.packing)
     }
+    var view = TokenizationView()
+    defer { view.clear() }
     return try TokenBlocks(
-      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer), name: path, packing: packing,
+      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer) { view.show($0) }, name: path, packing: packing,
       length: run.configuration.method.length, tokenizer: run.tokenizer)
   }
 
@@ -136,7 +133,7 @@ struct EvaluateZeroShot: ParsableCommand {
   /// - Throws: an error naming the files if there is none of them, one that cannot be read, or all are too short.
   static func measure(
     _ run: RunFolder, dataDir: String, maxSequences: Int?, orders: Int?, draws: Int,
-    evaluation: (TokenBlocks) -> PerplexityEvaluation
+    evaluation: (TokenBlocks) throws -> PerplexityEvaluation
   ) throws -> [Result] {
     try requireSets(in: dataDir)
     var shortage: CorpusError?
@@ -156,13 +153,21 @@ struct EvaluateZeroShot: ParsableCommand {
       }
     }
     if let shortage, sets.allSatisfy({ $0.2 == nil }) { throw shortage }
-    var line = ProgressLine()
+    var line = ShareLine()
     defer { line.clear() }
-    return sets.map { set, result, blocks in
+    // A draw and an order take about as long, and a set as long as it has sequences.
+    let all = Double(sets.reduce(0) { $0 + ($1.2?.count ?? 0) } * (draws + (orders ?? 0)))
+    var done = 0.0
+    func progress(_ set: ZeroShotSet, of cost: Int) -> (Double) -> Void {
+      let before = done
+      done += Double(cost)
+      return { line.show("zero-shot", (before + $0 * Double(cost)) / all, set.title) }
+    }
+    return try sets.map { set, result, blocks in
       var result = result
       guard let blocks else { return result }
-      let evaluation = evaluation(blocks)
-      let nelbo = evaluation.nelbo(draws: draws) { line.show("\(set.title): NELBO \(Format.percent($0))") }
+      let evaluation = try evaluation(blocks)
+      let nelbo = evaluation.nelbo(draws: draws, progress: progress(set, of: blocks.count * draws))
       result.sequences = blocks.count
       result.perplexity = nelbo.perplexity
       result.perplexityError = nelbo.standardError.map { $0 * nelbo.perplexity }
@@ -170,7 +175,7 @@ struct EvaluateZeroShot: ParsableCommand {
       if let orders {
         result.orders = orders
         result.exactPerplexity =
-          evaluation.exact(orders: orders) { line.show("\(set.title): exact \(Format.percent($0))") }
+          evaluation.exact(orders: orders, progress: progress(set, of: blocks.count * orders))
           .last?.estimate.perplexity
       }
       return result

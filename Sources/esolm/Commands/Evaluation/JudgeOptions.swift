@@ -55,7 +55,7 @@ struct LoadedJudge {
         throw FileError(
           "\(name) is a run of \(run.configuration.method.algorithm.rawValue), expected ar or esolm-b to judge")
       }
-      let leftToRight = LeftToRightJudge(
+      let leftToRight = try LeftToRightJudge(
         likelihood, contextLength: run.configuration.method.length, endOfText: run.tokenizer.endOfText,
         vocabularySize: run.tokenizer.vocabularySize)
       judge = AutoregressiveJudge(leftToRight) ?? leftToRight
@@ -74,9 +74,9 @@ struct LoadedJudge {
   /// Gen. PPL of samples in the judge's tokens.
   func perplexity(of samples: [[Int32]]) throws -> GenerativePerplexity {
     var perplexity = GenerativePerplexity()
-    var line = ProgressLine()
+    var line = ShareLine()
     defer { line.clear() }
-    try perplexity.add(samples, judge: judge, batchSize: batch) { line.show("judging \(Format.percent($0))") }
+    try perplexity.add(samples, judge: judge, batchSize: batch) { line.show("judging", $0) }
     return perplexity
   }
 
@@ -88,12 +88,13 @@ struct LoadedJudge {
     }
     let texts = texts.filter { !$0.isEmpty }.map { Array($0.prefix(judge.contextLength)) }
     guard !texts.isEmpty else { throw FileError("\(what): no text has a token of the judge") }
-    var line = ProgressLine()
+    var line = ShareLine()
     defer { line.clear() }
     var parts: [Tensor] = []
     for first in stride(from: 0, to: texts.count, by: batch) {
-      parts.append(judge.features(of: Array(texts[first..<min(first + batch, texts.count)])).to(.cpu))
-      line.show("features of \(what) \(Format.percent(Double(min(first + batch, texts.count)) / Double(texts.count)))")
+      let end = min(first + batch, texts.count)
+      parts.append(judge.features(of: Array(texts[first..<end])).to(.cpu))
+      line.show("features of \(what)", Double(end) / Double(texts.count))
     }
     return .concatenated(parts)
   }

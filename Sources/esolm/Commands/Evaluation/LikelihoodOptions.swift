@@ -35,3 +35,17 @@ struct LikelihoodOptions: ParsableArguments {
     )
   }
 }
+
+/// What of a text perplexity is computed of, and how closely.
+struct BoundOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Compute exact perplexity too, with this many orders a sequence.", valueName: "K"))
+  var orders: Int?
+
+  @Option(help: ArgumentHelp("Use only the first sequences, of each set if there are several.", valueName: "count"))
+  var maxSequences: Int?
+
+  func validate() throws {
+    try require("orders", orders, in: 1...(1 << 20))
+    try require("max-sequences", maxSequences, in: 1...)
+  }
+}

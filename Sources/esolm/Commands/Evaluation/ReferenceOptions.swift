@@ -37,7 +37,7 @@ struct ReferenceOptions: ParsableArguments {
       if let source {
         try CorpusConfiguration(source: source).blocks(length: samples.length, tokenizer: run.tokenizer)
       } else {
-        try Corpus(run.configuration.data, length: samples.length, tokenizer: run.tokenizer).validation
+        try run.corpus(length: samples.length).validation
       }
     return blocks.prefix(count).map { run.tokenizer.decode($0) }
   }

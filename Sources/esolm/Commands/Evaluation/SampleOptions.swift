@@ -78,11 +78,12 @@ struct SampleSet {
       request.number = number
       sampler.add(try asUsage { try likelihood.method.generation(request, for: cached.configuration) })
     }
-    var line = ProgressLine()
-    var finished = 0
+    var line = ShareLine()
+    var written = WritingShare(of: count)
+    let holes = request.holes.count
     let texts = try sampler.finish { step in
-      if step.finished != nil { finished += 1 }
-      line.show("\(finished) of \(count) samples written, call \(sampler.madeCalls)")
+      written.add(step, holes: holes)
+      line.show("writing samples", written.share, "\(written.finished) of \(count)")
     }
     line.clear()
     tokens = texts.map(\.tokens)

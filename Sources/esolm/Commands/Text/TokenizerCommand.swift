@@ -56,15 +56,16 @@ struct TrainTokenizer: ParsableCommand {
     // Before the work, not only after it.
     try FolderDraft.requireFree(out)
     let source = try text.source(data)
-    var line = ProgressLine()
+    var line = ShareLine()
+    let total = try [source].byteCount()
     var trainer = BytePairTrainer(specialTokens: specialTokens)
     let (documents, skipped) = try trainer.add(contentsOf: source) { bytes in
-      line.show("counting words, \(Format.count(Double(bytes)))B read")
+      line.show("counting words", total.map { Double(bytes) / Double($0) }, "\(Format.count(Double(bytes)))B read")
     }
     line.clear()
     try source.reportReading(documents, skippedLines: skipped)
     let tokenizer = try trainer.train(vocabularySize: vocabularySize, minimumCount: minimumCount) { count in
-      line.show("\(count) of \(vocabularySize) tokens")
+      line.show("merging", Double(count) / Double(vocabularySize), "\(count) of \(vocabularySize) tokens")
     }
     line.clear()
     let (vocabulary, merges) = TokenizerFile.vocabularyFiles(for: tokenizer)
