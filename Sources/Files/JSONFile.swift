@@ -28,12 +28,19 @@ public enum JSONFile {
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = dates
     do {
-      return try decoder.decode(type, from: data)
+      return try decoder.decode(type, from: strict(data))
     } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty && isJSON(data) {
       throw FileError(numberMisfit)
     } catch {
       throw FileError(describe(error))
     }
+  }
+
+  /// The text as all decoders read it alike: Foundation's takes the first of equal keys, where everywhere else the last
+  /// counts, and knows no NaN, which becomes null. What is larger than settings are is left as it is.
+  private static func strict(_ data: Data) -> Data {
+    guard data.count <= 1 << 22, let value = try? JSONValue(parsing: data), !value.isStrict else { return data }
+    return Data(value.strictJSON)
   }
 
   /// What is wrong where the decoder calls valid JSON corrupt: it does so for numbers, and does not say where they stand.

@@ -91,6 +91,17 @@ public enum JSONValue: Sendable {
     }
   }
 
+  /// Whether every reader takes the text for the same value: no key comes twice, and all numbers are finite.
+  var isStrict: Bool {
+    switch self {
+    case .null, .bool, .string: true
+    case .number(let value): value.isFinite
+    case .array(let elements): elements.allSatisfy(\.isStrict)
+    case .object(let members):
+      Set(members.map(\.key)).count == members.count && members.allSatisfy(\.value.isStrict)
+    }
+  }
+
   /// The value as JSON that every reader takes: of equal keys the last one, and null for numbers that are not finite.
   public var strictJSON: [UInt8] {
     switch self {

@@ -197,11 +197,6 @@ private struct Attacker {
     guard let end = text.lastIndex(of: "}") else { return data }
     let fields = (0...choose(0..<3)).map { _ in "\"\(choose(Self.fields))\": \(value())" }
     text.replaceSubrange(end..., with: ", \(fields.joined(separator: ", "))}")
-    // Of a field that is there twice, a reader may take the first.
-    for field in fields where Bool.random(using: &generator) {
-      let name = field.prefix { $0 != ":" }
-      if let place = text.range(of: "\(name):") { text.replaceSubrange(place, with: "\"other\":") }
-    }
     return Data(text.utf8)
   }
 

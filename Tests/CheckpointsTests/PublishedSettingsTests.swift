@@ -148,8 +148,8 @@ struct PublishedSettingsTests {
     #""algorithm": "esolm-b", "alpha_0": -1e300"#,
   ])
   func impossibleNumbersAreNamed(fields: String) throws {
-    // Of a field that is there twice the first counts.
-    let config = #"{\#(fields), "model_type": "mdlm", "n_heads": 4, "length": 24}"#
+    // Of a field that is there twice the last counts.
+    let config = #"{"model_type": "mdlm", "n_heads": 4, "length": 24, \#(fields)}"#
     #expect(try refusal(config)?.hasPrefix("x: ") == true)
   }
 

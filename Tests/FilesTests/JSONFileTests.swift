@@ -65,6 +65,18 @@ struct JSONFileTests {
     }
   }
 
+  /// As other programs write and read it.
+  @Test(arguments: [
+    #"{"name": "b", "steps": [], "name": "a/b", "steps": [{"rate": 7, "rate": 0.5}, {"rate": 1e-3}]}"#,
+    #"{"name": "a/b", "more": NaN, "steps": [{"rate": 0.5}, {"rate": 0.001, "x": -Infinity}]}"#,
+  ])
+  func theLastOfEqualKeysCountsAndNaNHarmsNoOther(text: String) throws {
+    try withTemporaryFolder { folder in
+      try text.write(to: "\(folder)/run.json")
+      #expect(try JSONFile.read(Run.self, from: "\(folder)/run.json") == run)
+    }
+  }
+
   @Test func aFileThatIsTooLargeIsRefused() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/run.json"
