@@ -190,7 +190,7 @@ struct ModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Width of the network.", valueName: "d"))
   var hiddenSize: Int?
 
-  @Option(help: ArgumentHelp("TransformerWeights blocks.", valueName: "count"))
+  @Option(help: ArgumentHelp("Transformer blocks.", valueName: "count"))
   var blocks: Int?
 
   @Option(help: ArgumentHelp("Attention heads.", valueName: "count"))
