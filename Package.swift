@@ -114,7 +114,7 @@ let package = Package(
       dependencies: [
         "esolm", "Runs", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
         "TestSupport",
-      ]),
+      ], exclude: ["Help"]),
     .testTarget(
       name: "ReadmeTests",
       dependencies: [

@@ -118,11 +118,11 @@ struct MethodSamplingTests {
       #expect(text.tokens.count == 10 && text.finishReason == .length && text.networkCalls == 10)
       #expect(Set(text.history.flatMap(\.positions)) == Set(0..<10))
     }
-    let short = try method.generation(
-      GenerationRequest(template: texts[0].tokens.prefix(8) + [nil, nil]), for: configuration)
+    let given: [Int32?] = texts[0].tokens.prefix(8).map { $0 }
+    let short = try method.generation(GenerationRequest(template: given + [nil, nil]), for: configuration)
     let positions = try written([short], by: cached)[0].history.map(\.positions)
     let long = try Generation(
-      GenerationRequest(template: texts[0].tokens.prefix(8) + Array(repeating: nil, count: 4)),
+      GenerationRequest(template: given + Array(repeating: nil, count: 4)),
       rule: DecodingRule(segments: .blocks(4)), plan: FixedPlan(try UnmaskingPlan(steps: positions)),
       for: configuration)
     let logits = try forcedLogits([short, long], Array(repeating: texts[0].tokens, count: 2), by: cached)

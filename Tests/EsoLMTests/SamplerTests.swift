@@ -330,17 +330,20 @@ struct SamplerTests {
   @Test func aStreamThatNobodyReadsEnds() async throws {
     let configuration = TransformerConfiguration.small()
     let calls = Counter()
-    let network = FunctionNetwork(configuration) { _, _ in
-      calls.add()
-      return [Float](repeating: 0, count: 13)
+    @Sendable func sampler() -> Sampler<FunctionNetwork> {
+      Sampler(
+        FunctionNetwork(configuration) { _, _ in
+          calls.add()
+          return [Float](repeating: 0, count: 13)
+        })
     }
     let request = GenerationRequest(length: 100_000, alpha0: 0)
     let generation = try EsotericMethod(alpha0: 0).generation(request, for: configuration)
-    for try await _ in Sampler.steps(of: [generation], with: Sampler(network)) { break }
+    for try await _ in Sampler.steps(of: [generation], with: sampler()) { break }
     // Nothing is written ahead of who reads.
     #expect(calls.count == 1)
     let task = Task {
-      for try await _ in Sampler.steps(of: [generation], with: Sampler(network)) where calls.count == 3 {
+      for try await _ in Sampler.steps(of: [generation], with: sampler()) where calls.count == 3 {
         withUnsafeCurrentTask { $0?.cancel() }
       }
     }

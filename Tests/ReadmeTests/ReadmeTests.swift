@@ -29,9 +29,9 @@ struct ReadmeTests {
     let configuration = RunConfiguration(
       method: MethodConfiguration(alpha0: 0.5, length: 32), model: model,
       data: DataConfiguration(source: .toyLanguage(sequences: 2, seed: 0)), training: TrainingConfiguration())
-    let learner = try Learner(TransformerWeights(model, seed: 0), configuration: configuration.training)
+    let state = try TrainingState(startingFrom: TransformerWeights(model, seed: 0))
     let run = try RunFolder(
-      creating: "\(Scratch.folder())/run", configuration: configuration, tokenizer: tokenizer, state: learner.state)
+      creating: "\(Scratch.folder())/run", configuration: configuration, tokenizer: tokenizer, state: state)
     try libraryExample(run.path)
   }
 
