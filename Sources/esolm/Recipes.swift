@@ -7,8 +7,10 @@ import Torch
 extension Recipe {
   /// What this process was told to do, and what does it.
   init(data: String, seed: UInt64, device: Device) {
+    // How results are printed as well is no part of it.
+    let arguments = CommandLine.arguments.dropFirst().filter { $0 != "--json" }
     self.init(
-      command: (["esolm"] + CommandLine.arguments.dropFirst()).map(\.quotedForShell).joined(separator: " "), data: data,
+      command: (["esolm"] + arguments).map(\.quotedForShell).joined(separator: " "), data: data,
       seed: seed,
       program: "esolm \(EsoLMCommand.release), sources \(Revision.current), libtorch \(Torch.version)",
       machine: "\(device.rawValue), \(device.place), \(ProcessInfo.processInfo.operatingSystemVersionString)")

@@ -68,8 +68,12 @@ public final class Command: @unchecked Sendable {
     try terminal.process.close()
     let (shown, reading) = (try file("error"), reading)
     DispatchQueue.global().async(group: reading) {
-      // Reading fails once the process has ended.
-      while let bytes = try? terminal.screen.read(upToCount: 1 << 16), !bytes.isEmpty { shown.write(bytes) }
+      // As it comes: FileHandle waits for more, and forgets what it has when reading fails, as it does once the process
+      // has ended.
+      var bytes = [UInt8](repeating: 0, count: 1 << 12)
+      while case let count = read(terminal.screen.fileDescriptor, &bytes, bytes.count), count > 0 {
+        shown.write(Data(bytes[..<count]))
+      }
     }
   }
 

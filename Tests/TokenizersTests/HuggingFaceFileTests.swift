@@ -64,11 +64,11 @@ struct HuggingFaceFileTests {
       #""special":true"#, #""special":"yes""#, #"field "added_tokens[0].special" should be true or false"#
     ),
     (
-      #""pre_tokenizer":{"type":"ByteLevel""#, #""pre_tokenizer":{"type":"ByteLevel","use_regex":0"#,
+      #""use_regex":true"#, #""use_regex":0"#,
       #"field "pre_tokenizer.use_regex" should be true or false"#
     ),
     (
-      #""type":"BPE""#, #""type":"BPE","ignore_merges":"yes""#,
+      #""ignore_merges":false"#, #""ignore_merges":"yes""#,
       #"field "model.ignore_merges" should be true or false"#
     ),
     (#""unk_token":null"#, #""unk_token":"<x>""#, #"the vocabulary has no special token "<x>""#),
