@@ -16,6 +16,7 @@ public struct SamplingBenchmark {
   public var budget: Double
   /// The seed of weights, plans and tokens.
   public var seed: UInt64
+  /// Where all of it is computed.
   public var device: Device
 
   /// A benchmark of networks with random weights.

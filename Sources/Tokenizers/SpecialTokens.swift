@@ -19,9 +19,13 @@ public struct SpecialTokens: Hashable, Sendable {
 
   /// The same as ids.
   public struct IDs: Hashable, Sendable {
+    /// What stands before a text.
     public internal(set) var beginning: Int32
+    /// What stands after a text.
     public internal(set) var end: Int32
+    /// What fills up sequences.
     public internal(set) var padding: Int32
+    /// The mask; nil where the model is to append one.
     public internal(set) var mask: Int32?
   }
 
@@ -61,6 +65,7 @@ public struct SpecialTokens: Hashable, Sendable {
 
 /// A tokenizer that has special tokens among those of its vocabulary.
 public protocol VocabularyTokenizer: Tokenizer {
+  /// The special tokens among the ids.
   var special: SpecialTokens.IDs { get }
 }
 

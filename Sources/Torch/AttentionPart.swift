@@ -20,10 +20,14 @@ public struct AttentionPart: Sendable, Equatable {
     }
   }
 
+  /// The rows that look.
   public let rows: Range<Int>
+  /// The keys that they look at.
   public let keys: Range<Int>
+  /// Which row sees which of the keys.
   public let reach: Reach
 
+  /// A part of an attention.
   public init(rows: Range<Int>, keys: Range<Int>, reach: Reach = .all) {
     self.rows = rows
     self.keys = keys

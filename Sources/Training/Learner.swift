@@ -18,6 +18,7 @@ public final class Learner {
     optimizer = Self.optimizer(configuration)
   }
 
+  /// The weights that are trained.
   public var model: TransformerWeights { state.model }
   /// The exponential moving average of the weights, which evaluation and sampling use.
   public var average: TransformerWeights { state.average }

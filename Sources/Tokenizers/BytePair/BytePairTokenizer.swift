@@ -45,6 +45,7 @@ public struct BytePairTokenizer: VocabularyTokenizer, Sendable {
 
   /// The tokens that text is made of, as the files write them: in `ByteAlphabet`, as a rule.
   let model: Vocabulary
+  /// The special tokens among the ids.
   public let special: SpecialTokens.IDs
 
   /// All tokens as the bytes that they stand for.

@@ -34,6 +34,7 @@ public struct WordPieceTokenizer: VocabularyTokenizer, Sendable {
 
   /// The tokens that words are made of; added ones may stand outside it.
   let model: Vocabulary
+  /// The special tokens among the ids.
   public let special: SpecialTokens.IDs
 
   private let vocabulary: Vocabulary
