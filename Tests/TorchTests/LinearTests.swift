@@ -76,6 +76,8 @@ struct LinearTests {
   /// Each of two elements waits for the other, which one thread alone would do in vain.
   @Test(.enabled(if: isLinux && Torch.threadCount > 1, "libtorch has GCC's OpenMP on Linux; one thread has no other"))
   func elementsOfAParallelMapMeet() {
+    // A thread that computes for the first time while another one is limited to one thread starts with that limit.
+    if Torch.threadCount < 2 { Torch.threadCount = 2 }
     let arrivals = DispatchSemaphore(value: 0)
     let departures = DispatchSemaphore(value: 0)
     let met = Torch.parallelMap(2) { element in
