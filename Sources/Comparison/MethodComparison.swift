@@ -113,7 +113,7 @@ public struct MethodComparison {
       trueNats: runs.first.flatMap { trueNats($0.trainer) }, isToyLanguage: isToyLanguage, entries: entries)
   }
 
-  /// Throws a ``ConfigurationError`` naming the first setting that nothing could be compared with.
+  /// Throws a ``EsoLM/ConfigurationError`` naming the first setting that nothing could be compared with.
   private func validate() throws {
     func require(_ field: String, _ value: Int) throws {
       try ConfigurationError.require(value >= 1, field, value, expected: "at least 1")

@@ -44,7 +44,7 @@ public struct GenerativePerplexity: Sendable, Equatable {
   ///   - batchSize: windows of one call of the judge.
   ///   - progress: called with the share of windows that are done.
   /// - Returns: the perplexity of each sample by itself; nil for one without a counted token.
-  /// - Throws: ``TokenOutOfRange``, ``ConfigurationError`` if a call has no window, or what the judge throws.
+  /// - Throws: ``TokenOutOfRange``, ``EsoLM/ConfigurationError`` if a call has no window, or what the judge throws.
   @discardableResult
   public mutating func add(
     _ samples: [[Int32]], judge: some Judge, batchSize: Int = 8, progress: (Double) -> Void = { _ in }

@@ -17,7 +17,7 @@ public struct LeftToRightJudge: Judge {
   ///   - contextLength: the length that the network was trained at.
   ///   - endOfText: what its tokenizer puts between documents.
   ///   - vocabularySize: the tokenizer's.
-  /// - Throws: ``ConfigurationError`` if a window has no token, or the vocabulary is not part of the network's.
+  /// - Throws: ``EsoLM/ConfigurationError`` if a window has no token, or the vocabulary is not part of the network's.
   public init(_ likelihood: Likelihood, contextLength: Int, endOfText: Int32, vocabularySize: Int) throws {
     try ConfigurationError.require(contextLength >= 1, "contextLength", contextLength, expected: "at least 1")
     let all = likelihood.network.configuration.vocabularySize

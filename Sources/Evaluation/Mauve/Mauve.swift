@@ -55,9 +55,13 @@ public struct Mauve: Sendable, Equatable {
   /// Components that were clustered.
   public let components: Int
 
-  /// Compares two sides' features, each [texts, size].
+  /// Compares two sides' features.
   ///
-  /// - Parameter progress: called with the share of clusterings that are done, one that ends early counting as whole.
+  /// - Parameters:
+  ///   - pFeatures: the first side's, [texts, size].
+  ///   - qFeatures: the second side's, [texts, size].
+  ///   - options: how they are reduced and clustered.
+  ///   - progress: called with the share of clusterings that are done, one that ends early counting as whole.
   /// - Throws: ``MauveError`` if an option is none that can be used, a side is empty, the sizes differ, a number is none, or there are fewer texts than
   ///   buckets.
   public init(

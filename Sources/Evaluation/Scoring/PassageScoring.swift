@@ -19,7 +19,7 @@ public struct Passage: Sendable, Equatable {
   /// What each token is for.
   public let roles: [Role]
 
-  /// - Throws: ``ConfigurationError`` unless there are as many roles as tokens, of which one is scored.
+  /// - Throws: ``EsoLM/ConfigurationError`` unless there are as many roles as tokens, of which one is scored.
   public init(tokens: [Int32], roles: [Role]) throws {
     try ConfigurationError.require(
       tokens.count == roles.count, "roles", "\(roles.count) of them", expected: "one for each of \(tokens.count) tokens"
@@ -32,7 +32,7 @@ public struct Passage: Sendable, Equatable {
 
   /// An ending after its context.
   ///
-  /// - Throws: ``ConfigurationError`` if the ending is empty.
+  /// - Throws: ``EsoLM/ConfigurationError`` if the ending is empty.
   public init(context: [Int32], ending: [Int32]) throws {
     try ConfigurationError.require(!ending.isEmpty, "ending", "empty", expected: "at least one token")
     try self.init(
