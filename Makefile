@@ -1,5 +1,5 @@
-# Variables: DATA (a text file for the demo), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
-.PHONY: help setup build test demo docs benchmarks bench format lint clean
+# Variables: DATA (a text file for the demo), VOCABULARIES (a folder for `peers`), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
+.PHONY: help setup build test demo docs peers benchmarks bench format lint clean
 
 # Read when a recipe runs, that is after `setup` wrote it.
 LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/config.mk)
@@ -34,6 +34,9 @@ demo: build ## train a small model and show what it can do (DATA=text.txt)
 
 docs: build ## build the documentation into .build/docs; warnings are errors
 	@scripts/docs.sh
+
+peers: build ## compare with Python's safetensors and tokenizers (VOCABULARIES=folder)
+	@$(PASSIVE) scripts/peers.sh
 
 benchmarks: setup ## build the benchmarks
 	@# In the same folder, so that nothing is built twice. SwiftPM does not notice files that are new in a package that

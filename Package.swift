@@ -21,20 +21,22 @@ let package = Package(
   ],
   targets: [
     // What a target imports it must name here, or a change there does not rebuild it.
+    .target(name: "Faults"),
     .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
     .target(name: "CTorch", dependencies: ["CLibtorch"]),
     .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
-      name: "Files", dependencies: ["CZlib", .target(name: "CLibcrypto", condition: .when(platforms: [.linux]))]),
+      name: "Files",
+      dependencies: ["Faults", "CZlib", .target(name: "CLibcrypto", condition: .when(platforms: [.linux]))]),
     .plugin(name: "GitRevision", capability: .buildTool()),
     .target(name: "Revision", plugins: ["GitRevision"]),
-    .target(name: "Randomness"),
-    .target(name: "Torch", dependencies: ["CTorch", "Files"]),
+    .target(name: "Randomness", dependencies: ["Faults"]),
+    .target(name: "Torch", dependencies: ["CTorch", "Faults", "Files"]),
     .target(
-      name: "Tokenizers", dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
-    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Files"]),
-    .target(name: "EsoLM", dependencies: ["Torch", "Randomness"]),
+      name: "Tokenizers", dependencies: ["Faults", "Files", .product(name: "HeapModule", package: "swift-collections")]),
+    .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Faults", "Files"]),
+    .target(name: "EsoLM", dependencies: ["Torch", "Randomness", "Faults"]),
     .target(name: "Runs", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
     .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Runs", "Files"]),
     .target(
@@ -43,7 +45,9 @@ let package = Package(
     .target(name: "Reports"),
     .target(
       name: "Evaluation",
-      dependencies: ["EsoLM", "Torch", "Corpora", "Tokenizers", "Checkpoints", "Randomness", "Reports", "Files"]),
+      dependencies: [
+        "EsoLM", "Torch", "Corpora", "Tokenizers", "Checkpoints", "Randomness", "Reports", "Faults", "Files",
+      ]),
     .target(
       name: "Comparison",
       dependencies: [
@@ -59,12 +63,12 @@ let package = Package(
       name: "esolm",
       dependencies: [
         "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Runs", "Checkpoints", "Training", "Evaluation",
-        "Comparison", "Reports", "Parity", "Files", "Revision",
+        "Comparison", "Reports", "Parity", "Faults", "Files", "Revision",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .target(name: "TestSupport", dependencies: ["EsoLM", "Torch", "Randomness"], path: "Tests/TestSupport"),
-    .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+    .testTarget(name: "FilesTests", dependencies: ["Faults", "Files", "TestSupport"]),
     .testTarget(name: "RandomnessTests", dependencies: ["Randomness", "TestSupport"]),
     .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "Randomness", "TestSupport"]),
     .testTarget(

@@ -1,3 +1,4 @@
+import Faults
 import Randomness
 
 /// Which block each sample of each training step is.
@@ -23,8 +24,8 @@ public struct BatchSchedule: Sendable {
   ///   - seed: the run's seed.
   /// - Precondition: both numbers are at least 1.
   public init(blockCount: Int, batchSize: Int, seed: UInt64) {
-    precondition(blockCount >= 1, "\(blockCount) blocks; expected at least 1")
-    precondition(batchSize >= 1, "\(batchSize) samples in a batch; expected at least 1")
+    trap(unless: blockCount >= 1, "\(blockCount) blocks; expected at least 1")
+    trap(unless: batchSize >= 1, "\(batchSize) samples in a batch; expected at least 1")
     self.blockCount = blockCount
     self.batchSize = batchSize
     self.seed = seed
@@ -43,8 +44,8 @@ public struct BatchSchedule: Sendable {
   ///   - step: the step's number, from 0.
   ///   - samples: which samples of the batch, within `0..<batchSize`.
   public mutating func blocks(step: Int, samples: Range<Int>) -> [Int] {
-    precondition(step >= 0, "step \(step)")
-    precondition(samples.lowerBound >= 0 && samples.upperBound <= batchSize, "samples \(samples) of \(batchSize)")
+    trap(unless: step >= 0, "step \(step)")
+    trap(unless: samples.lowerBound >= 0 && samples.upperBound <= batchSize, "samples \(samples) of \(batchSize)")
     return samples.map { block(sample: step * batchSize + $0) }
   }
 

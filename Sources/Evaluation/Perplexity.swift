@@ -1,5 +1,6 @@
 import Corpora
 import EsoLM
+import Faults
 import Foundation
 import Randomness
 
@@ -80,7 +81,7 @@ public struct PerplexityEvaluation {
   ///
   /// - Precondition: at least one order.
   public func exact(orders: Int, progress: (Double) -> Void = { _ in }) -> [(orders: Int, estimate: Estimate)] {
-    precondition(orders >= 1, "likelihoods under \(orders) orders")
+    trap(unless: orders >= 1, "likelihoods under \(orders) orders")
     var perSequence = [[Double]](repeating: [], count: blocks.count)
     // Batches run on from one sequence to the next, so that few orders a sequence fill them too.
     var batch: [(index: Int, tokens: [Int32], order: GenerationOrder)] = []
@@ -114,7 +115,7 @@ public struct PerplexityEvaluation {
   private func average(
     draws: Int, progress: (Double) -> Void, _ losses: ([PaddedTokens], EvaluationNoise) -> [Double]
   ) -> Estimate {
-    precondition(draws >= 1, "an average over \(draws) draws")
+    trap(unless: draws >= 1, "an average over \(draws) draws")
     var sums = [Double](repeating: 0, count: blocks.count)
     var squares = sums
     let batches = (blocks.count + batchSize - 1) / batchSize

@@ -1,3 +1,4 @@
+import Faults
 import Foundation
 
 #if canImport(CryptoKit)
@@ -46,7 +47,7 @@ public final class Checksum {
     #if canImport(CryptoKit)
       hash.update(bufferPointer: bytes)
     #else
-      precondition(EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1, "libcrypto cannot go on")
+      trap(unless: EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1, "libcrypto cannot go on")
     #endif
   }
 
@@ -59,7 +60,7 @@ public final class Checksum {
     #else
       var bytes = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
       var count: UInt32 = 0
-      precondition(EVP_DigestFinal_ex(context, &bytes, &count) == 1, "libcrypto cannot finish")
+      trap(unless: EVP_DigestFinal_ex(context, &bytes, &count) == 1, "libcrypto cannot finish")
       bytes.removeSubrange(Int(count)...)
     #endif
     return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()

@@ -32,12 +32,16 @@ public enum Folder {
     }
     var made: [String] = []
     for folder in missing.reversed() {
-      guard mkdir(folder, 0o777) == 0 else {
-        let error = FileError.system("make the folder", path)
-        removeEmpty(made)
-        throw error
+      if mkdir(folder, 0o777) == 0 {
+        made.append(folder)
+        continue
       }
-      made.append(folder)
+      let code = errno
+      // Another process may have made it meanwhile.
+      guard code == EEXIST, exists(folder) else {
+        removeEmpty(made)
+        throw FileError.system("make the folder", path, code: code)
+      }
     }
     return made
   }

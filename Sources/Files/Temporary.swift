@@ -35,7 +35,7 @@ public final class Temporary: Sendable {
       // Another process took it for a leftover before it was locked.
       close(descriptor)
     }
-    preconditionFailure("names never run out")
+    fatalError("names never run out")
   }
 
   deinit { close(descriptor) }

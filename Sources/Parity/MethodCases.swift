@@ -19,7 +19,7 @@ extension Parity {
       throw FileError("\(parityCase.inputs.path): 'input_tokens' is not what an autoregressive model reads of 'x0'")
     }
     let network = model.transformer()
-    let (loss, nll) = batch.loss(under: network)
+    let (loss, nll) = network.loss(of: batch)
     loss.backward()
     return gradients(of: model).merging([
       "loss": [loss.item], "nll": nll.array(), "logits": withoutGradients { network.logits(batch.input) }.array(),
@@ -38,7 +38,7 @@ extension Parity {
       HybridObjective.Corrupted(PaddedTokens($0.0), order: $0.1, time: $1)
     }
     let scored = objective.scored(batch, maskToken: Int(mask))
-    let (loss, nll) = scored.loss(under: network)
+    let (loss, nll) = network.loss(of: scored)
     loss.backward()
     var rest = (nll.array() as [Double])[...]
     let unweighted = orders.map { order in
@@ -93,7 +93,7 @@ extension Parity {
     }
     var batch = ScoredBatch()
     batch.append(members, pattern: .blockDiffusion(size), maskToken: Int(mask))
-    let (loss, nll) = batch.loss(under: network)
+    let (loss, nll) = network.loss(of: batch)
     loss.backward()
     var rest = (nll.array() as [Double])[...]
     let rows = members.enumerated().flatMap { row, member in

@@ -28,7 +28,7 @@ extension Parity {
       HybridObjective.Corrupted(PaddedTokens($0.0), order: $0.1, time: $1)
     }
     let scored = objective.scored(batch, maskToken: parityCase.maskToken)
-    let (loss, nll) = scored.loss(under: model.transformer())
+    let (loss, nll) = model.transformer().loss(of: scored)
     loss.backward()
     let unweighted = scattered(nll.array(), orders: orders)
 
@@ -61,7 +61,7 @@ extension Parity {
     let batch = zip(clean, orders).map { HybridObjective.Corrupted(PaddedTokens($0), order: $1, time: nil) }
     let scored = try HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
       .scored(batch, maskToken: parityCase.maskToken)
-    let (loss, nll) = scored.loss(under: model.transformer())
+    let (loss, nll) = model.transformer().loss(of: scored)
     loss.backward()
     return gradients(of: model).merging([
       "loss": [loss.item],
@@ -77,7 +77,7 @@ extension Parity {
     let objective = try HybridObjective(alpha0: try parityCase.alpha0(), passes: passes)
     let batch = try hybridBatch(parityCase)
     func loss(_ part: [HybridObjective.Corrupted]) -> Tensor {
-      objective.scored(part, maskToken: parityCase.maskToken).loss(under: model.transformer()).loss
+      model.transformer().loss(of: objective.scored(part, maskToken: parityCase.maskToken)).loss
     }
     let whole = loss(batch)
     whole.backward()
@@ -99,9 +99,7 @@ extension Parity {
     let objective = try HybridObjective(alpha0: try parityCase.alpha0())
     let updates = try (0..<6).map { step in
       let batch = try hybridBatch(parityCase, prefix: "step\(step).")
-      return try learner.update { network in
-        objective.scored(batch, maskToken: parityCase.maskToken).loss(under: network).loss
-      }
+      return try learner.update(objective.scored(batch, maskToken: parityCase.maskToken))
     }
     var found = [
       "loss": updates.map(\.loss), "grad_norm": updates.map(\.gradientNorm), "lr": updates.map(\.learningRate),

@@ -81,7 +81,7 @@ struct ParityCase {
 
   /// The sizes of the recorded network.
   private var network: Description.Sizes {
-    guard let network = description.network else { preconditionFailure("a case of kind '\(kind)' has no network") }
+    guard let network = description.network else { fatalError("a case of kind '\(kind)' has no network") }
     return network
   }
 

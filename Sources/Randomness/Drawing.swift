@@ -1,3 +1,5 @@
+import Faults
+
 // Whole numbers and orders as functions of a generator's numbers alone. The standard library has both, but another
 // version of it may draw otherwise, and a run must be repeatable: a seed stands for one order of the data, one mask, one
 // plan. Earlier runs drew by the standard library; what they drew, these draw.
@@ -10,7 +12,7 @@ extension RandomNumberGenerator {
   ///
   /// - Precondition: `bound` is at least 1.
   public mutating func integer(below bound: Int) -> Int {
-    precondition(bound >= 1, "there is no number from 0 to \(bound - 1)")
+    trap(unless: bound >= 1, "there is no number from 0 to \(bound - 1)")
     let bound = UInt64(bound)
     while true {
       let product = next().multipliedFullWidth(by: bound)

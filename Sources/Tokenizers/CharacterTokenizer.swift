@@ -1,3 +1,5 @@
+import Faults
+
 /// One id per Unicode scalar of a text, in the order of their code points, and `endOfText` as the last id.
 ///
 /// Scalars, not Swift's `Character`s: there the two scalars "\r\n" are one, and an "e" and the accent that follows it
@@ -23,7 +25,7 @@ public struct CharacterTokenizer: Tokenizer, Hashable {
   init(characters: [Unicode.Scalar]) {
     var ids = [Int32](repeating: -1, count: characters.map { Int($0.value) + 1 }.max() ?? 0)
     for (id, scalar) in characters.enumerated() {
-      precondition(ids[Int(scalar.value)] < 0, "\(scalar.debugDescription) occurs twice")
+      trap(unless: ids[Int(scalar.value)] < 0, "\(scalar.debugDescription) occurs twice")
       ids[Int(scalar.value)] = Int32(id)
     }
     self.characters = characters

@@ -1,3 +1,5 @@
+import Faults
+
 /// Token ids written as decimal numbers with spaces between: "12 7 31". For a model whose own tokenizer is not at hand,
 /// so that its tokens can still be read and given. Nobody chooses it by name; a converted run may have it.
 public struct NumberTokenizer: Tokenizer, Hashable {
@@ -13,7 +15,7 @@ public struct NumberTokenizer: Tokenizer, Hashable {
   ///
   /// - Precondition: the vocabulary has a token, and no more than ids are.
   public init(vocabularySize: Int, maskToken: Int32? = nil) {
-    precondition((1...Int(Int32.max)).contains(vocabularySize), "a vocabulary of \(vocabularySize)")
+    trap(unless: (1...Int(Int32.max)).contains(vocabularySize), "a vocabulary of \(vocabularySize)")
     self.vocabularySize = vocabularySize
     self.maskToken = maskToken
   }

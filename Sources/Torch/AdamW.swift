@@ -1,4 +1,5 @@
 import CTorch
+import Faults
 
 /// AdamW (Loshchilov & Hutter 2019) with libtorch's fused kernel.
 public struct AdamW: Codable, Sendable, Equatable {
@@ -27,8 +28,8 @@ public struct AdamW: Codable, Sendable, Equatable {
     _ parameters: [Tensor], gradients: [Tensor], firstMoments: [Tensor], secondMoments: [Tensor], step: Int,
     learningRate: Double
   ) {
-    precondition(
-      [gradients.count, firstMoments.count, secondMoments.count].allSatisfy { $0 == parameters.count },
+    trap(
+      unless: [gradients.count, firstMoments.count, secondMoments.count].allSatisfy { $0 == parameters.count },
       "the lists differ in length")
     withHandles(parameters) { parameters in
       withHandles(gradients) { gradients in
@@ -66,7 +67,7 @@ extension Array where Element == Tensor {
 
   /// Moves each tensor in place by `fraction` of the way to its counterpart in `targets`.
   public func move(towards targets: [Tensor], by fraction: Double) {
-    precondition(count == targets.count, "the lists differ in length")
+    trap(unless: count == targets.count, "the lists differ in length")
     withHandles(self) { own in withHandles(targets) { must(ct_lerp(own, $0, Int64(count), fraction)) } }
   }
 }

@@ -1,4 +1,5 @@
 import CTorch
+import Faults
 
 // Elementwise operations, reductions, shapes and indexing; each means what it means in libtorch.
 extension Tensor {
@@ -29,7 +30,7 @@ extension Tensor {
   ///
   /// - Parameter probability: from 0 up to, not including, 1.
   public func dropout(_ probability: Double) -> Tensor {
-    precondition((0..<1).contains(probability), "a chance of dropout is from 0 up to, not including, 1")
+    trap(unless: (0..<1).contains(probability), "a chance of dropout is from 0 up to, not including, 1")
     return probability == 0 ? self : produce(self) { ct_dropout($0, probability, $1) }
   }
 

@@ -1,4 +1,5 @@
 import CTorch
+import Faults
 
 /// Scaled dot-product attention of sequences of different length with a KV cache: what a call of a decoding network
 /// needs, the same for all of its blocks.
@@ -40,11 +41,11 @@ public struct RaggedAttention {
   public init(_ sequences: [Sequence], visible: [Int]) {
     var pages: [Tensor] = []
     self.sequences = sequences.map { sequence in
-      precondition(
-        visible[sequence.queries].allSatisfy { (1...sequence.stored + sequence.keys.count).contains($0) },
+      trap(
+        unless: visible[sequence.queries].allSatisfy { (1...sequence.stored + sequence.keys.count).contains($0) },
         "a row sees from 1 to all slots of its sequence")
-      precondition(
-        (0...sequence.keys.count).contains(sequence.kept)
+      trap(
+        unless: (0...sequence.keys.count).contains(sequence.kept)
           && sequence.stored + sequence.kept <= sequence.pages.reduce(0) { $0 + $1.size(3) },
         "a sequence's pages hold what is stored and kept")
       defer { pages += sequence.pages }
@@ -67,7 +68,7 @@ public struct RaggedAttention {
   ///   - block: which part of the pages is this block's.
   /// - Returns: [queries, heads, size].
   public func callAsFunction(query: Tensor, key: Tensor, value: Tensor, block: Int = 0) -> Tensor {
-    precondition(query.size(0) == visible.count, "\(query.size(0)) queries for \(visible.count) rows")
+    trap(unless: query.size(0) == visible.count, "\(query.size(0)) queries for \(visible.count) rows")
     return withExtendedLifetime((value, pages)) {
       produce(query, key) { query, key, out in
         ct_ragged_attention(

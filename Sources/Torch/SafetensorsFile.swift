@@ -1,3 +1,4 @@
+import Faults
 import Files
 import Foundation
 
@@ -145,7 +146,7 @@ public struct SafetensorsFile {
       try writer.write(json)
       for (number, description) in tensors.enumerated() {
         let tensor = try tensor(number)
-        precondition(tensor.dtype == description.dtype && tensor.shape == description.shape, "another tensor")
+        trap(unless: tensor.dtype == description.dtype && tensor.shape == description.shape, "another tensor")
         guard tensor.count > 0 else { continue }
         let bytes = UnsafeMutableRawBufferPointer.allocate(
           byteCount: tensor.count * tensor.dtype.byteCount, alignment: 64)

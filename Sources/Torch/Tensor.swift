@@ -1,4 +1,5 @@
 import CTorch
+import Faults
 
 /// An n-dimensional array of libtorch.
 ///
@@ -18,7 +19,7 @@ public final class Tensor {
 
   /// A CPU tensor with the given elements in row-major order.
   public convenience init<Scalar: TensorScalar>(_ elements: [Scalar], shape: [Int]) {
-    precondition(elements.count == shape.reduce(1, *), "\(elements.count) elements do not fill shape \(shape)")
+    trap(unless: elements.count == shape.reduce(1, *), "\(elements.count) elements do not fill shape \(shape)")
     self.init(owning: elements.withUnsafeBytes { Self.copying($0, shape: shape, dtype: Scalar.dtype) })
   }
 
@@ -29,7 +30,7 @@ public final class Tensor {
 
   /// A CPU tensor copied from bytes in row-major order, which must be exactly as many as shape and type need.
   public convenience init(bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType) {
-    precondition(bytes.count == shape.reduce(dtype.byteCount, *), "\(bytes.count) bytes do not fill shape \(shape)")
+    trap(unless: bytes.count == shape.reduce(dtype.byteCount, *), "\(bytes.count) bytes do not fill shape \(shape)")
     self.init(owning: Self.copying(bytes, shape: shape, dtype: dtype))
   }
 
@@ -114,11 +115,11 @@ public final class Tensor {
     of type: Scalar.Type, _ body: (UnsafeMutableBufferPointer<Scalar>) throws -> Result
   ) rethrows -> Result {
     try withExtendedLifetime(self) {
-      precondition(dtype == Scalar.dtype, "the tensor holds \(dtype.rawValue), not \(Scalar.dtype.rawValue)")
+      trap(unless: dtype == Scalar.dtype, "the tensor holds \(dtype.rawValue), not \(Scalar.dtype.rawValue)")
       var address: UnsafeMutableRawPointer?
       must(ct_data(handle, &address))
       guard let address else {
-        preconditionFailure("only a contiguous CPU tensor's elements can be reached in place")
+        fatalError("only a contiguous CPU tensor's elements can be reached in place")
       }
       let elements = address.bindMemory(to: Scalar.self, capacity: count)
       return try body(UnsafeMutableBufferPointer(start: elements, count: count))
@@ -127,7 +128,7 @@ public final class Tensor {
 
   /// The only element.
   public var item: Double {
-    precondition(count == 1, "a tensor of shape \(shape) is no single number")
+    trap(unless: count == 1, "a tensor of shape \(shape) is no single number")
     return array(of: Double.self)[0]
   }
 

@@ -43,11 +43,13 @@ public final class Learner {
   /// One training step: loss, gradients, clipping, AdamW, moving average.
   ///
   /// - Throws: ``TrainingDiverged`` if the loss or a gradient is NaN or infinite; the weights are then as before.
-  public func update(_ loss: (Transformer) -> Tensor) throws -> Update {
+  public func update(_ batch: ScoredBatch) throws -> Update {
     var generator = CounterGenerator(seed: configuration.seed, stream: .dropout, major: step)
     Torch.seed(generator.next())
     model.clearGradients()
-    let loss = withBFloat16(configuration.bfloat16, on: model.device) { loss(model.transformer(training: true)) }
+    let loss = withBFloat16(configuration.bfloat16, on: model.device) {
+      model.transformer(training: true).loss(of: batch).loss
+    }
     loss.backward()
 
     let gradients = model.gradients

@@ -160,7 +160,7 @@ public struct Trainer {
         PaddedTokens(data.training.block($0, draw: step), contentCount: data.training.contentCount($0))
       }
       let scored = try method().trainingBatch(batch, maskToken: maskToken, seed: training.seed, step: step)
-      let update = try learner.update { scored.loss(under: $0).loss }
+      let update = try learner.update(scored)
 
       let rate = speed.add(tokens: training.batchSize * run.configuration.method.length)
       let done = learner.step

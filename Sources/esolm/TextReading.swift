@@ -5,81 +5,55 @@ import Runs
 import Tokenizers
 import Training
 
-/// Text that a run learns: its tokenizer, what describes it, and its sequences.
-struct LearnedText {
-  let tokenizer: any Tokenizer
-  let source: DataConfiguration.Source
-  let data: Corpus
-  private let reading: [(source: CorpusSource, file: TokenFile)]
-
-  /// Says on standard error what was read; for when all else was found in order.
-  func report() throws {
-    for (source, file) in reading { try source.reportReading(into: file) }
+extension CorpusConfiguration {
+  /// A file by its path, of which a share validates.
+  init(file path: String, validationFraction: Double) {
+    self.init(source: CorpusSource(paths: [absolutePath(path)]), validation: .share(validationFraction))
   }
 
-  /// - Parameters:
-  ///   - tokenizer: nil for the text's own characters.
-  ///   - seed: the run's.
-  init(_ corpus: CorpusConfiguration, length: Int, tokenizer: (any Tokenizer)?, seed: UInt64) throws {
-    guard try corpus.source.isRepeatable else {
+  /// The tokenizer that was chosen, else one of the text's own characters.
+  ///
+  /// - Throws: `FileError` if a run cannot learn from the text.
+  func tokenizer(_ chosen: (any Tokenizer)?) throws -> any Tokenizer {
+    guard try source.isRepeatable else {
       throw FileError("text that can be read only once is no data for a run: make a token file of it by esolm tokenize")
     }
-    self.tokenizer = try tokenizer ?? Self.characters(of: corpus)
-    var view = TokenizationView()
-    defer { view.clear() }
-    let made = try Corpus(corpus, length: length, tokenizer: self.tokenizer, seed: seed) { view.show($0) }
-    view.clear()
-    reading = Array(zip(corpus.sources, made.files))
-    source = .corpus(corpus, fingerprint: made.fingerprint)
-    data = made
-  }
-
-  /// A file by its path, as characters.
-  init(_ path: String, length: Int, validationFraction: Double, seed: UInt64) throws {
-    let source = CorpusSource(paths: [absolutePath(path)])
-    try self.init(
-      CorpusConfiguration(source: source, validation: .share(validationFraction)), length: length, tokenizer: nil,
-      seed: seed)
-  }
-
-  private static func characters(of corpus: CorpusConfiguration) throws -> any Tokenizer {
-    if let file = corpus.sources.flatMap(\.paths).first(where: TokenFile.isTokenFile) {
+    if let chosen { return chosen }
+    if let file = sources.flatMap(\.paths).first(where: TokenFile.isTokenFile) {
       throw FileError("\(file) is a token file: name by --tokenizer the files of the tokenizer that made it")
     }
     var line = ShareLine()
     defer { line.clear() }
-    let total = try corpus.sources.byteCount()
-    return try CharacterTokenizer(contentsOf: corpus.sources) { bytes in
+    let total = try sources.byteCount()
+    return try CharacterTokenizer(contentsOf: sources) { bytes in
       line.show(
         "looking for characters", total.map { Double(bytes) / Double($0) }, "\(Format.count(Double(bytes)))B read")
     }
   }
-}
-
-extension CorpusConfiguration {
-  /// The source of the text, and that of the text that validates, if it has its own.
-  var sources: [CorpusSource] {
-    if case .source(let other) = validation { [source, other] } else { [source] }
-  }
 
   /// All of the source as sequences, and a line that says what was read.
   func blocks(length: Int, tokenizer: any Tokenizer) throws -> TokenBlocks {
-    var view = TokenizationView()
-    defer { view.clear() }
-    let file = try tokenFile(of: source, tokenizer: tokenizer) { view.show($0) }
-    view.clear()
+    let file = try tokenFile(of: source, tokenizer: tokenizer, progress: TokenizationView.show())
     let blocks = try TokenBlocks(file, name: source.name, packing: packing, length: length, tokenizer: tokenizer)
     try source.reportReading(into: file)
     return blocks
+  }
+
+  /// Says on standard error what was read of the sources; for when all else was found in order.
+  func reportReading(into files: [TokenFile]) throws {
+    for (source, file) in zip(sources, files) { try source.reportReading(into: file) }
+  }
+
+  /// The source of the text, and that of the text that validates, if it has its own.
+  private var sources: [CorpusSource] {
+    if case .source(let other) = validation { [source, other] } else { [source] }
   }
 }
 
 extension RunFolder {
   /// What the run was trained on, in sequences of any length; its text becomes tokens again where they are not kept.
   func corpus(length: Int) throws -> Corpus {
-    var view = TokenizationView()
-    defer { view.clear() }
-    return try Corpus(configuration.data, length: length, tokenizer: tokenizer) { view.show($0) }
+    try Corpus(configuration.data, length: length, tokenizer: tokenizer, progress: TokenizationView.show())
   }
 }
 
@@ -111,11 +85,17 @@ extension [CorpusSource] {
   }
 }
 
-/// Shows how text becomes tokens.
-struct TokenizationView {
+/// Shows how text becomes tokens, until it is given up.
+final class TokenizationView {
   private var line = ShareLine()
 
-  mutating func show(_ progress: TokenizationProgress) {
+  /// What shows it as long as it is kept.
+  static func show() -> (TokenizationProgress) -> Void {
+    let view = TokenizationView()
+    return { view.show($0) }
+  }
+
+  private func show(_ progress: TokenizationProgress) {
     let rate = Double(progress.byteCount) / 1e6 / max(1e-3, line.seconds)
     let total = progress.totalByteCount ?? 0
     line.show(
@@ -124,5 +104,5 @@ struct TokenizationView {
         + "\(Format.number(rate, digits: 1)) MB/s")
   }
 
-  func clear() { line.clear() }
+  deinit { line.clear() }
 }

@@ -112,7 +112,7 @@ struct HybridObjectiveTests {
     let scored = objective.scored(corrupted, maskToken: 12)
     #expect(scored.sequenceCount == 6)
     #expect(scored.targets.count == corrupted.reduce(0) { $0 + $1.order.maskedCount })
-    let (loss, nll) = withoutGradients { scored.loss(under: TransformerWeights.random().transformer()) }
+    let (loss, nll) = withoutGradients { TransformerWeights.random().transformer().loss(of: scored) }
     let numbers: [Double] = nll.array()
     let expected = zip(numbers, scored.sequences).reduce(0) { sum, output in
       let time = corrupted[output.1].time
@@ -147,9 +147,9 @@ struct HybridObjectiveTests {
     let scored = try! HybridObjective(alpha0: 0.5)
       .scored([.init(PaddedTokens([1, 2]), order: order, time: time)], maskToken: 12)
     let model = TransformerWeights.random()
-    #expect(scored.loss(under: model.transformer()).loss.item == 0)
+    #expect(model.transformer().loss(of: scored).loss.item == 0)
     #expect(scored.sequenceLosses(under: model.transformer()) == [0])
-    let slopes = gradients(of: { scored.loss(under: model.transformer()).loss }, for: model.parameters)
+    let slopes = gradients(of: { model.transformer().loss(of: scored).loss }, for: model.parameters)
     #expect(slopes.allSatisfy { $0.maxAbs().item == 0 })
   }
 }

@@ -20,7 +20,7 @@ struct MethodTrainingTests {
 
   private func loss(_ method: any GenerationMethod, _ batch: [[Int32]], seed: UInt64 = 1, step: Int = 0) -> Double {
     withoutGradients {
-      method.trainingBatch(batch, maskToken: 12, seed: seed, step: step).loss(under: network).loss.item
+      network.loss(of: method.trainingBatch(batch, maskToken: 12, seed: seed, step: step)).loss.item
     }
   }
 
@@ -63,11 +63,11 @@ struct MethodTrainingTests {
     for batch in batches {
       #expect(!batch.targets.isEmpty)
       #expect(!batch.targets.contains(Int64(padding)))
-      #expect(batch.loss(under: network).loss.item.isFinite)
+      #expect(network.loss(of: batch).loss.item.isFinite)
     }
     // Of the whole sequence what is no padding has the same losses as before: only the average is over fewer tokens.
     let whole = method.boundBatch(padded.map(\.tokens), maskToken: 12, noise: noise)
-    let losses = zip(whole.targets, zip(whole.lossWeights, whole.loss(under: network).nll.array(of: Double.self)))
+    let losses = zip(whole.targets, zip(whole.lossWeights, network.loss(of: whole).nll.array(of: Double.self)))
       .map { $0 == Int64(padding) ? 0 : Double($1.0) * $1.1 }
     #expect(abs(losses.reduce(0, +) - batches[1].sequenceLosses(under: network).reduce(0, +)) < 1e-3)
     let predicted = counts.reduce(0) { $0 + method.predictedCount(ofLength: $1) }

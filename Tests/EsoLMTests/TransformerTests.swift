@@ -142,7 +142,7 @@ struct TransformerTests {
     let network = try TransformerWeights(configuration, seed: 5).transformer()
     var batch = ScoredBatch()
     batch.append([([1, 5], .leftToRight(length: 2))], pattern: .causal, weights: [1], maskToken: 12)
-    #expect(distance(batch.loss(under: network).nll.array(), [log(12), log(12)]) < 1e-6)
+    #expect(distance(network.loss(of: batch).nll.array(), [log(12), log(12)]) < 1e-6)
   }
 
   @Test func copiesHaveMemoryOfTheirOwn() throws {
@@ -211,7 +211,7 @@ struct TransformerTests {
       for (pattern, sequences) in groups {
         batch.append(sequences, pattern: pattern, weights: sequences.map { _ in 0.1 }, maskToken: 12)
       }
-      return batch.loss(under: model.transformer()).loss
+      return model.transformer().loss(of: batch).loss
     }
     let together = gradients(of: { loss(groups) }, for: model.parameters)
     let parts = groups.map { group in gradients(of: { loss([group]) }, for: model.parameters) }
@@ -238,7 +238,7 @@ struct TransformerTests {
     for pattern in [AttentionPattern.causal, .twoStream] {
       batch.append([([1, 0, 2], order)], pattern: pattern, weights: [0.5], maskToken: 3)
     }
-    let loss = { batch.loss(under: model.transformer()).loss }
+    let loss = { model.transformer().loss(of: batch).loss }
     for (name, (found, expected)) in zip(
       model.names,
       zip(gradients(of: loss, for: model.parameters), numericalGradients(of: loss, for: model.parameters)))

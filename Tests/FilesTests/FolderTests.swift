@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -22,6 +23,21 @@ struct FolderTests {
       #expect(made == ["\(folder)/a", "\(folder)/a/b", "\(folder)/a/b/c"])
       #expect(Folder.exists("\(folder)/a/b/c"))
       #expect(try Folder.make("\(folder)/a/b") == [])
+    }
+  }
+
+  /// As by two commands that are given the same new folder at once.
+  @Test func severalMakeOneFolderAtOnce() throws {
+    try withTemporaryFolder { folder in
+      for round in 0..<200 {
+        let made = Mutex<[Result<[String], any Error>]>([])
+        DispatchQueue.concurrentPerform(iterations: 4) { _ in
+          let result = Result { try Folder.make("\(folder)/\(round)/a/b") }
+          made.withLock { $0.append(result) }
+        }
+        let all = try made.withLock { try $0.flatMap { try $0.get() } }
+        #expect(all.sorted() == ["\(folder)/\(round)", "\(folder)/\(round)/a", "\(folder)/\(round)/a/b"])
+      }
     }
   }
 

@@ -89,7 +89,7 @@ struct LearnerTests {
     let objective = try! HybridObjective(alpha0: 0.5)
     let scored = objective.scored(
       objective.corrupt(batch, seed: 1, step: learner.step), maskToken: TinyTraining.tokenizer.vocabularySize)
-    return try learner.update { scored.loss(under: $0).loss }
+    return try learner.update(scored)
   }
 
   private func parameters(_ model: TransformerWeights) -> [Float] {

@@ -36,7 +36,7 @@ extension Model {
       let batch = objective.corrupt(sequences, seed: 1, step: learner.step)
       let scored = objective.scored(batch, maskToken: configuration.maskToken)
       operations = stepOperations(batch)
-      _ = try learner.update { scored.loss(under: $0).loss }
+      _ = try learner.update(scored)
     }
     return Measurement(
       model: name, what: "train, batch \(batch), L \(length)", seconds: timing.median,

@@ -69,6 +69,36 @@ public struct Checkpoint {
     self = try RunFolder.isRun(path) ? Checkpoint(run: path) : Checkpoint(huggingFaceFolder: path)
   }
 
+  /// The field of a bare safetensors file's metadata that holds what `config.json` would, as JSON.
+  static let settingsField = "esolm.config"
+
+  /// A bare file of weights. Ours say in their metadata what model they hold; of others the folder may.
+  init(weightsFile path: String, field: String?) throws {
+    switch try TensorFiles.Form(ofFile: path) {
+    case .torch:
+      self = try Checkpoint(TorchFile(contentsOf: path), field: field)
+    case .safetensors:
+      guard field == nil else {
+        throw FileError("\(path) is a safetensors file, which has no fields; leave out --state-dict")
+      }
+      self.init(path: path, form: .safetensors)
+      let file = try TensorFiles(contentsOf: path, mark: ParameterName.marksNetwork)
+      add(file.tensors)
+      step = Self.step(file.metadata["step"].flatMap { Int($0) })
+      if let text = file.metadata[Self.settingsField] {
+        guard let settings = try? JSONFile.decode(PlainValue.self, from: Data(text.utf8)) else {
+          throw FileError("\(path): its metadata '\(Self.settingsField)' is no valid JSON")
+        }
+        hyperParameters = settings
+      }
+    }
+    // Of a file with the name that weights have in a model's folder, that folder tells.
+    guard hyperParameters == .object([]),
+      HuggingFaceFolder.weightNames.contains(where: { "/\(path)".hasSuffix("/\($0)") })
+    else { return }
+    try readConfiguration(in: Folder.split(path).folder)
+  }
+
   /// A training step as a file says it; nil if it can be none.
   static func step(_ step: Int?) -> Int? { step.flatMap { CheckpointManifest.steps.contains($0) ? $0 : nil } }
 

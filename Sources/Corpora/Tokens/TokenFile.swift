@@ -1,3 +1,4 @@
+import Faults
 import Files
 import Foundation
 import Tokenizers
@@ -132,7 +133,7 @@ public final class TokenFile: Sendable {
   ///
   /// - Precondition: `range` lies within `0..<count`.
   public func tokens(_ range: Range<Int>) -> [Int32] {
-    precondition(range.lowerBound >= 0 && range.upperBound <= count, "tokens \(range) of \(count)")
+    trap(unless: range.lowerBound >= 0 && range.upperBound <= count, "tokens \(range) of \(count)")
     return data.withUnsafeBytes { bytes in
       let start = Self.headerSize + width.rawValue * range.lowerBound
       return width.unpack(UnsafeRawBufferPointer(rebasing: bytes[start..<start + width.rawValue * range.count]))
@@ -144,8 +145,25 @@ public final class TokenFile: Sendable {
     (index == 0 ? 0 : end(ofDocument: index - 1))..<end(ofDocument: index)
   }
 
+  /// Some documents, and some tokens: which of the two counts is the packing's to say.
+  public struct Part: Sendable, Equatable {
+    /// Which of the file's documents.
+    public var documents: Range<Int>
+    /// Which of the file's tokens.
+    public var tokens: Range<Int>
+
+    /// A part by its bounds.
+    public init(documents: Range<Int>, tokens: Range<Int>) {
+      self.documents = documents
+      self.tokens = tokens
+    }
+  }
+
+  /// All of it.
+  public var whole: Part { Part(documents: 0..<documentCount, tokens: 0..<count) }
+
   private func end(ofDocument index: Int) -> Int {
-    precondition((0..<documentCount).contains(index), "document \(index) of \(documentCount)")
+    trap(unless: (0..<documentCount).contains(index), "document \(index) of \(documentCount)")
     let value = data.withUnsafeBytes { bytes in
       bytes.loadUnaligned(fromByteOffset: Self.headerSize + width.rawValue * count + 8 * index, as: UInt64.self)
     }

@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import Tokenizers
 
 /// How far making a token file has come.
@@ -16,6 +17,52 @@ public struct TokenizationProgress: Sendable {
 
   /// No progress yet.
   public init() {}
+}
+
+extension CorpusConfiguration {
+  /// The token file of a source: itself, if that is what it names.
+  public func tokenFile(
+    of source: CorpusSource, tokenizer: any Tokenizer, progress: (TokenizationProgress) throws -> Void = { _ in }
+  ) throws -> TokenFile {
+    if source.paths.count == 1, TokenFile.isTokenFile(source.paths[0]) {
+      let file = try TokenFile(opening: source.paths[0])
+      guard try file.metadata.isOf(tokenizer) else {
+        throw FileError("\(file.path) was made with another tokenizer than the one that is used now")
+      }
+      return file
+    }
+    let folder = tokenFolder ?? Self.defaultTokenFolder
+    try Folder.make(folder)
+    let file = try TokenFile.make(
+      at: "\(folder)/\(try tokenFileName(of: source, tokenizer))", of: source, tokenizer: tokenizer,
+      appendsEndOfText: appendsEndOfText, progress: progress)
+    // What cannot be read twice serves once; the tokens stay as long as they are mapped.
+    if file.metadata.inputs == nil { unlink(file.path) }
+    return file
+  }
+
+  /// A name that differs for different sources, tokenizers and options.
+  private func tokenFileName(of source: CorpusSource, _ tokenizer: any Tokenizer) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    var absolute = source
+    absolute.paths = source.paths.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+    let description =
+      try encoder.encode(absolute) + Data(TokenFileMetadata.fingerprint(of: tokenizer).utf8) + [
+        appendsEndOfText ? 1 : 0
+      ]
+    let stem = URL(fileURLWithPath: source.paths.first ?? "").lastPathComponent.prefix { $0 != "." }
+    return "\(stem.isEmpty ? "text" : String(stem.prefix(40)))-\(FileDigest.sha256(of: description).prefix(16)).tokens"
+  }
+
+  /// The usual folder for token files: `tokens` in `ESOLM_CACHE`, or in a folder of this package in the user's cache.
+  public static var defaultTokenFolder: String {
+    let environment = ProcessInfo.processInfo.environment
+    func named(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    let cache =
+      named("ESOLM_CACHE") ?? named("XDG_CACHE_HOME").map { "\($0)/esolm" } ?? "\(NSHomeDirectory())/.cache/esolm"
+    return "\(cache)/tokens"
+  }
 }
 
 extension TokenFile {
@@ -110,5 +157,57 @@ private struct Tokenization {
     result.count = tokens.count
     result.tokens = TokenWidth(vocabularySize: tokenizer.vocabularySize).pack(tokens)
     return result
+  }
+}
+
+/// Writes a token file piece by piece. Of what it writes it keeps only where documents end, 8 bytes each.
+private final class TokenFileWriter {
+  private let file: FileWriter
+  private let checksum = Checksum()
+  private var documentEnds: [[UInt64]] = []
+
+  private(set) var tokenCount = 0
+  private(set) var documentCount = 0
+
+  init(_ file: FileWriter) throws {
+    self.file = file
+    try file.write(Data(count: TokenFile.headerSize))  // Filled in at the end.
+  }
+
+  /// - Parameters:
+  ///   - tokens: `count` tokens in the file's width.
+  ///   - documentEnds: which of the tokens, counted from these, are the first after a document.
+  func append(_ tokens: [UInt8], count: Int, documentEnds: [Int]) throws {
+    self.documentEnds.append(documentEnds.map { UInt64(tokenCount + $0).littleEndian })
+    documentCount += documentEnds.count
+    tokenCount += count
+    try tokens.withUnsafeBytes(write)
+  }
+
+  func finish(_ metadata: TokenFileMetadata) throws {
+    for ends in documentEnds { try ends.withUnsafeBytes(write) }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let json = try encoder.encode(metadata)
+    try file.write(json)
+
+    var header = Data(TokenFile.magic)
+    func append(_ number: some FixedWidthInteger) {
+      withUnsafeBytes(of: number.littleEndian) { header.append(contentsOf: $0) }
+    }
+    append(TokenFile.version)
+    append(UInt32(json.count))
+    append(UInt64(tokenCount))
+    append(UInt64(documentCount))
+    let digits = Array(checksum.finish())
+    for place in stride(from: 0, to: digits.count, by: 2) {
+      append(UInt8(String(digits[place..<place + 2]), radix: 16)!)
+    }
+    try file.overwrite(header, at: 0)
+  }
+
+  private func write(_ bytes: UnsafeRawBufferPointer) throws {
+    checksum.update(bytes)
+    try file.write(bytes)
   }
 }

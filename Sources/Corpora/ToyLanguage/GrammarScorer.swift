@@ -54,7 +54,7 @@ public struct GrammarScorer: Sendable {
     let boundary = state(of: configurations)
     // A sentence within a text begins with a space, and surely so; the text's first goes without it.
     guard let transition = transitions(from: boundary)[Grammar.space] else {
-      preconditionFailure("a sentence without words")
+      fatalError("a sentence without words")
     }
     start = transition.next
   }

@@ -14,7 +14,7 @@ public enum ToyLanguage {
     do {
       return try Grammar(start: ToySymbol.sentence)
     } catch {
-      preconditionFailure("\(error)")
+      fatalError("\(error)")
     }
   }()
 
@@ -46,7 +46,7 @@ public enum ToyLanguage {
       let tokens = try blocks(count: count, length: length, seed: seed, startingAt: first).flatMap(tokenizer.encode)
       return TokenBlocks(cutting: tokens, length: length)
     } catch {
-      preconditionFailure("\(error)")
+      fatalError("\(error)")
     }
   }
 

@@ -1,3 +1,5 @@
+import Faults
+
 /// How a method reads what is written so far: the data in which the samplers of the family differ.
 ///
 /// All of them write slot after slot of a plan; a call of the network is fed the rows that are not in the cache yet, the
@@ -36,7 +38,7 @@ public struct DecodingRule: Sendable, Equatable {
   ///
   /// - Precondition: what predicts next has a start token, and each slot a segment of its own.
   public init(segments: AttentionPattern.Segments, predictsNext: Bool = false, start: Start? = nil) {
-    precondition(!predictsNext || (start != nil && segments == .each), "the first token needs one before it")
+    trap(unless: !predictsNext || (start != nil && segments == .each), "the first token needs one before it")
     self.segments = segments
     self.predictsNext = predictsNext
     self.start = start

@@ -1,3 +1,4 @@
+import Faults
 import Randomness
 import Torch
 
@@ -207,8 +208,8 @@ public struct Generation: Sendable {
       return nil
     }
     if planned.takesBack > 0 { takeBack(planned.takesBack) }
-    precondition(
-      Set(planned.positions).count == planned.positions.count
+    trap(
+      unless: Set(planned.positions).count == planned.positions.count
         && planned.positions.allSatisfy { (0..<end).contains($0) && sequence[$0 + rule.textStart] == maskToken },
       "a plan asks for each position once, and none that is written: \(planned.positions)")
     if planned.isSequential { diffusedCount = diffusedCount ?? slots.count }
@@ -257,7 +258,7 @@ public struct Generation: Sendable {
   }
 
   private mutating func takeBack(_ count: Int) {
-    precondition(count <= slots.count - givenCount, "more slots are taken back than were written")
+    trap(unless: count <= slots.count - givenCount, "more slots are taken back than were written")
     for position in slots.suffix(count) { sequence[position] = maskToken }
     slots.removeLast(count)
     prefix = 0
@@ -266,7 +267,7 @@ public struct Generation: Sendable {
       rest -= last.positions.count
       history.removeLast()
     }
-    precondition(rest == 0, "whole calls are taken back")
+    trap(unless: rest == 0, "whole calls are taken back")
   }
 
   /// The uniform numbers that the next tokens are drawn with: new ones also for slots that were taken back.
@@ -282,8 +283,8 @@ public struct Generation: Sendable {
   mutating func choose(from call: PlannedCall, logits: Tensor) -> [Int] {
     var plan = plan
     let chosen = plan.choose(from: call, logits: logits)
-    precondition(
-      Set(chosen).count == chosen.count && chosen.allSatisfy(call.positions.indices.contains)
+    trap(
+      unless: Set(chosen).count == chosen.count && chosen.allSatisfy(call.positions.indices.contains)
         && (!chosen.isEmpty || call.takesBack > 0),
       "a plan chooses places among \(call.positions.count), at least one and each once: \(chosen)")
     self.plan = plan

@@ -1,3 +1,4 @@
+import Faults
 import Randomness
 
 /// A method of the family: what it is trained on, how likely it finds a text, and how it writes one.
@@ -159,7 +160,7 @@ public struct EvaluationNoise: Sendable, Equatable {
   ///
   /// - Precondition: no number is negative.
   public init(seed: UInt64, draw: Int = 0, first: Int = 0, count: Int) {
-    precondition(draw >= 0 && first >= 0 && count >= 0, "draw \(draw), sequences from \(first) of \(count)")
+    trap(unless: draw >= 0 && first >= 0 && count >= 0, "draw \(draw), sequences from \(first) of \(count)")
     self.seed = seed
     self.draw = draw
     self.first = first

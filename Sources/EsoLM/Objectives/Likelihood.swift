@@ -35,7 +35,7 @@ public struct Likelihood {
   /// - Precondition: `isExact`.
   public func logProbabilities(_ sequences: [(tokens: [Int32], order: GenerationOrder)]) -> [[Double]] {
     guard let batch = method.exactBatch(sequences, maskToken: network.configuration.maskToken) else {
-      preconditionFailure("the method has no exact likelihood")
+      fatalError("the method has no exact likelihood")
     }
     return batch.negativeLogLikelihoods(under: network).map { $0.map { -$0 } }
   }
@@ -49,7 +49,7 @@ public struct Likelihood {
   ///
   /// - Precondition: there is at least one.
   public static func importanceWeighted(_ logProbabilities: [Double]) -> Double {
-    guard let largest = logProbabilities.max() else { preconditionFailure("an average over no orders") }
+    guard let largest = logProbabilities.max() else { fatalError("an average over no orders") }
     guard largest > -.infinity else { return largest }
     let sum = logProbabilities.reduce(0) { $0 + exp($1 - largest) }
     return largest + log(sum / Double(logProbabilities.count))
@@ -74,7 +74,7 @@ public struct Likelihood {
   ///
   /// - Precondition: the method has a diffusion pass.
   public func imdce(_ sequences: [PaddedTokens], noise: EvaluationNoise) -> [Double] {
-    guard let pattern = method.diffusionPass else { preconditionFailure("the method has no diffusion pass") }
+    guard let pattern = method.diffusionPass else { fatalError("the method has no diffusion pass") }
     let maskToken = network.configuration.maskToken
     var batch = ScoredBatch()
     for (place, text) in sequences.enumerated() {

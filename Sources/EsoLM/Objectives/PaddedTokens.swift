@@ -1,3 +1,4 @@
+import Faults
 import Randomness
 
 /// The tokens of a sequence, padding at their end included: the network sees it, but it carries no loss (section 4).
@@ -14,7 +15,7 @@ public struct PaddedTokens: Sendable, Equatable {
   public init(_ tokens: some Sequence<Int32>, contentCount: Int? = nil) {
     self.tokens = Array(tokens)
     self.contentCount = contentCount ?? self.tokens.count
-    precondition((0...count).contains(self.contentCount), "\(self.contentCount) of \(count) tokens")
+    trap(unless: (0...count).contains(self.contentCount), "\(self.contentCount) of \(count) tokens")
   }
 
   /// How many tokens there are, padding included.

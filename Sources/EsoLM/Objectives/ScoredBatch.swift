@@ -1,3 +1,4 @@
+import Faults
 import Torch
 
 /// What a loss is made of: an input, and for every row with an output the token it should predict and what a nat of its
@@ -30,8 +31,9 @@ public struct ScoredBatch: Sendable {
     ///
     /// - Precondition: a target and a weight for each output.
     public init(_ sequence: NetworkSequence, targets: [Int32], weights: [Double]) {
-      precondition(
-        targets.count == sequence.outputs.count && weights.count == targets.count, "every output needs a target")
+      trap(
+        unless: targets.count == sequence.outputs.count && weights.count == targets.count, "every output needs a target"
+      )
       self.sequence = sequence
       self.targets = targets
       self.weights = weights
@@ -80,18 +82,11 @@ public struct ScoredBatch: Sendable {
     }
   }
 
-  /// The loss `Σ weight · nll` (float64, differentiable) and the nll of every output, in nats.
-  public func loss(under network: Transformer) -> (loss: Tensor, nll: Tensor) {
-    network.negativeLogLikelihood(
-      network.hidden(input), targets: Tensor(targets).to(network.device),
-      lossWeights: Tensor(lossWeights).to(network.device))
-  }
-
   /// The nll of every output of each sequence, without gradients.
   public func negativeLogLikelihoods(under network: Transformer) -> [[Double]] {
     var result = [[Double]](repeating: [], count: sequenceCount)
     guard !targets.isEmpty else { return result }
-    let nll = withoutGradients { loss(under: network).nll.array(of: Double.self) }
+    let nll = withoutGradients { network.loss(of: self).nll.array(of: Double.self) }
     for (output, sequence) in sequences.enumerated() { result[sequence].append(nll[output]) }
     return result
   }

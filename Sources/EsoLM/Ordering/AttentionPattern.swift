@@ -1,3 +1,5 @@
+import Faults
+
 /// What may see what: the one thing, besides orders, in which the methods of this family differ.
 ///
 /// The slots of a sequence are cut into consecutive *segments*; a slot sees its own segment whole, and every segment
@@ -44,7 +46,7 @@ public struct AttentionPattern: Sendable, Hashable {
   ///
   /// - Precondition: `streams` is 1 or 2.
   public init(segments: Segments, streams: Int) {
-    precondition((1...2).contains(streams), "a slot has one row or two")
+    trap(unless: (1...2).contains(streams), "a slot has one row or two")
     self.segments = segments
     self.streams = streams
   }
@@ -65,7 +67,7 @@ public struct AttentionPattern: Sendable, Hashable {
   ///
   /// - Precondition: `size` is at least 1.
   public static func blockDiffusion(_ size: Int) -> AttentionPattern {
-    precondition(size >= 1, "a block of \(size) slots")
+    trap(unless: size >= 1, "a block of \(size) slots")
     return AttentionPattern(segments: .blocks(size), streams: 2)
   }
 

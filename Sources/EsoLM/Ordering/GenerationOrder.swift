@@ -1,3 +1,4 @@
+import Faults
 import Randomness
 
 /// In which order the tokens of one sequence are written: σ of the paper.
@@ -21,8 +22,8 @@ public struct GenerationOrder: Sendable, Equatable {
   ///
   /// - Precondition: `positions` holds each of 0, 1, … once, and `cleanCount` is at most their number.
   public init(positions: [Int], cleanCount: Int) {
-    precondition(Self.isPermutation(positions), "an order must hold every position once")
-    precondition((0...positions.count).contains(cleanCount), "more clean slots than slots")
+    trap(unless: Self.isPermutation(positions), "an order must hold every position once")
+    trap(unless: (0...positions.count).contains(cleanCount), "more clean slots than slots")
     self.positions = positions
     self.cleanCount = cleanCount
   }

@@ -1,3 +1,4 @@
+import Faults
 import Randomness
 
 /// Which positions of one sequence are written in which network call, decided before it starts.
@@ -62,7 +63,7 @@ public struct UnmaskingPlan: Sendable, Equatable {
   static func ancestral(
     holes: [Int], steps: Int, schedule: NoiseSchedule, using generators: inout SamplingGenerators
   ) -> UnmaskingPlan {
-    precondition((1...maximumSteps).contains(steps), "T is from 1 to 2^52")
+    trap(unless: (1...maximumSteps).contains(steps), "T is from 1 to 2^52")
     let sizes = stretches(
       count: holes.count, steps: steps, schedule: schedule, using: &generators.plan)
     let diffused = sizes.reduce(0, +)
@@ -99,7 +100,7 @@ public struct UnmaskingPlan: Sendable, Equatable {
   static func block(
     holes: [Int], steps: Int, shuffled: Bool, alpha0: Double, using generators: inout SamplingGenerators
   ) -> UnmaskingPlan {
-    precondition((1...max(1, holes.count)).contains(steps), "\(holes.count) tokens in \(steps) steps")
+    trap(unless: (1...max(1, holes.count)).contains(steps), "\(holes.count) tokens in \(steps) steps")
     var blocks = (0..<steps).map { start in stride(from: start, to: holes.count, by: steps).map { holes[$0] } }
     if shuffled {
       blocks = blocks.map { $0.inRandomOrder(using: &generators.order) }.inRandomOrder(using: &generators.order)
@@ -115,7 +116,7 @@ public struct UnmaskingPlan: Sendable, Equatable {
   ///   - steps: from 1 to the number of holes.
   ///   - isDiffusion: whether these steps are the diffusion phase's.
   static func leftToRight(holes: [Int], steps: Int, isDiffusion: Bool = true) -> UnmaskingPlan {
-    precondition((1...max(1, holes.count)).contains(steps), "\(holes.count) tokens in \(steps) steps")
+    trap(unless: (1...max(1, holes.count)).contains(steps), "\(holes.count) tokens in \(steps) steps")
     let count = holes.count
     return UnmaskingPlan(
       trusting: holes[...].cut(into: (0..<steps).map { count * ($0 + 1) / steps - count * $0 / steps }),

@@ -1,3 +1,4 @@
+import Faults
 import Torch
 
 /// A network that decodes with a KV cache. It copies the weights of matrices into the layout that is fastest for few
@@ -34,7 +35,7 @@ public final class CachedTransformer: DecodingNetwork {
   private static let smallLayer = 1 << 19
 
   public func logits(_ feed: DecodingFeed, caches: [PagedCache]) -> Tensor {
-    precondition(feed.sequences.count == caches.count && !feed.tokens.isEmpty, "a cache for each sequence")
+    trap(unless: feed.sequences.count == caches.count && !feed.tokens.isEmpty, "a cache for each sequence")
     let hidden = network.configuration.hiddenSize
     let isSmall = feed.tokens.count * hidden * hidden < Self.smallLayer
     return Torch.withThreads(atMost: isSmall ? 1 : .max) { withoutGradients { compute(feed, caches: caches) } }

@@ -1,3 +1,4 @@
+import Faults
 import Torch
 
 /// What decoding asks of a network: one function, and memory for keys and values.
@@ -81,8 +82,9 @@ public struct DecodingFeed: Sendable {
   public mutating func append(
     tokens: [Int32], positions: [Int], visible: [Int], outputs: Range<Int>, keptCount: Int
   ) {
-    precondition(
-      positions.count == tokens.count && visible.count == tokens.count && outputs.clamped(to: tokens.indices) == outputs
+    trap(
+      unless: positions.count == tokens.count && visible.count == tokens.count
+        && outputs.clamped(to: tokens.indices) == outputs
         && (0...tokens.count).contains(keptCount), "a sequence's rows do not fit each other")
     let first = self.tokens.count
     sequences.append(

@@ -1,3 +1,4 @@
+import Faults
 import Torch
 
 /// A cache made of pages: its memory follows what is written, and sequences that begin alike share pages.
@@ -13,13 +14,13 @@ public final class PagedCache: KVCache {
   public var byteCount: Int { pages.count * pool.pageByteCount }
 
   public func truncate(to count: Int) {
-    precondition((0...self.count).contains(count), "\(count) of \(self.count) slots")
+    trap(unless: (0...self.count).contains(count), "\(count) of \(self.count) slots")
     self.count = count
     pages.removeLast(pages.count - pool.pages(for: count))
   }
 
   public func copy(upTo count: Int) -> PagedCache {
-    precondition((0...self.count).contains(count), "\(count) of \(self.count) slots")
+    trap(unless: (0...self.count).contains(count), "\(count) of \(self.count) slots")
     let copy = PagedCache(pool: pool)
     copy.pages = Array(pages.prefix(pool.pages(for: count)))
     copy.count = count

@@ -1,3 +1,4 @@
+import Faults
 import Torch
 
 /// One sequence as the network reads it, slot by slot.
@@ -17,7 +18,7 @@ public struct NetworkSequence: Sendable, Equatable {
   ///
   /// - Precondition: as many positions as tokens, of which at most all are clean.
   public init(tokens: [Int32], positions: [Int], cleanCount: Int, masked: [Int], outputs: [Int]) {
-    precondition(tokens.count == positions.count && (0...tokens.count).contains(cleanCount), "lengths differ")
+    trap(unless: tokens.count == positions.count && (0...tokens.count).contains(cleanCount), "lengths differ")
     self.tokens = tokens
     self.positions = positions
     self.cleanCount = cleanCount
@@ -33,7 +34,7 @@ public struct NetworkSequence: Sendable, Equatable {
   ///   - outputsForAll: whether clean slots have an output too.
   /// - Precondition: the order is as long as the text.
   public init(tokens: [Int32], order: GenerationOrder, outputsForAll: Bool = false) {
-    precondition(tokens.count == order.length, "\(tokens.count) tokens for an order of \(order.length)")
+    trap(unless: tokens.count == order.length, "\(tokens.count) tokens for an order of \(order.length)")
     let masked = Array(order.cleanCount..<order.length)
     self.init(
       tokens: order.positions.map { tokens[$0] }, positions: order.positions, cleanCount: order.cleanCount,
@@ -87,7 +88,7 @@ public struct NetworkInput: Sendable {
   /// - Precondition: all have one length, which the pattern's blocks divide.
   public mutating func append(_ sequences: [NetworkSequence], pattern: AttentionPattern, maskToken: Int) {
     guard let length = sequences.first?.length, length > 0 else { return }
-    precondition(sequences.allSatisfy { $0.length == length }, "lengths differ")
+    trap(unless: sequences.allSatisfy { $0.length == length }, "lengths differ")
     let (start, mask) = (tokens.count, Int64(maskToken))
     var members: [Group.Member] = []
     var second: (tokens: [Int64], positions: [Int64]) = ([], [])
@@ -97,8 +98,8 @@ public struct NetworkInput: Sendable {
       let slotPositions = sequence.positions.map(Int64.init)
       let isTwoStream = pattern.streams == 2
       let layout = AttentionLayout(pattern.segments, length: length, cleanCount: sequence.cleanCount)
-      precondition(
-        layout.runs.allSatisfy { $0.isOneSegment || $0.slots.count % $0.size == 0 },
+      trap(
+        unless: layout.runs.allSatisfy { $0.isOneSegment || $0.slots.count % $0.size == 0 },
         "blocks must divide a sequence's length")
       let topStart = layout.start(from: sequence.outputs.first ?? length, wholeSegments: isTwoStream)
       tokens += isTwoStream ? sequence.tokens.map(Int64.init) : noised

@@ -48,12 +48,10 @@ public struct Transformer {
 
   func logits(_ hidden: Tensor) -> Tensor { output(hidden) }
 
-  /// The negative log-likelihood of one target per output; see `Tensor.negativeLogLikelihood`.
-  public func negativeLogLikelihood(
-    _ hidden: Tensor, targets: Tensor, lossWeights: Tensor
-  ) -> (loss: Tensor, nll: Tensor) {
-    hidden.negativeLogLikelihood(
-      weight: output.weight, bias: output.bias!, targets: targets, lossWeights: lossWeights,
-      excluding: configuration.maskToken)
+  /// The loss `Σ weight · nll` (float64, differentiable) of a batch, and the nll of every output, in nats.
+  public func loss(of batch: ScoredBatch) -> (loss: Tensor, nll: Tensor) {
+    hidden(batch.input).negativeLogLikelihood(
+      weight: output.weight, bias: output.bias!, targets: Tensor(batch.targets).to(device),
+      lossWeights: Tensor(batch.lossWeights).to(device), excluding: configuration.maskToken)
   }
 }

@@ -1,4 +1,5 @@
 import EsoLM
+import Faults
 import Files
 import Torch
 
@@ -55,11 +56,11 @@ public struct GPT2 {
   /// back only, nothing of it reaches the sequence itself.
   public func hidden(_ sequences: [[Int32]]) -> Tensor {
     let length = sequences.map(\.count).max() ?? 0
-    precondition(length >= 1 && length <= configuration.positions, "\(length) tokens, up to \(configuration.positions)")
+    trap(unless: length >= 1 && length <= configuration.positions, "\(length) tokens, up to \(configuration.positions)")
     let padded = sequences.flatMap { sequence in
       sequence.map(Int64.init) + Array(repeating: 0, count: length - sequence.count)
     }
-    precondition(padded.allSatisfy { (0..<Int64(configuration.vocabularySize)).contains($0) }, "a token is no id")
+    trap(unless: padded.allSatisfy { (0..<Int64(configuration.vocabularySize)).contains($0) }, "a token is no id")
     return withoutGradients {
       let tokens = Tensor(padded, shape: [sequences.count, length]).to(device)
       let start = tokenEmbedding.embedding(tokens) + positionEmbedding.narrowed(dim: 0, to: 0..<length)

@@ -1,3 +1,4 @@
+import Faults
 import Foundation
 
 /// How two distributions over the same buckets diverge, seen against all their mixtures: the curve of MAUVE (Pillutla et al.,
@@ -31,8 +32,9 @@ public struct DivergenceCurve: Sendable, Equatable {
   ///   - scale: c.
   /// - Precondition: both distributions have the same buckets, and there are at least two mixtures.
   public init(_ p: [Double], _ q: [Double], mixtures: Int = 25, scale: Double = 5) {
-    precondition(
-      p.count == q.count && mixtures >= 2, "distributions of \(p.count) and \(q.count) buckets, \(mixtures) mixtures")
+    trap(
+      unless: p.count == q.count && mixtures >= 2,
+      "distributions of \(p.count) and \(q.count) buckets, \(mixtures) mixtures")
     let margin = 1e-6
     let inner = (0..<mixtures).map { number in
       let w = margin + (1 - 2 * margin) * Double(number) / Double(mixtures - 1)

@@ -1,3 +1,4 @@
+import Faults
 import Torch
 
 /// Lloyd's k-means: points in clusters, each point in that of the nearest centre.
@@ -21,7 +22,7 @@ struct KMeans {
     _ points: Tensor, clusters: Int, restarts: Int, maxIterations: Int, seed: UInt32,
     progress: (Double) -> Void = { _ in }
   ) {
-    precondition(clusters >= 1 && restarts >= 1 && points.size(0) >= clusters, "\(points.size(0)) points")
+    trap(unless: clusters >= 1 && restarts >= 1 && points.size(0) >= clusters, "\(points.size(0)) points")
     var learned = points
     if points.size(0) > clusters * Self.pointsPerCluster {
       let chosen = MersenneTwister.permutation(of: points.size(0), seed: seed).prefix(clusters * Self.pointsPerCluster)

@@ -1,3 +1,4 @@
+import Faults
 import Foundation
 
 /// What samples say of themselves, without a judge: whether they are varied or repeat.
@@ -40,7 +41,7 @@ public enum SampleStatistics {
   }
 
   private static func grams(_ sample: [Int32], _ n: Int) -> [ArraySlice<Int32>] {
-    precondition(n >= 1, "n-grams of \(n) tokens")
+    trap(unless: n >= 1, "n-grams of \(n) tokens")
     return sample.count < n ? [] : (0...sample.count - n).map { sample[$0..<$0 + n] }
   }
 }

@@ -1,4 +1,5 @@
 import EsoLM
+import Faults
 import Files
 import Foundation
 import Tokenizers
@@ -119,8 +120,8 @@ public struct MultipleChoice {
     ///
     /// - Precondition: as many numbers of both kinds, at least one.
     public init(label: Int, logProbabilities: [Double], perCharacter: [Double]) {
-      precondition(
-        !logProbabilities.isEmpty && logProbabilities.count == perCharacter.count,
+      trap(
+        unless: !logProbabilities.isEmpty && logProbabilities.count == perCharacter.count,
         "\(logProbabilities.count) endings, \(perCharacter.count) by their length")
       self.label = label
       self.logProbabilities = logProbabilities

@@ -132,9 +132,12 @@ struct Compare: ParsableCommand {
       return try comparison(
         tokenizer: ToyLanguage.tokenizer, source: .toyLanguage(sequences: 32_000, seed: seed))
     }
-    let text = try LearnedText(data, length: length, validationFraction: validationFraction, seed: seed)
-    try text.report()
-    return try comparison(tokenizer: text.tokenizer, source: text.source)
+    let description = CorpusConfiguration(file: data, validationFraction: validationFraction)
+    let tokenizer = try description.tokenizer(nil)
+    let corpus = try Corpus(
+      description, length: length, tokenizer: tokenizer, seed: seed, progress: TokenizationView.show())
+    try description.reportReading(into: corpus.files)
+    return try comparison(tokenizer: tokenizer, source: .corpus(description, fingerprint: corpus.fingerprint))
   }
 
   private func dataText(_ comparison: MethodComparison) -> String {

@@ -68,8 +68,14 @@ struct Demo: ParsableCommand {
 
   private func makeTrainer() throws -> Trainer {
     let share = data == nil ? 0.01 : 0.1
-    let text = try data.map { try LearnedText($0, length: Self.length, validationFraction: share, seed: seed) }
-    let tokenizer = text?.tokenizer ?? ToyLanguage.tokenizer
+    let description = data.map { CorpusConfiguration(file: $0, validationFraction: share) }
+    let tokenizer = try description?.tokenizer(nil) ?? ToyLanguage.tokenizer
+    let corpus = try description.map {
+      try Corpus($0, length: Self.length, tokenizer: tokenizer, seed: seed, progress: TokenizationView.show())
+    }
+    let source =
+      description.map { DataConfiguration.Source.corpus($0, fingerprint: corpus!.fingerprint) }
+      ?? .toyLanguage(sequences: 32_000, seed: seed)
     var training = TrainingConfiguration()
     training.steps = steps
     training.seed = seed
@@ -81,13 +87,12 @@ struct Demo: ParsableCommand {
     let configuration = RunConfiguration(
       method: MethodConfiguration(alpha0: alpha0, length: Self.length),
       model: .quick(for: tokenizer),
-      data: DataConfiguration(
-        source: text?.source ?? .toyLanguage(sequences: 32_000, seed: seed), validationFraction: share),
+      data: DataConfiguration(source: source, validationFraction: share),
       training: training)
     let trainer = try Trainer(
-      creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, data: text?.data,
+      creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, data: corpus,
       device: device.device)
-    try text?.report()
+    try description?.reportReading(into: corpus!.files)
     return trainer
   }
 

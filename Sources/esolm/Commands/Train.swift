@@ -119,12 +119,17 @@ struct Train: ParsableCommand {
     let description = try corpus.configuration(
       data: data, validationData: validationData, validationFraction: training.validationFraction ?? 0.1,
       tokenizer: fixed)
-    let text = try LearnedText(description, length: length(start), tokenizer: fixed, seed: training.seed ?? 0)
+    let tokenizer = try description.tokenizer(fixed)
+    let text = try Corpus(
+      description, length: length(start), tokenizer: tokenizer, seed: training.seed ?? 0,
+      progress: TokenizationView.show())
     let trainer = try Trainer(
-      creating: out, configuration: try configuration(text.tokenizer, source: text.source, start: start),
-      tokenizer: text.tokenizer, weights: try start?.model(for: text.tokenizer, device: device.device),
-      data: text.data, device: device.device)
-    try text.report()
+      creating: out,
+      configuration: try configuration(
+        tokenizer, source: .corpus(description, fingerprint: text.fingerprint), start: start),
+      tokenizer: tokenizer, weights: try start?.model(for: tokenizer, device: device.device), data: text,
+      device: device.device)
+    try description.reportReading(into: text.files)
     return trainer
   }
 

@@ -1,3 +1,5 @@
+import Faults
+
 /// Rows under headings, in columns as wide as they need: the first to the left, the others to the right.
 struct Table {
   private let headings: [String]
@@ -6,7 +8,7 @@ struct Table {
   init(_ headings: [String]) { self.headings = headings }
 
   mutating func add(_ row: [String]) {
-    precondition(row.count == headings.count, "a row of \(row.count) under \(headings.count) headings")
+    trap(unless: row.count == headings.count, "a row of \(row.count) under \(headings.count) headings")
     rows.append(row)
   }
 

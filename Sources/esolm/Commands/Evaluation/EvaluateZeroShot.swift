@@ -114,11 +114,9 @@ struct EvaluateZeroShot: ParsableCommand {
       corpus.source = try preset.source(preset.evaluated, in: absolutePath(path))
       (corpus.appendsEndOfText, packing) = (preset.appendsEndOfText, preset.packing)
     }
-    var view = TokenizationView()
-    defer { view.clear() }
     return try TokenBlocks(
-      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer) { view.show($0) }, name: path, packing: packing,
-      length: run.configuration.method.length, tokenizer: run.tokenizer)
+      corpus.tokenFile(of: corpus.source, tokenizer: run.tokenizer, progress: TokenizationView.show()), name: path,
+      packing: packing, length: run.configuration.method.length, tokenizer: run.tokenizer)
   }
 
   /// Throws, naming the files, unless a folder holds one of the sets.

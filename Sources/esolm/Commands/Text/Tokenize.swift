@@ -79,12 +79,9 @@ struct Tokenize: ParsableCommand {
     guard !Folder.isRegularFile(path) || TokenFile.isTokenFile(path) else {
       throw FileError("\(path) is there and is no token file, expected the name of one or of a new file")
     }
-    var view = TokenizationView()
-    defer { view.clear() }
     let start = ContinuousClock.now
     let file = try TokenFile.make(
-      at: path, of: source, tokenizer: tokenizer, appendsEndOfText: endOfText, progress: { view.show($0) })
-    view.clear()
+      at: path, of: source, tokenizer: tokenizer, appendsEndOfText: endOfText, progress: TokenizationView.show())
     try source.reportReading(into: file)
     return (file, (ContinuousClock.now - start).seconds)
   }
