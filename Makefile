@@ -21,13 +21,13 @@ setup: ## find or download libtorch (DEVICE=cuda, LIBTORCH=/path; see scripts/se
 	@scripts/setup.sh
 
 build: setup ## build the library and the tool
-	@$(SWIFT) build $(FLAGS)
+	@$(SWIFT) build --product esolm $(FLAGS)
 	@echo "Built .build/release/esolm"
 
-test: setup ## build everything and run the tests
+test: setup ## build everything and run the tests (FILTER: some of them)
 	@$(SWIFT) build --build-tests $(FLAGS)
-	@$(PASSIVE) $(SWIFT) test --skip-build $(FLAGS)
-	@echo "All tests passed."
+	@$(PASSIVE) $(SWIFT) test --skip-build $(FLAGS) $(if $(FILTER),--filter '$(FILTER)')
+	@echo "All $(if $(FILTER),of these )tests passed."
 
 demo: build ## train a small model and show what it can do (DATA=text.txt)
 	@$(PASSIVE) .build/release/esolm demo $(if $(DATA),--data $(DATA))

@@ -23,7 +23,8 @@ let package = Package(
     // What a target imports it must name here, or a change there does not rebuild it.
     .target(name: "Faults"),
     .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
-    .target(name: "CTorch", dependencies: ["CLibtorch"]),
+    // Headers of single operators compile in half the time.
+    .target(name: "CTorch", dependencies: ["CLibtorch"], cxxSettings: [.define("AT_PER_OPERATOR_HEADERS")]),
     .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(

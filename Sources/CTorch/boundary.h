@@ -3,7 +3,7 @@
 
 #include "ctorch.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <string_view>

@@ -3,7 +3,10 @@
 #include "parallel.h"
 #include "widest.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/dropout.h>
+#include <ATen/ops/empty.h>
 
 #include <cmath>
 

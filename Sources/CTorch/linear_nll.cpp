@@ -8,6 +8,10 @@
 #include "boundary.h"
 #include "products.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros_like.h>
 #include <limits>
 #include <torch/csrc/autograd/custom_function.h>
 

@@ -38,6 +38,17 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
     isModulated = marked || algorithm.isModulated
   }
 
+  /// What a name may look like, for help.
+  public static let forms: [String] = Algorithm.all.flatMap { algorithm in
+    let number =
+      switch algorithm.number {
+      case .alpha0?: ":ALPHA0"
+      case .blockSize?: ":SIZE"
+      case nil: ""
+      }
+    return [algorithm.rawValue + number] + (algorithm.isModulated ? [] : [algorithm.rawValue + modulatedMark])
+  }
+
   private var mark: String { isModulated && !algorithm.isModulated ? Self.modulatedMark : "" }
 
   public var description: String {

@@ -17,6 +17,30 @@ extension Recipe {
   }
 }
 
+/// What was measured, with how it is made again.
+struct Rebuildable<Result: Encodable>: Encodable {
+  let result: Result
+  let recipe: Recipe
+
+  private enum CodingKeys: CodingKey { case recipe }
+
+  init(_ result: Result, _ recipe: Recipe) {
+    self.result = result
+    self.recipe = recipe
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    try result.encode(to: encoder)
+    var fields = encoder.container(keyedBy: CodingKeys.self)
+    try fields.encode(recipe, forKey: .recipe)
+  }
+}
+
+extension RunFolder {
+  /// What is measured where no other text is named.
+  var validationText: String { "what the run kept for validation of \(configuration.data.source.text)" }
+}
+
 extension Device {
   /// What of the device computes.
   var place: String { self == .cpu ? "\(Torch.threadCount) threads" : rawValue }

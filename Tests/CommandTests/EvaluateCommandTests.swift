@@ -16,7 +16,14 @@ struct EvaluateCommandTests {
       var bitsPerCharacter: Double
     }
 
+    struct Recipe: Decodable {
+      var command: String
+      var data: String
+      var seed: UInt64
+    }
+
     var run: String
+    var recipe: Recipe
     var alpha0: Double
     var sequences: Int
     var length: Int
@@ -45,6 +52,17 @@ struct EvaluateCommandTests {
       #expect(try #require(result.standardError) > 0)
       #expect((result.monteCarloError != nil) == (result.orders == nil))
     }
+  }
+
+  @Test func theRecipeGivesTheSameNumbersAgain() async throws {
+    let first = try await report(["--draws", "3", "--seed", "5"])
+    #expect(first.recipe.seed == 5 && first.recipe.data.hasPrefix("what the run kept for validation of "))
+    let words = first.recipe.command.split(separator: " ").map(String.init)
+    #expect(words.first == "esolm")
+    let again = try await Esolm.succeed(words.dropFirst() + ["--json"])
+    let second = try JSONDecoder().decode(Report.self, from: Data(again.output.utf8))
+    #expect(second.results.map(\.natsPerToken) == first.results.map(\.natsPerToken))
+    #expect(try await report([]).results.map(\.natsPerToken) != first.results.map(\.natsPerToken))
   }
 
   @Test func theTableShowsTheReportsNumbers() async throws {

@@ -14,8 +14,8 @@ struct BenchSample: ParsableCommand {
     commandName: "sample",
     abstract: "Measure what sampling costs, method by method: the paper's speed table on this machine.",
     discussion: """
-      Weights are random; plans, caches and the drawing of tokens are the real ones. Methods: esolm-b, esolm-a, ar, \
-      mdlm, bd3lm:SIZE. What would take longer than --seconds is measured on calls spread evenly over the run, and the \
+      Weights are random; plans, caches and the drawing of tokens are the real ones. Methods: \
+      \(Contestant.forms.joined(separator: ", ")). What would take longer than --seconds is measured on calls spread evenly over the run, and the \
       table says so. Slots are the rows that the network computes: where products bind they decide, where reading \
       weights binds the number of calls does.
       """)

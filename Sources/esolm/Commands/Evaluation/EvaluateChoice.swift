@@ -2,6 +2,7 @@ import ArgumentParser
 import EsoLM
 import Evaluation
 import Foundation
+import Reports
 import Runs
 
 struct EvaluateChoice: ParsableCommand {
@@ -46,7 +47,10 @@ struct EvaluateChoice: ParsableCommand {
     let result = try Self.result(
       run, scoring: PassageScoring(likelihood, orders: orders, batchSize: options.batch, seed: options.seed),
       data: data, preprocessing: preprocess, maxQuestions: maxQuestions, skipBadLines: skipBadLines)
-    if json { return try printJSON(result) }
+    if json {
+      return try printJSON(
+        Rebuildable(result, Recipe(data: data, seed: options.seed, device: options.device.device)))
+    }
     var table = Table(["choice by", "accuracy", "± error"])
     let accuracy = result.accuracy
     table.add(["likelihood", Format.percent(accuracy.accuracy), Format.percent(accuracy.standardError)])

@@ -18,11 +18,11 @@ struct EvaluateEntropy: ParsableCommand {
   var json = false
 
   func run() throws {
-    let samples = try samples.load()
-    let summary = SampleSummary(samples.tokens)
-    if json { return try printJSON(summary) }
+    let set = try samples.load()
+    let summary = SampleSummary(set.tokens)
+    if json { return try printJSON(Rebuildable(summary, samples.recipe(of: set))) }
     var table = Table(["measure", "value"])
     for measure in Measure.of(summary) { table.add([measure.name, measure.text]) }
-    try printOutput("\(samples.origin)\n\(table.text)")
+    try printOutput("\(set.origin)\n\(table.text)")
   }
 }

@@ -21,19 +21,19 @@ struct EvaluateGenerativePerplexity: ParsableCommand {
 
   func run() throws {
     let judge = try judge.load(device: samples.device.device)
-    let samples = try samples.load()
-    let perplexity = try judge.perplexity(of: samples.tokens(for: judge))
+    let set = try samples.load()
+    let perplexity = try judge.perplexity(of: set.tokens(for: judge))
     guard perplexity.count > 0 else {
-      throw FileError("\(samples.origin): they hold no token that \(judge.name) predicts, expected at least one")
+      throw FileError("\(set.origin): they hold no token that \(judge.name) predicts, expected at least one")
     }
     let result = GenerativePerplexityResult(perplexity, judge: judge.name)
-    if json { return try printJSON(result) }
+    if json { return try printJSON(Rebuildable(result, samples.recipe(of: set))) }
     var table = Table(["", "Gen. PPL", "nats/token", "± error", "tokens"])
     table.add([
       judge.name, Format.number(result.perplexity, digits: 3), Format.number(result.natsPerToken, digits: 4),
       result.standardError.map { Format.number($0, digits: 4) } ?? "–", "\(result.tokens)",
     ])
-    try printOutput("\(samples.origin)\n\(table.text)")
+    try printOutput("\(set.origin)\n\(table.text)")
   }
 }
 

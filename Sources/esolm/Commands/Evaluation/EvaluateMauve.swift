@@ -36,20 +36,20 @@ struct EvaluateMauve: ParsableCommand {
 
   func run() throws {
     let judge = try judge.load(device: samples.device.device)
-    let samples = try samples.load()
+    let set = try samples.load()
     var options = Mauve.Options()
     options.buckets = buckets
     options.scale = scale
     options.seed = clusteringSeed
     let result = try Self.result(
-      samples, reference: reference.texts(for: samples), judge: judge, options: options)
-    if json { return try printJSON(result) }
+      set, reference: reference.texts(for: set), judge: judge, options: options)
+    if json { return try printJSON(Rebuildable(result, samples.recipe(of: set))) }
     var table = Table(["", "MAUVE", "buckets", "samples", "reference texts"])
     table.add([
       judge.name, Format.number(result.score, digits: 4), "\(result.buckets)", "\(result.samples)",
       "\(result.references)",
     ])
-    try printOutput("\(samples.origin)\n\(table.text)")
+    try printOutput("\(set.origin)\n\(table.text)")
   }
 
   struct Result: Encodable {

@@ -4,6 +4,7 @@ import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Reports
 import Runs
 import Tokenizers
 import Training
@@ -58,13 +59,12 @@ struct EvaluatePerplexity: ParsableCommand {
       of: blocks.indices.lazy.flatMap { blocks[$0].prefix(blocks.contentCount($0)) })
     let rows = results.map { Row($0, characters: characters, tokens: tokens) }
     if json {
-      try printJSON(
-        Report(
-          run: options.folder, algorithm: run.configuration.method.algorithm.rawValue,
-          alpha0: likelihood.method.diffusedShare,
-          sequences: blocks.count, length: blocks.length,
-          tokens: tokens,
-          characters: characters, results: rows))
+      let report = Report(
+        run: options.folder, algorithm: run.configuration.method.algorithm.rawValue,
+        alpha0: likelihood.method.diffusedShare, sequences: blocks.count, length: blocks.length, draws: draws,
+        tokens: tokens, characters: characters, results: rows)
+      let text = data ?? corpus.dataset.map { "\($0) in \(corpus.dataDir!)" } ?? run.validationText
+      try printJSON(Rebuildable(report, Recipe(data: text, seed: options.seed, device: options.device.device)))
     } else {
       try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks, tokens: tokens)
     }
@@ -127,6 +127,7 @@ struct EvaluatePerplexity: ParsableCommand {
     var alpha0: Double?
     var sequences: Int
     var length: Int
+    var draws: Int
     var tokens: Int
     var characters: Int
     var results: [Row]

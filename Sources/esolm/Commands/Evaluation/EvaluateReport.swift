@@ -120,7 +120,7 @@ struct EvaluateReport: ParsableCommand {
     }
 
     report.recipe = Recipe(
-      data: data ?? "what the run kept for validation of \(run.configuration.data.source.text)", seed: seed,
+      data: data ?? run.validationText, seed: seed,
       device: device.device)
 
     let out = out ?? folder

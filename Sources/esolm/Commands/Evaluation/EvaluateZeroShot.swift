@@ -4,6 +4,7 @@ import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Reports
 import Runs
 
 struct EvaluateZeroShot: ParsableCommand {
@@ -46,7 +47,9 @@ struct EvaluateZeroShot: ParsableCommand {
       try PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed)
     }
     if json {
-      return try printJSON(Report(run: options.folder, alpha0: likelihood.method.diffusedShare, sets: results))
+      let report = Report(run: options.folder, alpha0: likelihood.method.diffusedShare, draws: draws, sets: results)
+      return try printJSON(
+        Rebuildable(report, Recipe(data: dataDir, seed: options.seed, device: options.device.device)))
     }
     var table = Table(["", "NELBO ppl", "± error"] + (orders.map { ["exact ppl, K = \($0)"] } ?? []) + ["sequences"])
     for result in results {
@@ -62,6 +65,7 @@ struct EvaluateZeroShot: ParsableCommand {
   struct Report: Encodable {
     var run: String
     var alpha0: Double?
+    var draws: Int
     var sets: [Result]
   }
 

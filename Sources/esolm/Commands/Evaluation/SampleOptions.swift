@@ -3,6 +3,7 @@ import EsoLM
 import Evaluation
 import Files
 import Foundation
+import Reports
 import Runs
 import Tokenizers
 import Torch
@@ -24,6 +25,11 @@ struct SampleOptions: ParsableArguments {
   @OptionGroup var device: DeviceOptions
 
   func validate() throws { try require("num-samples", numSamples, in: 1...(1 << 24)) }
+
+  /// How what is measured of the samples is made again.
+  func recipe(of samples: SampleSet) -> Recipe {
+    Recipe(data: samples.origin, seed: writing.seed, device: device.device)
+  }
 
   /// Reads or writes the samples.
   func load() throws -> SampleSet {
