@@ -42,10 +42,23 @@ public enum JSONLinesFile {
         try check(value)
         values.append((index + 1, value))
       } catch {
-        guard skipBadLines else { throw FileError("\(path), line \(index + 1): \(JSONFile.describe(error))") }
+        // The decoder has no words of its own for bytes that are no text.
+        let problem = Self.notText(bytes) ?? JSONFile.describe(error)
+        guard skipBadLines else { throw FileError("\(path), line \(index + 1): \(problem)") }
         badLines.append(index + 1)
       }
     }
     return Contents(values: values, badLines: badLines)
+  }
+
+  /// The first byte at which a line is no UTF-8; nil if there is none.
+  private static func notText(_ line: some Collection<UInt8>) -> String? {
+    guard String(validating: line, as: UTF8.self) == nil else { return nil }
+    var text = UTF8.ForwardParser()
+    var bytes = Array(line).makeIterator()
+    var place = 0
+    while case .valid(let scalar) = text.parseScalar(from: &bytes) { place += scalar.count }
+    return
+      "byte \(place + 1) of the line is 0x\(String(Array(line)[place], radix: 16, uppercase: true)); expected UTF-8 text"
   }
 }

@@ -157,6 +157,37 @@ struct CheckpointCommandTests {
     }
   }
 
+  /// Weights that are no numbers, and a configuration that promises more ids than there are.
+  @Test func whatCannotBeMeasuredIsRefused() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    let network = TransformerConfiguration(
+      vocabularySize: 258, maskToken: 257, hiddenSize: 8, numBlocks: 1, numHeads: 2, conditioningSize: 4)
+    let tensors = try TransformerWeights(network, seed: 1).namedParameters.map { name, tensor in
+      (name: name, tensor: name == "output_layer.linear.bias" ? tensor * .nan : tensor)
+    }
+    try SafetensorsFile.write(tensors, to: "\(folder)/model.safetensors")
+    try TokenizerFile.data(for: ByteTokenizer()).write(to: URL(fileURLWithPath: "\(folder)/tokenizer.json"))
+    func describe(_ ids: Int) throws {
+      try Data(#"{"model_type": "mdlm", "n_heads": 2, "model_length": 8, "vocab_size": \#(ids)}"#.utf8)
+        .write(to: URL(fileURLWithPath: "\(folder)/config.json"))
+    }
+    try describe(300)
+    let promised = try await Esolm.run(["convert", folder, "\(folder)/run"])
+    #expect(promised.status == 1)
+    #expect(
+      promised.error
+        == "esolm: error: \(folder): its configuration names a vocabulary of 300, its tensors have 258 ids\n")
+    try describe(258)
+    try await Esolm.succeed(["convert", folder, "\(folder)/run"])
+    for command in [["eval", "ppl", "\(folder)/run", "--data", data], ["sample", "\(folder)/run"]] {
+      let result = try await Esolm.run(command)
+      #expect(result.status == 1 && result.output.isEmpty)
+      #expect(
+        result.error.hasSuffix(
+          "esolm: error: the network's logits are NaN; its weights are damaged or training diverged\n"))
+    }
+  }
+
   /// A vocabulary that was padded keeps its tokenizer; ids that no token has are written as U+FFFD.
   @Test func aPaddedVocabularyKeepsItsTokenizer() async throws {
     let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))

@@ -52,6 +52,17 @@ struct JSONLinesFileTests {
       problem.hasSuffix("e.jsonl: it is a Git LFS pointer, not the file itself, expected a JSON object on each line"))
   }
 
+  @Test func bytesThatAreNoTextAreNamed() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/e.jsonl"
+      try (Data("{\"name\": \"ok\"}\n{\"name\": \"é".utf8) + [0xE2, 0x28] + Data("\"}\n".utf8))
+        .write(to: URL(fileURLWithPath: path))
+      #expect(
+        message { try JSONLinesFile.read(Entry.self, from: path) }
+          == "\(path), line 2: byte 13 of the line is 0xE2; expected UTF-8 text")
+    }
+  }
+
   @Test func aMissingFileIsNamed() {
     #expect(
       message { try JSONLinesFile.read(Entry.self, from: "no/e.jsonl") }

@@ -179,6 +179,9 @@ public struct Checkpoint {
         "\(path) holds no network of this family: it has no tensor '\(ParameterName.embedding)' of two dimensions"
           + (weights.first.map { " (it begins with '\($0.name)')" } ?? ""))
     }
+    if let said = settings.vocabularySize, said > vocabulary {
+      throw FileError("\(path): its configuration names a vocabulary of \(said), its tensors have \(vocabulary) ids")
+    }
     let isModulated = weights.contains { $0.name.hasPrefix("sigma_map.") || $0.name.contains("adaLN_modulation") }
     let frequencies = buffers.first { $0.name == ParameterName.frequencies }?.count
     guard let heads = settings.numHeads ?? frequencies.flatMap({ $0 > 0 ? hidden / (2 * $0) : nil }) else {

@@ -196,5 +196,8 @@ public struct TokenPicker: Codable, Sendable, Equatable {
 
 /// Logits that no token can be drawn from.
 public struct LogitsError: Error, CustomStringConvertible, Sendable {
+  /// The error.
+  public init() {}
+
   public let description = "the network's logits are NaN; its weights are damaged or training diverged"
 }

@@ -51,7 +51,7 @@ struct EvaluatePerplexity: ParsableCommand {
     let orders = bounds.orders
     if exact || orders != nil { try run.requireExact(likelihood, for: exact ? "exact" : "orders") }
     let blocks = try Self.blocks(of: run, data: data, corpus, maxSequences: bounds.maxSequences)
-    let results = Self.measure(
+    let results = try Self.measure(
       try PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed),
       orders: orders ?? (exact ? 8 : nil), draws: draws)
     let tokens = blocks.indices.reduce(0) { $0 + blocks.contentCount($1) }
@@ -98,7 +98,9 @@ struct EvaluatePerplexity: ParsableCommand {
   }
 
   /// The NELBO and, with orders, the exact bounds and IMDCE.
-  static func measure(_ evaluation: PerplexityEvaluation, orders: Int?, draws: Int) -> [Bound] {
+  ///
+  /// - Throws: ``EsoLM/LogitsError`` if one is NaN.
+  static func measure(_ evaluation: PerplexityEvaluation, orders: Int?, draws: Int) throws -> [Bound] {
     var line = ShareLine()
     defer { line.clear() }
     let tokens = Double(evaluation.blocks.count * evaluation.blocks.length)
@@ -108,6 +110,7 @@ struct EvaluatePerplexity: ParsableCommand {
     var bounds = [
       Bound(name: "nelbo", estimate: evaluation.nelbo(draws: draws, progress: progress("NELBO")))
     ]
+    guard !bounds[0].estimate.nats.isNaN else { throw LogitsError() }
     guard let orders else { return bounds }
     bounds += evaluation.exact(orders: orders, progress: progress("exact")).map {
       Bound(name: "exact, K = \($0.orders)", orders: $0.orders, estimate: $0.estimate)

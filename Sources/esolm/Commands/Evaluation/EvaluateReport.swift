@@ -98,7 +98,7 @@ struct EvaluateReport: ParsableCommand {
     var report = EvaluationReport(title: "Evaluation of \(URL(fileURLWithPath: folder).lastPathComponent)")
     report.facts = facts(run)
     if let training = trainingFigure(run) { report.figures.append(training) }
-    addPerplexity(
+    try addPerplexity(
       try PerplexityEvaluation(likelihood, blocks: blocks, batchSize: batch, seed: seed), to: &report)
     if let dataDir {
       let sets = try EvaluateZeroShot.measure(
@@ -152,8 +152,8 @@ struct EvaluateReport: ParsableCommand {
     ]
   }
 
-  private func addPerplexity(_ evaluation: PerplexityEvaluation, to report: inout EvaluationReport) {
-    let bounds = EvaluatePerplexity.measure(
+  private func addPerplexity(_ evaluation: PerplexityEvaluation, to report: inout EvaluationReport) throws {
+    let bounds = try EvaluatePerplexity.measure(
       evaluation, orders: evaluation.likelihood.isExact ? orders : nil, draws: draws)
     let group = "Perplexity"
     let place = "\(evaluation.blocks.count) sequences of \(data ?? "validation text")"
