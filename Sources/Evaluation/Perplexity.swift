@@ -53,6 +53,14 @@ public struct PerplexityEvaluation {
       standardError = count < 2 ? nil : (spread * count / (count - 1)).squareRoot() / total
       monteCarloError = variances.map { $0.reduce(0, +).squareRoot() / total }
     }
+
+    /// The same.
+    ///
+    /// - Throws: ``EsoLM/LogitsError`` if it is NaN, as damaged or diverged weights give.
+    public func checked() throws -> Estimate {
+      guard !nats.isNaN else { throw LogitsError() }
+      return self
+    }
   }
 
   /// Of each sequence, the tokens that the averages are over.

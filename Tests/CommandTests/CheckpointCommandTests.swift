@@ -179,7 +179,12 @@ struct CheckpointCommandTests {
         == "esolm: error: \(folder): its configuration names a vocabulary of 300, its tensors have 258 ids\n")
     try describe(258)
     try await Esolm.succeed(["convert", folder, "\(folder)/run"])
-    for command in [["eval", "ppl", "\(folder)/run", "--data", data], ["sample", "\(folder)/run"]] {
+    let sets = try Scratch.folder()
+    try Data(Esolm.text.utf8).write(to: URL(fileURLWithPath: "\(sets)/ptb.txt"))
+    for command in [
+      ["eval", "ppl", "\(folder)/run", "--data", data], ["eval", "zero-shot", "\(folder)/run", "--data-dir", sets],
+      ["sample", "\(folder)/run"],
+    ] {
       let result = try await Esolm.run(command)
       #expect(result.status == 1 && result.output.isEmpty)
       #expect(

@@ -6,6 +6,7 @@ import Randomness
 import TestSupport
 import Testing
 import Tokenizers
+import Torch
 
 /// Against enumeration: three tokens and the mask.
 @Suite("Scores of parts of a text")
@@ -174,5 +175,17 @@ struct PassageScoringTests {
     #expect(problem([1..<3, 2..<4]) == "ranges 1:3 and 2:4 overlap")
     #expect(problem([1..<3], given: [0..<2]) == "ranges 0:2 and 1:3 overlap")
     #expect(problem([1..<3], given: [0..<1, 3..<5]) == nil)
+  }
+
+  @Test func weightsThatAreNoNumbersAreNamed() throws {
+    let broken = try TransformerWeights(
+      .small(),
+      parameters: Dictionary(
+        uniqueKeysWithValues: TransformerWeights.random().namedParameters.map { ($0.name, $0.tensor * Double.nan) }))
+    let scoring = try PassageScoring(try Likelihood(broken.transformer(), alpha0: 0.5))
+    let passage = try Passage(context: [1], ending: [2])
+    #expect(
+      message { try scoring.scores(of: [passage]) }
+        == "the network's logits are NaN; its weights are damaged or training diverged")
   }
 }

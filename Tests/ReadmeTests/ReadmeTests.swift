@@ -47,7 +47,7 @@ struct ReadmeTests {
 
   @Test(arguments: Markdown.all) func commandsAreOnesThatTheToolUnderstands(file: Markdown) {
     for (place, line) in Self.commands where place == file.name {
-      let arguments = Self.words(of: line).dropFirst().map { Self.placeholders[$0] ?? $0 }
+      let arguments = Self.words(of: line).dropFirst().map { Self.letters[$0] ?? $0 }
       do {
         _ = try EsoLMCommand.parseAsRoot(Array(arguments))
       } catch {
@@ -58,8 +58,8 @@ struct ReadmeTests {
     }
   }
 
-  /// What stands for a number.
-  private static let placeholders = ["N": "300", "A:B": "0:1"]
+  /// Letters that stand for any number in sentences, and one that they may be.
+  private static let letters = ["N": "300", "A:B": "0:1"]
 
   /// A line as a shell takes it apart; what is optional is taken, a comment is not.
   static func words(of line: String) -> [String] {

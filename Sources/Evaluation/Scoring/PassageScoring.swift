@@ -99,6 +99,7 @@ public struct PassageScoring {
       let sequences = batch.map { (tokens: passages[$0.passage].tokens, order: $0.order) }
       guard let rows = likelihood.conditionalLogProbabilities(sequences) else { throw .onlyLeftToRight }
       for (item, row) in zip(batch, rows) {
+        guard !row.contains(where: \.isNaN) else { throw .logits(LogitsError()) }
         // Scored slots come first, open ones after them; a first token that is not predicted has no number.
         let unpredicted = item.order.maskedCount - row.count
         perOrder[item.passage].append(
@@ -115,12 +116,15 @@ public struct PassageScoring {
     case notExact
     /// An AR model was asked about text that does not follow all that is given.
     case onlyLeftToRight
+    /// The network's logits are NaN.
+    case logits(LogitsError)
 
     public var description: String {
       switch self {
       case .notExact: "the method has no exact likelihood; expected Eso-LM (B) or AR"
       case .onlyLeftToRight:
         "an AR model scores only text that follows all that is given, with nothing left open before"
+      case .logits(let error): error.description
       }
     }
   }

@@ -108,9 +108,8 @@ struct EvaluatePerplexity: ParsableCommand {
       { line.show(what, $0, "\(Format.count(tokens * $0)) tokens") }
     }
     var bounds = [
-      Bound(name: "nelbo", estimate: evaluation.nelbo(draws: draws, progress: progress("NELBO")))
+      Bound(name: "nelbo", estimate: try evaluation.nelbo(draws: draws, progress: progress("NELBO")).checked())
     ]
-    guard !bounds[0].estimate.nats.isNaN else { throw LogitsError() }
     guard let orders else { return bounds }
     bounds += evaluation.exact(orders: orders, progress: progress("exact")).map {
       Bound(name: "exact, K = \($0.orders)", orders: $0.orders, estimate: $0.estimate)

@@ -2,6 +2,7 @@ import ArgumentParser
 import EsoLM
 import Evaluation
 import Foundation
+import Reports
 import Runs
 
 struct EvaluateScore: ParsableCommand {
@@ -57,7 +58,11 @@ struct EvaluateScore: ParsableCommand {
       }[0]
     line.clear()
     let result = Result(run: options.folder, alpha0: likelihood.method.diffusedShare, score)
-    if json { return try printJSON(result) }
+    if json {
+      return try printJSON(
+        Rebuildable(
+          result, Recipe(data: "the text in the command", seed: options.seed, device: options.device.device)))
+    }
     var table = Table(["orders", "log p (nats)", "nats/token", "lowest order", "highest order"])
     table.add([
       "\(result.orders)", Format.number(result.logProbability, digits: 4),

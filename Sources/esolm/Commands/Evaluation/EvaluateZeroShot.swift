@@ -169,7 +169,7 @@ struct EvaluateZeroShot: ParsableCommand {
       var result = result
       guard let blocks else { return result }
       let evaluation = try evaluation(blocks)
-      let nelbo = evaluation.nelbo(draws: draws, progress: progress(set, of: blocks.count * draws))
+      let nelbo = try evaluation.nelbo(draws: draws, progress: progress(set, of: blocks.count * draws)).checked()
       result.sequences = blocks.count
       result.perplexity = nelbo.perplexity
       result.perplexityError = nelbo.standardError.map { $0 * nelbo.perplexity }
