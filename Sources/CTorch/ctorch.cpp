@@ -16,6 +16,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_eigh.h>
@@ -43,6 +44,7 @@ CTDType ctype(at::ScalarType type) {
   case at::kBFloat16: return CTBFloat16;
   case at::kLong: return CTInt64;
   case at::kInt: return CTInt32;
+  case at::kChar: return CTInt8;
   case at::kByte: return CTUInt8;
   default: return CTBool;
   }
@@ -70,6 +72,7 @@ at::ScalarType scalarType(CTDType dtype) {
   case CTBFloat16: return at::kBFloat16;
   case CTInt64: return at::kLong;
   case CTInt32: return at::kInt;
+  case CTInt8: return at::kChar;
   case CTUInt8: return at::kByte;
   case CTBool: return at::kBool;
   }
@@ -149,6 +152,14 @@ CTStatus ct_from_bytes(const void *bytes, const int64_t *shape, int64_t rank, CT
     at::Tensor tensor = at::empty(at::IntArrayRef(shape, rank), options(dtype));
     std::memcpy(tensor.mutable_data_ptr(), bytes, tensor.nbytes());
     return tensor;
+  });
+}
+
+CTStatus ct_borrow_bytes(void *bytes, const int64_t *shape, int64_t rank, CTDType dtype, void (*release)(void *),
+                         void *context, CTTensor **out) {
+  return produce(out, [&] {
+    return at::from_blob(
+        bytes, at::IntArrayRef(shape, rank), [release, context](void *) { release(context); }, options(dtype));
   });
 }
 

@@ -24,7 +24,6 @@ constexpr int64_t largeProduct = 1 << 20;
 
 using Linear = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, std::string_view,
                           c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
-using Pack = at::Tensor(const at::Tensor &, std::optional<c10::SymInt>);
 
 // nullopt where libtorch was built without oneDNN, as on Apple's processors, or has the operation in another form: its
 // documentation does not promise this one.
@@ -41,16 +40,12 @@ const auto &linearOperation() {
   static const auto found = operation<Linear>("mkldnn::_linear_pointwise");
   return found;
 }
-const auto &packOperation() {
-  static const auto found = operation<Pack>("mkldnn::_reorder_linear_weight");
-  return found;
-}
 
 bool isPlain(const at::Tensor &x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 2; }
 
 bool suits(const at::Tensor &x, const at::Tensor &weight) {
   return isPlain(x) && isPlain(weight) && linearOperation() &&
-         (weight.is_mkldnn() || x.size(0) * weight.numel() >= largeProduct);
+         x.size(0) * weight.numel() >= largeProduct;
 }
 
 at::Tensor activated(const at::Tensor &x, bool gelu) { return gelu ? ctorch::gelu(x) : x; }
@@ -77,18 +72,8 @@ struct LinearLayer : torch::autograd::Function<LinearLayer> {
 at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, bool gelu) {
   if (!suits(x, weight)) return activated(at::linear(x, weight, bias), gelu);
   if (x.size(0) == 0) return at::empty({0, bias.defined() ? bias.size(0) : weight.size(0)}, x.options());
-  // With a packed weight a row comes out the same bit for bit among any others; but for a lone row oneDNN cuts sums of
-  // more than 1024 products in another way.
-  if (weight.is_mkldnn() && x.size(0) == 1 && x.size(1) > 1024)
-    return product(x.expand({2, x.size(1)}), weight, bias, gelu).narrow(0, 0, 1);
   return linearOperation()->call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, gelu ? "gelu" : "none",
                                  c10::List<std::optional<at::Scalar>>(), gelu ? "tanh" : "");
-}
-
-at::Tensor ctorch::packed(const at::Tensor &weight) {
-  if (!isPlain(weight) || !linearOperation() || !packOperation()) return weight;
-  at::NoGradGuard guard;
-  return packOperation()->call(weight.contiguous(), std::nullopt);
 }
 
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out) {
@@ -111,12 +96,8 @@ CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor
   });
 }
 
-CTStatus ct_pack(const CTTensor *weight, CTTensor **out) {
-  return produce(out, [&] { return packed(unwrap(weight)); });
-}
-
-bool ct_packs(void) {
-  bool both = false;
-  guarded([&] { both = linearOperation() && packOperation(); });
-  return both;
+bool ct_has_fast_linear(void) {
+  bool found = false;
+  guarded([&] { found = linearOperation().has_value(); });
+  return found;
 }

@@ -5,8 +5,13 @@
 
 #include <ATen/Parallel.h>
 
+#include <thread>
+
 #ifndef _WIN32
 #include <dlfcn.h>
+#endif
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 namespace {
@@ -29,4 +34,38 @@ bool ctorch::runTogether(void (*body)(void *), void *context) {
   if (!sharesThreads() || threads < 2 || at::in_parallel_region()) return false;
   startOfThreads()(body, context, unsigned(threads), 0);
   return true;
+}
+
+int64_t ctorch::threadCount() { return at::get_num_threads(); }
+
+// Fewer than were asked for, where the system or a setting of OpenMP's has a limit.
+int64_t ctorch::threadsTogether() {
+#ifdef _WIN32
+  return 1;
+#else
+  static const auto count = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"));
+  return count ? count() : at::get_num_threads();
+#endif
+}
+
+void ctorch::Team::meet() {
+  if (size == 1) {
+    next = 0;
+    return;
+  }
+  int64_t own = phase.load();
+  if (arrived.fetch_add(1) + 1 == size) {
+    arrived = 0;
+    next = 0;
+    phase.store(own + 1);
+    return;
+  }
+  // Others may need the processor on which a thread that is late should run.
+  constexpr int patience = 4096;
+  for (int turn = 0; phase.load() == own; turn++) {
+    if (turn >= patience) std::this_thread::yield();
+#ifdef __x86_64__
+    else _mm_pause();
+#endif
+  }
 }

@@ -18,16 +18,23 @@ public struct SamplingBenchmark {
   public var seed: UInt64
   /// Where all of it is computed.
   public var device: Device
+  /// How matrices are kept.
+  public var precision: Precision
+  /// How keys and values are kept.
+  public var cachePrecision: Precision
 
   /// A benchmark of networks with random weights.
   public init(
-    model: TransformerConfiguration, batch: Int = 1, budget: Double = 20, seed: UInt64 = 0, device: Device = .cpu
+    model: TransformerConfiguration, batch: Int = 1, budget: Double = 20, seed: UInt64 = 0, device: Device = .cpu,
+    precision: Precision = .float32, cachePrecision: Precision = .float32
   ) {
     self.model = model
     self.batch = batch
     self.budget = budget
     self.seed = seed
     self.device = device
+    self.precision = precision
+    self.cachePrecision = cachePrecision
   }
 
   /// One line of the table.
@@ -54,6 +61,17 @@ public struct SamplingBenchmark {
     public let callsPerToken: Double
     /// Keys and values of a sequence at their most.
     public let cacheBytesPerSequence: Int
+    /// Weights, keys and values that a call reads, on average over the calls that were timed.
+    public var bytesPerCall = 0.0
+    /// Bytes that reading a large array took in a second just before and after, and so the floor of a call that is bound by
+    /// reading.
+    public var bytesPerSecond = 0.0
+    /// Memory of all weights.
+    public var weightBytes = 0
+    /// What calls took, stage by stage, in seconds of one call; nil where the device does not tell.
+    public var profile: FusedDecoder.Profile?
+    /// Seconds in which a call could read its weights, keys and values.
+    public var floorSecondsPerCall: Double { bytesPerCall / bytesPerSecond }
     /// Whether calls that were not timed are supposed to cost what the others did.
     public var isInferred: Bool { measuredCalls < calls }
 
@@ -98,7 +116,8 @@ public struct SamplingBenchmark {
           tensor.copy(from: .uniform(tensor.shape, in: -bound..<bound, seed: UInt64(number)))
         }
       }
-      let network = CachedTransformer(model.transformer())
+      let network = try CachedTransformer(
+        model.transformer(), precision: benchmark.precision, cachePrecision: benchmark.cachePrecision)
       known[isModulated] = network
       return network
     }
@@ -124,6 +143,8 @@ public struct SamplingBenchmark {
     let texts = try Texts(request, of: method, batch: batch, network: network)
     let expected = try Self.secondsOfMiddleCall(Texts(request, of: method, batch: batch, network: network))
     let affordable = Int(min(budget / expected, 1e9))
+    let bandwidth = Machine.readBandwidth(byteCount: 256 << 20, runs: 3)
+    network.profile = .init()
     var seconds = 0.0
     var measured = 0
     if affordable >= texts.calls {
@@ -141,7 +162,11 @@ public struct SamplingBenchmark {
         let start = (2 * place + 1) * texts.calls / (2 * places)
         guard start + run < texts.calls, start >= texts.made else { continue }
         texts.skip(to: start)
-        if run > 1 { _ = try texts.time() }
+        if run > 1 {
+          let profile = network.profile
+          _ = try texts.time(counts: false)
+          network.profile = profile
+        }
         for _ in 0..<run {
           seconds += try texts.time()
           measured += 1
@@ -151,13 +176,25 @@ public struct SamplingBenchmark {
       texts.skip(to: texts.calls)
     }
     let perCall = seconds / Double(measured)
-    return Measurement(
+    var measurement = Measurement(
       method: contestant.description, title: contestant.title, length: length, batch: batch,
       calls: texts.calls, measuredCalls: measured,
       secondsPerSequence: perCall * Double(texts.calls) / Double(batch), secondsPerCall: perCall,
       slotsPerToken: Double(texts.fedRows) / Double(batch * length),
       callsPerToken: Double(texts.calls) / Double(length),
       cacheBytesPerSequence: network.peakCacheByteCount / batch)
+    measurement.bytesPerCall = Double(network.readByteCount) + texts.cachedBytes / Double(measured)
+    measurement.bytesPerSecond = max(bandwidth, Machine.readBandwidth(byteCount: 256 << 20, runs: 3))
+    measurement.weightBytes = network.weightByteCount
+    measurement.profile = network.profile.map { profile in
+      var profile = profile
+      for stage in [\FusedDecoder.Profile.rows, \.products, \.attention, \.output] {
+        profile[keyPath: stage] /= Double(measured)
+      }
+      return profile
+    }
+    network.profile = nil
+    return measurement
   }
 
   /// A batch that is being written.
@@ -167,6 +204,9 @@ public struct SamplingBenchmark {
     let calls: Int
     private(set) var made = 0
     private(set) var fedRows = 0
+    /// Keys and values that were there at the calls that were timed, added up.
+    private(set) var cachedBytes = 0.0
+    private let network: CachedTransformer
 
     init(_ request: GenerationRequest, of method: any GenerationMethod, batch: Int, network: CachedTransformer) throws {
       let texts = try (0..<batch).map { number in
@@ -174,13 +214,15 @@ public struct SamplingBenchmark {
         request.number = number
         return try method.generation(request, for: network.configuration)
       }
+      self.network = network
       sampler = Sampler(network)
       for text in texts { sampler.add(text) }
       calls = texts.compactMap(\.remainingCalls).max() ?? 0
     }
 
     /// Makes a call and tells its seconds.
-    func time() throws -> Double {
+    func time(counts: Bool = true) throws -> Double {
+      if counts { cachedBytes += Double(sampler.cachedSlotCount * network.bytesPerCachedSlot) }
       let start = ContinuousClock.now
       let steps = try sampler.advance()
       let elapsed = ContinuousClock.now - start

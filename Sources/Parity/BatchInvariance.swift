@@ -14,7 +14,7 @@ public struct BatchInvariance {
     public internal(set) var otherTokens = 0
     /// Those whose log-probabilities, which are functions of all logits, differed in a bit or more.
     public internal(set) var otherBits = 0
-    /// Whether bits are promised: on a CPU where libtorch has oneDNN.
+    /// Whether bits are promised: on a CPU.
     public let promisesBits: Bool
 
     /// Whether all that is promised holds.
@@ -28,11 +28,15 @@ public struct BatchInvariance {
 
   /// - Parameters:
   ///   - network: what writes.
+  ///   - cachePrecision: how keys and values are kept.
   ///   - method: how it writes.
   ///   - length: of the longest sequences.
   ///   - seed: of the texts.
-  public init(_ network: Transformer, method: any GenerationMethod, length: Int, seed: UInt64 = 0) {
-    self.network = CachedTransformer(network)
+  public init(
+    _ network: Transformer, cachePrecision: Precision = .float32, method: any GenerationMethod, length: Int,
+    seed: UInt64 = 0
+  ) throws {
+    self.network = try CachedTransformer(network, cachePrecision: cachePrecision)
     self.method = method
     self.length = length
     self.seed = seed
@@ -47,7 +51,7 @@ public struct BatchInvariance {
     let threads = Array(Set([1, Torch.threadCount])).sorted()
     var report = Report(
       sequences: count, threads: threads,
-      promisesBits: network.device == .cpu && Torch.hasBatchInvariantLinear)
+      promisesBits: network.device == .cpu)
     for (place, generation) in all.enumerated() {
       let alone = try threads.map { threads in
         try Torch.withThreads(atMost: threads) {

@@ -1,6 +1,7 @@
 import Corpora
 import EsoLM
 import Tokenizers
+import Torch
 
 /// Everything that determines a run, in one typed value: `config.json` of a run folder.
 public struct RunConfiguration: Codable, Sendable, Equatable {
@@ -19,6 +20,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var training: TrainingConfiguration
   /// The tokenizer's ids, where the vocabulary was padded and has more than those and a mask token. nil is: all.
   public var tokenCount: Int?
+  /// How a folder that is for sampling and evaluation alone keeps its weights. nil is: as they are trained.
+  public var precision: Precision?
 
   /// A configuration by its parts; ``validate()`` says whether they fit.
   public init(

@@ -54,7 +54,9 @@ public struct RunFolder: Sendable {
 
   /// Opens a run that exists and checks that nothing of it is missing.
   public init(opening path: String) throws {
-    try self.init(opening: path, needing: Weights.allCases.map(\.fileName), lock: nil)
+    try self.init(
+      opening: path, needing: { $0.precision == nil ? Weights.allCases.map(\.fileName) : [RoundedWeights.fileName] },
+      lock: nil)
   }
 
   /// Opens a run to go on with, of which the newest checkpoint may be damaged or missing. No other process can train it
@@ -65,7 +67,8 @@ public struct RunFolder: Sendable {
     try Self.require([Self.configurationName, TokenizerFile.name], in: path)
     let lock = try RunLock.take(path)
     CheckpointStore(run: path).removeLeftovers()
-    try self.init(opening: path, needing: [], lock: lock)
+    try self.init(opening: path, needing: { _ in [] }, lock: lock)
+    try requireTrainable()
     if case .converted(let origin) = configuration.data.source {
       throw FileError(
         "\(path) was converted from \(origin), so there is nothing to go on with; "
@@ -83,10 +86,11 @@ public struct RunFolder: Sendable {
     }
   }
 
-  private init(opening path: String, needing weights: [String], lock: RunLock?) throws {
-    try Self.require([Self.configurationName, TokenizerFile.name] + weights, in: path)
+  private init(opening path: String, needing weights: (RunConfiguration) -> [String], lock: RunLock?) throws {
+    try Self.require([Self.configurationName, TokenizerFile.name], in: path)
     let configurationPath = "\(path)/\(Self.configurationName)"
     let configuration = try Self.readConfiguration(configurationPath)
+    try Self.require(weights(configuration), in: path)
     let tokenizerPath = "\(path)/\(TokenizerFile.name)"
     let tokenizer = try TokenizerFile.tokenizer(from: try MappedFile.read(tokenizerPath), path: tokenizerPath)
     let appended = tokenizer.modelVocabularySize - tokenizer.vocabularySize
@@ -211,11 +215,17 @@ public struct RunFolder: Sendable {
   public func model(
     _ weights: Weights = .average, of choice: Choice = .latest, device: Device = .cpu
   ) throws -> TransformerWeights {
+    try requireTrainable()
+    let folder = try folder(of: choice)
+    return try model(weights, in: folder, manifest: try CheckpointManifest.read(folder), device: device)
+  }
+
+  func folder(of choice: Choice) throws -> String {
     let folder = "\(path)/\(choice.rawValue)"
     guard choice == .latest || Folder.exists(folder) else {
       throw FileError("\(path) has no best checkpoint: it was not trained with --keep-best, or not yet validated")
     }
-    return try model(weights, in: folder, manifest: try CheckpointManifest.read(folder), device: device)
+    return folder
   }
 
   private func model(

@@ -50,6 +50,8 @@ public enum DType: String, CaseIterable, Sendable {
   case int64 = "I64"
   /// 32-bit integers.
   case int32 = "I32"
+  /// 8-bit integers with a sign.
+  case int8 = "I8"
   /// Bytes.
   case uint8 = "U8"
   /// True or false, a byte each.
@@ -57,7 +59,7 @@ public enum DType: String, CaseIterable, Sendable {
 
   private static let codes: [(DType, CTDType)] = [
     (.float32, CTFloat32), (.float64, CTFloat64), (.float16, CTFloat16), (.bfloat16, CTBFloat16),
-    (.int64, CTInt64), (.int32, CTInt32), (.uint8, CTUInt8), (.bool, CTBool),
+    (.int64, CTInt64), (.int32, CTInt32), (.int8, CTInt8), (.uint8, CTUInt8), (.bool, CTBool),
   ]
 
   var code: CTDType { Self.codes.first { $0.0 == self }!.1 }
@@ -73,7 +75,7 @@ public enum DType: String, CaseIterable, Sendable {
     case .float64, .int64: 8
     case .float32, .int32: 4
     case .float16, .bfloat16: 2
-    case .uint8, .bool: 1
+    case .int8, .uint8, .bool: 1
     }
   }
 }
@@ -92,6 +94,8 @@ extension Double: TensorScalar { public static var dtype: DType { .float64 } }
 extension Int64: TensorScalar { public static var dtype: DType { .int64 } }
 /// `int32`.
 extension Int32: TensorScalar { public static var dtype: DType { .int32 } }
+/// `int8`.
+extension Int8: TensorScalar { public static var dtype: DType { .int8 } }
 /// `uint8`.
 extension UInt8: TensorScalar { public static var dtype: DType { .uint8 } }
 /// `bool`.

@@ -12,9 +12,6 @@ extension Tensor {
     withExtendedLifetime(bias) { produce(self, weight) { ct_linear($0, $1, bias?.handle, gelu, $2) } }
   }
 
-  /// A copy of this weight, [out, in], that `linear` computes few rows with faster. It is good for nothing else.
-  public func packedForLinear() -> Tensor { produce(self, ct_pack) }
-
   /// Normalises the last dimension to mean 0 and variance 1, then scales and shifts it: weight and bias [size].
   public func layerNorm(weight: Tensor, bias: Tensor? = nil, epsilon: Double = 1e-5) -> Tensor {
     withExtendedLifetime(bias) { produce(self, weight) { ct_layer_norm($0, $1, bias?.handle, epsilon, $2) } }
@@ -95,7 +92,6 @@ extension Tensor {
 }
 
 extension Torch {
-  /// Whether `linear` with a packed weight computes a row alike, bit for bit, whichever other rows come with it: it does
-  /// on a CPU where libtorch has oneDNN.
-  public static var hasBatchInvariantLinear: Bool { ct_packs() }
+  /// Whether libtorch has the products of oneDNN that make linear layers in float32 fast on the CPU.
+  public static var hasFastLinear: Bool { ct_has_fast_linear() }
 }

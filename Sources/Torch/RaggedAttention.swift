@@ -31,7 +31,7 @@ public struct RaggedAttention {
   }
 
   private let sequences: [CTSequenceRows]
-  private let visible: [Int64]
+  let visible: [Int64]
   private let pages: [Tensor]
   private let handles: [OpaquePointer?]
 
@@ -66,13 +66,33 @@ public struct RaggedAttention {
   ///   - key: [keys, heads, size].
   ///   - value: [keys, heads, size].
   ///   - block: which part of the pages is this block's.
+  ///   - fused: false computes the same as devices other than the CPU do.
   /// - Returns: [queries, heads, size].
-  public func callAsFunction(query: Tensor, key: Tensor, value: Tensor, block: Int = 0) -> Tensor {
+  public func callAsFunction(
+    query: Tensor, key: Tensor, value: Tensor, block: Int = 0, fused: Bool = true
+  ) -> Tensor {
     trap(unless: query.size(0) == visible.count, "\(query.size(0)) queries for \(visible.count) rows")
     return withExtendedLifetime((value, pages)) {
       produce(query, key) { query, key, out in
         ct_ragged_attention(
-          query, key, value.handle, sequences, Int64(sequences.count), visible, handles, Int64(block), out)
+          query, key, value.handle, sequences, Int64(sequences.count), visible, handles, Int64(handles.count),
+          Int64(block), fused, out)
+      }
+    }
+  }
+
+  /// The rows as C functions read them.
+  func withRows<Result>(
+    _ body: (
+      _ sequences: UnsafeBufferPointer<CTSequenceRows>, _ visible: UnsafeBufferPointer<Int64>,
+      _ pages: UnsafeBufferPointer<OpaquePointer?>
+    ) -> Result
+  ) -> Result {
+    withExtendedLifetime(pages) {
+      sequences.withUnsafeBufferPointer { sequences in
+        visible.withUnsafeBufferPointer { visible in
+          handles.withUnsafeBufferPointer { body(sequences, visible, $0) }
+        }
       }
     }
   }

@@ -116,6 +116,21 @@ public struct SafetensorsFile {
     }
   }
 
+  /// One tensor on the CPU where it lies in the mapped file, which must not be changed meanwhile; a copy where its bytes do
+  /// not begin as its numbers must.
+  public func mappedTensor(_ name: String) throws -> Tensor {
+    guard let entry = entries[name] else { throw FileError("\(path) has no tensor '\(name)'") }
+    final class Owner { let data: Data; init(_ data: Data) { self.data = data } }
+    let first = data.startIndex + start
+    let part = data[(first + entry.bytes.lowerBound)..<(first + entry.bytes.upperBound)]
+    let owner = Owner(part)
+    let borrowed = owner.data.withUnsafeBytes { bytes -> Tensor? in
+      guard !bytes.isEmpty, UInt(bitPattern: bytes.baseAddress) % UInt(entry.dtype.byteCount) == 0 else { return nil }
+      return Tensor(borrowing: bytes, shape: entry.shape, dtype: entry.dtype, owner: owner)
+    }
+    return try borrowed ?? tensor(name)
+  }
+
   /// Writes tensors in the given order; the file appears whole or not at all.
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String
@@ -140,7 +155,8 @@ public struct SafetensorsFile {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     var json = try encoder.encode(header)
-    json.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (8 - json.count % 8) % 8))
+    // So that tensors whose sizes are multiples of 64 bytes begin at such places.
+    json.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (64 - (8 + json.count) % 64) % 64))
     try AtomicFile.write(to: path) { writer in
       try withUnsafeBytes(of: UInt64(json.count).littleEndian) { try writer.write($0) }
       try writer.write(json)

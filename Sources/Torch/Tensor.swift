@@ -34,6 +34,16 @@ public final class Tensor {
     self.init(owning: Self.copying(bytes, shape: shape, dtype: dtype))
   }
 
+  /// A CPU tensor whose elements stay where they are, in memory that `owner` keeps. They must not be changed.
+  convenience init(borrowing bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType, owner: AnyObject) {
+    var out: OpaquePointer?
+    must(
+      ct_borrow_bytes(
+        UnsafeMutableRawPointer(mutating: bytes.baseAddress!), shape.map(Int64.init), Int64(shape.count), dtype.code,
+        { Unmanaged<AnyObject>.fromOpaque($0!).release() }, Unmanaged.passRetained(owner).toOpaque(), &out))
+    self.init(owning: out!)
+  }
+
   private static func copying(_ bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType) -> OpaquePointer {
     var out: OpaquePointer?
     withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { empty in

@@ -35,8 +35,27 @@ struct WeightOptions: ParsableArguments {
   @Flag(help: "Use the checkpoint with the lowest validation loss, of a run trained with --keep-best.")
   var best = false
 
-  func model(of run: RunFolder, device: Device) throws -> TransformerWeights {
-    try run.model(rawWeights ? .model : .average, of: best ? .best : .latest, device: device)
+  @Option(
+    help: """
+      How matrices are kept and multiplied: float32, bf16 (half the memory) or int8 (a quarter); embedding and norms stay \
+      float32. (default: float32, or what convert --precision rounded them to)
+      """)
+  var precision: Precision?
+
+  func network(of run: RunFolder, device: Device) throws -> Transformer {
+    try run.network(rawWeights ? .model : .average, of: best ? .best : .latest, precision: precision, device: device)
+  }
+}
+
+extension Precision: ExpressibleByArgument {}
+
+/// How keys and values are kept.
+struct CacheOptions: ParsableArguments {
+  @Option(help: "How keys and values are kept: float32 or bf16 (half the memory).")
+  var cachePrecision: Precision = .float32
+
+  func validate() throws {
+    if cachePrecision == .int8 { throw ValidationError("--cache-precision is int8, expected float32 or bf16") }
   }
 }
 

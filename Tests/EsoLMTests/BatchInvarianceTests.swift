@@ -5,15 +5,30 @@ import TestSupport
 import Testing
 import Torch
 
-/// A sequence's logits are the same bit for bit whoever shares its calls, on a CPU with oneDNN; elsewhere its tokens are.
+/// A sequence's logits are the same bit for bit whoever shares its calls, in every precision.
 @Suite("Batch invariance", .serialized)
 struct BatchInvarianceTests {
-  /// Heads of 32 take the operation for few rows, of 8 libtorch's.
-  private static func network(hidden: Int, heads: Int, conditioning: Int?) -> CachedTransformer {
-    CachedTransformer(
+  /// Heads of 32 are read where they lie, of 8 they are filled up.
+  private static func network(
+    hidden: Int, heads: Int, conditioning: Int?, precision: Precision, cachePrecision: Precision
+  ) throws -> CachedTransformer {
+    try CachedTransformer(
       TransformerWeights.random(.small(vocabulary: 50, hidden: hidden, heads: heads, conditioning: conditioning))
-        .transformer())
+        .transformer(), precision: precision, cachePrecision: cachePrecision)
   }
+
+  struct Kind: Sendable {
+    let hidden: Int
+    let heads: Int
+    let precision: Precision
+    let cachePrecision: Precision
+  }
+  static let kinds = [
+    Kind(hidden: 64, heads: 2, precision: .float32, cachePrecision: .float32),
+    Kind(hidden: 32, heads: 4, precision: .float32, cachePrecision: .bfloat16),
+    Kind(hidden: 64, heads: 2, precision: .bfloat16, cachePrecision: .bfloat16),
+    Kind(hidden: 32, heads: 4, precision: .int8, cachePrecision: .float32),
+  ]
 
   static let methods: [any GenerationMethod] = [
     try! EsotericMethod(alpha0: 0.5), try! EsotericMethod(.a, alpha0: 0.5), MaskedDiffusionMethod(),
@@ -38,11 +53,12 @@ struct BatchInvarianceTests {
     }
   }
 
-  @Test(arguments: methods.indices, [(64, 2), (32, 4)])
-  func aSequenceAmongOthersIsTheSequenceAlone(index: Int, size: (hidden: Int, heads: Int)) throws {
+  @Test(arguments: methods.indices, kinds)
+  func aSequenceAmongOthersIsTheSequenceAlone(index: Int, kind: Kind) throws {
     let method = Self.methods[index]
-    let network = Self.network(
-      hidden: size.hidden, heads: size.heads, conditioning: method is AutoregressiveMethod ? nil : 8)
+    let network = try Self.network(
+      hidden: kind.hidden, heads: kind.heads, conditioning: method is AutoregressiveMethod ? nil : 8,
+      precision: kind.precision, cachePrecision: kind.cachePrecision)
     let all = try requests(method, count: 64).map { try method.generation($0, for: network.configuration) }
 
     // They join and leave at random calls.
@@ -74,7 +90,7 @@ struct BatchInvarianceTests {
           let alone = try written([all[place]], by: network)[0]
           #expect(alone.tokens == text.tokens)
           // Log-probabilities are functions of all logits of their rows.
-          if Torch.hasBatchInvariantLinear { #expect(alone.history == text.history) }
+          #expect(alone.history == text.history)
         }
       }
     }

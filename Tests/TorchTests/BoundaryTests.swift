@@ -33,16 +33,6 @@ struct BoundaryTests {
     expectFailure(ct_full([1], 1, 0, CTDType(rawValue: 99), CTCPU, &out), "unknown dtype 99")
     #expect(ct_clear_grad(matrix) == CTOK)
   }
-
-  /// A packed weight has no elements in memory.
-  @Test(.enabled(if: Torch.hasBatchInvariantLinear)) func aPackedWeightHasNoAddress() {
-    var packed: OpaquePointer?
-    #expect(ct_pack(matrix, &packed) == CTOK)
-    var address: UnsafeMutableRawPointer?
-    expectFailure(ct_data(packed, &address), "data")
-    ct_free(packed)
-    ct_free(matrix)
-  }
 }
 
 @Suite("Second backward")

@@ -17,7 +17,7 @@ struct RaggedAttentionTests {
   }
 
   /// All rows one after another, attended to at once, and each sequence by itself, with all its slots in one tensor.
-  private func check(_ members: [Member], size: Int, tolerance: Double = 1e-6) {
+  private func check(_ members: [Member], size: Int, fused: Bool, tolerance: Double = 1e-6) {
     let block = 1
     var (rows, queries) = (0, 0)
     var sequences: [RaggedAttention.Sequence] = []
@@ -49,7 +49,7 @@ struct RaggedAttentionTests {
       queries += member.queries
     }
     let result = RaggedAttention(sequences, visible: members.flatMap(\.visible))(
-      query: query, key: key, value: value, block: block)
+      query: query, key: key, value: value, block: block, fused: fused)
     for (number, member) in members.enumerated() {
       let own = query.narrowed(dim: 0, to: sequences[number].queries).transposed(0, 1)
       func batched(_ x: Tensor) -> Tensor { x.reshaped([1] + x.shape) }
@@ -71,8 +71,8 @@ struct RaggedAttentionTests {
 
   /// Few rows are computed in another way than many, and so are heads of some sizes. A row's neighbour sees as many
   /// slots, one more, or any other number.
-  @Test(arguments: [8, 32, 64, 128])
-  func itIsAWeightedMeanOfEachSequence(size: Int) {
+  @Test(arguments: [8, 16, 32, 64, 128], [true, false])
+  func itIsAWeightedMeanOfEachSequence(size: Int, fused: Bool) {
     check(
       [
         Member(stored: 0, rows: 1, queries: 1, visible: [1]),
@@ -83,11 +83,32 @@ struct RaggedAttentionTests {
         Member(stored: 10, rows: 18, queries: 18, visible: (0..<18).map { ($0 * 29) % 28 + 1 }),
         Member(stored: 10, rows: 7, kept: 1, queries: 7, visible: (0..<7).map { ($0 * 13) % 17 + 1 }),
         Member(stored: 3, rows: 40, queries: 17, visible: Array(repeating: 43, count: 17)),
-      ], size: size)
+      ], size: size, fused: fused)
+  }
+
+  /// Keys and values of 16 bits are those of 32 bits that were rounded.
+  @Test(arguments: [8, 64], [2, 20]) func pagesMayHoldBFloat16(size: Int, rows: Int) {
+    let (query, key, value) = (
+      Tensor.random([rows, heads, size], seed: 1), Tensor.random([rows, heads, size], seed: 2),
+      Tensor.random([rows, heads, size], seed: 3)
+    )
+    func attended(_ dtype: DType, _ fused: Bool) -> (Tensor, page: Tensor) {
+      let page = Tensor.random([2, 2, heads, 40, size], seed: 4).to(.bfloat16).to(dtype)
+      let attention = RaggedAttention(
+        [.init(queries: 0..<rows, keys: 0..<rows, stored: 15, kept: rows, pages: [page])],
+        visible: (0..<rows).map { 16 + $0 })
+      return (attention(query: query, key: key, value: value, block: 1, fused: fused), page)
+    }
+    for fused in [true, false] {
+      let (half, page) = attended(.bfloat16, fused)
+      let (whole, wholePage) = attended(.float32, true)
+      #expect(distance(half, whole) < 1e-6)
+      #expect(distance(page.to(.float32), wholePage.to(.bfloat16).to(.float32)) == 0)
+    }
   }
 
   /// The same bits alone and among others, and with more rows of its own.
-  @Test(arguments: [32, 64, 128]) func rowsDoNotDependOnEachOther(size: Int) {
+  @Test(arguments: [16, 32, 64, 128]) func rowsDoNotDependOnEachOther(size: Int) {
     let (query, key, value) = (
       Tensor.random([16, heads, size], seed: 1), Tensor.random([16, heads, size], seed: 2),
       Tensor.random([16, heads, size], seed: 3)

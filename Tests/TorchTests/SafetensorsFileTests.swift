@@ -89,7 +89,7 @@ struct SafetensorsFileTests {
     )
   }
 
-  private static let types = "F32, F64, F16, BF16, I64, I32, U8, BOOL"
+  private static let types = "F32, F64, F16, BF16, I64, I32, I8, U8, BOOL"
 
   /// Headers before 8 bytes of data.
   @Test(arguments: [

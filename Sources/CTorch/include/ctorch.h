@@ -17,7 +17,7 @@ typedef struct CTTensor CTTensor;
 typedef enum : int32_t { CTOK, CTFailed, CTOutOfMemory } CTStatus;
 
 // The values are this header's own, not libtorch's.
-typedef enum : int32_t { CTFloat32, CTFloat64, CTFloat16, CTBFloat16, CTInt64, CTInt32, CTUInt8, CTBool } CTDType;
+typedef enum : int32_t { CTFloat32, CTFloat64, CTFloat16, CTBFloat16, CTInt64, CTInt32, CTInt8, CTUInt8, CTBool } CTDType;
 typedef enum : int32_t { CTCPU, CTCUDA, CTMPS } CTDevice;
 
 const char *ct_last_error(void);
@@ -42,6 +42,9 @@ CTStatus ct_set_bfloat16_autocast(CTDevice device, bool enabled, bool *before);
 
 // Making tensors and reading them
 CTStatus ct_from_bytes(const void *bytes, const int64_t *shape, int64_t rank, CTDType dtype, CTTensor **out);
+// The same without a copy; release(context) is called when nothing needs the bytes any more.
+CTStatus ct_borrow_bytes(void *bytes, const int64_t *shape, int64_t rank, CTDType dtype, void (*release)(void *),
+                         void *context, CTTensor **out);
 CTStatus ct_full(const int64_t *shape, int64_t rank, double value, CTDType dtype, CTDevice device, CTTensor **out);
 CTStatus ct_uniform(const int64_t *shape, int64_t rank, double low, double high, uint64_t seed, CTTensor **out);
 void ct_free(CTTensor *tensor);
@@ -103,15 +106,75 @@ typedef struct {
   int64_t firstPage; // where its pages begin among all
 } CTSequenceRows;
 // Row i of the query, [rows, heads, size], looks at the first visible[i] slots of its sequence. A page is [blocks, 2,
-// heads, slots, size], keys then values.
+// heads, slots, size], keys then values, in float32 or bfloat16. Not `fused`: as devices other than the CPU do it.
 CTStatus ct_ragged_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value,
                              const CTSequenceRows *sequences, int64_t count, const int64_t *visible,
-                             CTTensor *const *pages, int64_t block, CTTensor **out);
+                             CTTensor *const *pages, int64_t pageCount, int64_t block, bool fused, CTTensor **out);
+
+// Weights in three precisions. What they point to belongs to the caller.
+typedef enum : int32_t { CTFloat32Weights, CTBFloat16Weights, CTInt8Weights } CTPrecision;
+typedef struct {
+  CTPrecision precision;
+  const void *rows;    // [outputs, inputs]
+  const float *scales; // of each row, int8 alone: a number is its integer times this
+  const int32_t *sums; // of each row's integers, int8 alone
+  const float *bias;   // [outputs], or NULL
+  int64_t outputs, inputs;
+} CTMatrix;
+// [outputs, inputs] in float32 to int8 and a scale for each row; and the sums of int8 rows.
+CTStatus ct_quantise(const CTTensor *weight, CTTensor **rows, CTTensor **scales);
+CTStatus ct_row_sums(const CTTensor *rows, CTTensor **sums);
+// Instructions of processors, and the best that this machine has of them.
+typedef enum : int32_t { CTPortable, CTAVX2, CTAVX512 } CTInstructions;
+CTInstructions ct_instructions(void);
+// x · weightᵀ + bias, perhaps with gelu on it, without autograd, by the machine's best instructions up to `most`: [...,
+// inputs] to [..., outputs].
+CTStatus ct_multiply(const CTTensor *input, const CTMatrix *weight, bool gelu, CTInstructions most, CTTensor **out);
+
+// Reads all of a CPU tensor with all threads, to see how long that takes.
+CTStatus ct_read(const CTTensor *tensor, uint32_t *sum);
+
+// A network that decodes on the CPU, and the rows of one call of it.
+typedef struct {
+  const float *weight, *bias; // bias may be NULL
+} CTNorm;
+typedef struct {
+  CTNorm attentionNorm;
+  CTMatrix qkv, attentionOut;
+  CTNorm mlpNorm;
+  CTMatrix mlpIn, mlpOut;
+} CTBlock;
+typedef struct {
+  int64_t hidden, heads, vocabulary;
+  const float *embedding; // [vocabulary, hidden]
+  const CTBlock *blocks;
+  int64_t blockCount;
+  CTNorm finalNorm;
+  CTMatrix output;
+  const float *cosine, *sine; // of the angles, [positions, head size / 2]
+  int64_t positions;
+} CTNetwork;
+// What a call's time goes to: norms, rotation and rounding of rows; products of blocks; attention; the output layer.
+typedef enum : int32_t { CTRowStage, CTProductStage, CTAttentionStage, CTOutputStage, CTStageCount } CTStage;
+typedef struct {
+  int64_t count;
+  const int32_t *tokens;
+  const int64_t *positions, *visible; // of each row
+  int64_t outputCount;
+  const int64_t *outputs; // the rows that have logits
+  const CTSequenceRows *sequences, *topSequences; // with all rows as queries, and with the outputs alone
+  const int64_t *topVisible;                      // of each output
+  int64_t sequenceCount;
+  CTTensor *const *pages;
+  int64_t pageCount;
+  double *seconds; // of each stage, added to what is there; or NULL
+} CTDecodingRows;
+// Logits of the outputs, [outputs, vocabulary]; keys and values that stay go to the pages.
+CTStatus ct_decode(const CTNetwork *network, const CTDecodingRows *rows, bool alone, CTTensor **logits);
 
 // Fused operations of our own, each with its own backward; their own files say what they compute.
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out);
-CTStatus ct_pack(const CTTensor *weight, CTTensor **out); // for ct_linear alone
-bool ct_packs(void);                                      // whether ct_pack does anything
+bool ct_has_fast_linear(void); // whether libtorch has oneDNN's products for it
 CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
                          int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value);
 CTStatus ct_part_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const int64_t *parts,

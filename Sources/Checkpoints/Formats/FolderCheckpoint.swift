@@ -8,6 +8,7 @@ extension Checkpoint {
   /// A run folder's newest checkpoint.
   init(run path: String) throws {
     let run = try RunFolder(opening: path)
+    try run.requireTrainable()
     self.init(path: path, form: .run)
     let folder = "\(path)/\(RunFolder.Choice.latest.rawValue)"
     let manifest = try CheckpointManifest.read(folder)

@@ -80,6 +80,9 @@ public final class Sampler<Network: DecodingNetwork> {
   /// The memory of all caches of sequences and of kept prefixes, what they share counted each time.
   public var cacheByteCount: Int { live.reduce(prefixes.byteCount) { $0 + $1.cache.byteCount } }
 
+  /// How many slots the caches of sequences that are being written hold, what they share counted each time.
+  public var cachedSlotCount: Int { live.reduce(0) { $0 + $1.cache.count } }
+
   private func join() {
     while live.count < places, !waiting.isEmpty {
       let (id, generation) = waiting.removeFirst()

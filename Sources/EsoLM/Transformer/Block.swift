@@ -11,7 +11,7 @@ struct Conditioning {
   private let vector: Tensor  // [1, conditioning]
 
   /// nil for a network without modulation.
-  init?(_ model: TransformerWeights) {
+  init?(_ model: some ParameterSource) {
     guard model.configuration.conditioningSize != nil else { return nil }
     // cos 0 = 1 and sin 0 = 0, whatever the frequency.
     let half = Self.sinusoids / 2
@@ -23,7 +23,7 @@ struct Conditioning {
   }
 
   /// The modulation vectors, each [hidden], of one layer.
-  func vectors(of layer: String, count: Int, in model: TransformerWeights) -> [Tensor] {
+  func vectors(of layer: String, count: Int, in model: some ParameterSource) -> [Tensor] {
     let all = vector.linear(
       model["\(layer).adaLN_modulation.weight"], bias: model["\(layer).adaLN_modulation.bias"])
     let hidden = model.configuration.hiddenSize
@@ -40,46 +40,57 @@ struct Norm {
 
   /// - Parameter modulation: shift, then scale.
   init(_ weight: Tensor, modulation: [Tensor]?) {
-    self.weight = modulation.map { weight * ($0[1] + 1) } ?? weight
-    bias = modulation?[0]
+    self.init(weight: modulation.map { weight * ($0[1] + 1) } ?? weight, bias: modulation?[0])
+  }
+
+  init(weight: Tensor, bias: Tensor?) {
+    self.weight = weight
+    self.bias = bias
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor { x.layerNorm(weight: weight, bias: bias) }
+
+  var fused: FusedDecoder.Norm { (weight, bias) }
 }
 
 /// A linear layer, perhaps with a gate on its output folded in: `gate · (Wx + b)`.
 struct Linear {
-  let weight: Tensor
+  let weight: LinearWeight
   let bias: Tensor?
 
   init(weight: Tensor, bias: Tensor? = nil, gate: Tensor? = nil) {
-    self.weight = gate.map { weight * $0.reshaped([$0.count, 1]) } ?? weight
-    self.bias = gate.flatMap { gate in bias.map { $0 * gate } } ?? bias
+    self.init(
+      weight: LinearWeight(gate.map { weight * $0.reshaped([$0.count, 1]) } ?? weight),
+      bias: gate.flatMap { gate in bias.map { $0 * gate } } ?? bias)
   }
 
-  private init(packing layer: Linear) {
-    weight = layer.weight.packedForLinear()
-    bias = layer.bias
+  init(weight: LinearWeight, bias: Tensor?) {
+    self.weight = weight
+    self.bias = bias
   }
 
-  /// The same, faster for few rows, at the price of a copy of the weight.
-  func packed() -> Linear { Linear(packing: self) }
+  /// The same with a rounded weight.
+  func converted(to precision: Precision) -> Linear {
+    Linear(weight: weight.converted(to: precision), bias: bias)
+  }
 
   func callAsFunction(_ x: Tensor, gelu: Bool = false) -> Tensor { x.linear(weight, bias: bias, gelu: gelu) }
+
+  var fused: FusedDecoder.Linear { (weight, bias) }
 }
 
 /// One transformer block: attention and MLP, each normalised before and added to the residual stream.
 struct Block {
-  private let attentionNorm: Norm
-  private var qkv: Linear
-  private var attentionOut: Linear
-  private let mlpNorm: Norm
-  private var mlpIn: Linear
-  private var mlpOut: Linear
+  let attentionNorm: Norm
+  private(set) var qkv: Linear
+  private(set) var attentionOut: Linear
+  let mlpNorm: Norm
+  private(set) var mlpIn: Linear
+  private(set) var mlpOut: Linear
 
   /// The block's weights by the names of the published checkpoints. Of the six modulation vectors the first three
   /// (shift, scale, gate) belong to attention, the others to the MLP.
-  init(_ model: TransformerWeights, prefix: String, conditioning: Conditioning?) {
+  init(_ model: some ParameterSource, prefix: String, conditioning: Conditioning?) {
     let vectors = conditioning?.vectors(of: prefix, count: 6, in: model)
     attentionNorm = Norm(model["\(prefix).norm1.weight"], modulation: vectors.map { [$0[0], $0[1]] })
     qkv = Linear(weight: model["\(prefix).attn_qkv.weight"])
@@ -90,13 +101,29 @@ struct Block {
       weight: model["\(prefix).mlp.2.weight"], bias: model["\(prefix).mlp.2.bias"], gate: vectors?[5])
   }
 
-  /// The same with packed weights.
-  func packed() -> Block {
+  /// A block by its parts.
+  init(attentionNorm: Norm, qkv: Linear, attentionOut: Linear, mlpNorm: Norm, mlpIn: Linear, mlpOut: Linear) {
+    self.attentionNorm = attentionNorm
+    self.qkv = qkv
+    self.attentionOut = attentionOut
+    self.mlpNorm = mlpNorm
+    self.mlpIn = mlpIn
+    self.mlpOut = mlpOut
+  }
+
+  /// The same with rounded weights.
+  func converted(to precision: Precision) -> Block {
     var block = self
     for layer in [\Block.qkv, \.attentionOut, \.mlpIn, \.mlpOut] {
-      block[keyPath: layer] = self[keyPath: layer].packed()
+      block[keyPath: layer] = self[keyPath: layer].converted(to: precision)
     }
     return block
+  }
+
+  var fused: FusedDecoder.Block {
+    FusedDecoder.Block(
+      attentionNorm: attentionNorm.fused, qkv: qkv.fused, attentionOut: attentionOut.fused, mlpNorm: mlpNorm.fused,
+      mlpIn: mlpIn.fused, mlpOut: mlpOut.fused)
   }
 
   /// Runs the block on the residual stream [rows, hidden].

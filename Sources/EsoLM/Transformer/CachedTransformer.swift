@@ -1,25 +1,56 @@
 import Faults
 import Torch
 
-/// A network that decodes with a KV cache. It copies the weights of matrices into the layout that is fastest for few
-/// rows, so it takes about as much memory as the network once more.
+/// A network that decodes with a KV cache.
 ///
-/// On a CPU whose products are oneDNN's, a row's logits are the same bit for bit whichever sequences share its call:
-/// products of packed weights, attention and norms compute every row alike.
+/// On the CPU a call is one operation (``Torch/FusedDecoder``), elsewhere it is made of the operations that training uses.
+/// On the CPU a row's logits are the same bit for bit whichever sequences share its call and on any number of threads.
 public final class CachedTransformer: DecodingNetwork {
   private let network: Transformer
   private let pool: PagePool
+  private let fused: FusedDecoder?
 
-  /// Packs a network's weights; later updates of them are not seen.
-  public init(_ network: Transformer) {
-    self.network = network.packed()
-    pool = PagePool(network.configuration, device: network.device)
+  /// A network in the form that decodes. It shares weights with `network` where they are not rounded, so it must not be
+  /// trained meanwhile.
+  ///
+  /// - Parameters:
+  ///   - network: what computes.
+  ///   - precision: how its matrices are kept; nil leaves them as they are.
+  ///   - cachePrecision: how keys and values are kept, in float32 or bf16.
+  /// - Throws: an error where a precision does not suit the device or the sizes.
+  public init(_ network: Transformer, precision: Precision? = nil, cachePrecision: Precision = .float32) throws {
+    try ConfigurationError.require(
+      cachePrecision != .int8, "cachePrecision", cachePrecision.rawValue, expected: "float32 or bf16")
+    self.network = try network.converted(to: precision ?? network.precision)
+    pool = PagePool(
+      network.configuration, dtype: cachePrecision == .float32 ? .float32 : .bfloat16, device: network.device)
+    fused = network.device == .cpu ? self.network.fused() : nil
   }
+
+  /// A network in the form that decodes, in the precision that it has.
+  public convenience init(_ network: Transformer) { try! self.init(network, precision: nil) }
 
   /// The sizes of the network.
   public var configuration: TransformerConfiguration { network.configuration }
   /// Where it computes.
   public var device: Device { network.device }
+  /// How its matrices are kept.
+  public var precision: Precision { network.precision }
+  /// How keys and values are kept.
+  public var cachePrecision: Precision { pool.dtype == .float32 ? .float32 : .bfloat16 }
+  /// The memory of all weights, in bytes.
+  public var weightByteCount: Int { (fused ?? network.fused()).byteCount }
+
+  /// The weights that every call reads, in bytes: all but the embedding, of which it reads a row for each token.
+  public var readByteCount: Int { weightByteCount - 4 * network.embedding.count }
+  /// The memory of one slot's keys and values, in bytes.
+  public var bytesPerCachedSlot: Int { pool.pageByteCount / pool.slots }
+
+  /// What calls on the CPU took from when it was set; nil measures nothing.
+  public var profile: FusedDecoder.Profile? {
+    get { fused?.profile }
+    set { fused?.profile = newValue }
+  }
 
   public func makeCache() -> PagedCache { PagedCache(pool: pool) }
 
@@ -30,18 +61,12 @@ public final class CachedTransformer: DecodingNetwork {
   /// Forgets the peak so far.
   public func resetPeak() { pool.resetPeak() }
 
-  /// Below this many multiplications in a square layer, one thread is as fast as two, and several times faster where idle
-  /// threads sleep and must be woken for each operation: measured on a model of width 128.
-  private static let smallLayer = 1 << 19
+  /// Below this many multiplications of a square layer, one thread is as fast as two: measured on models of width 128
+  /// and 256.
+  private static let smallLayer = 1 << 17
 
   public func logits(_ feed: DecodingFeed, caches: [PagedCache]) -> Tensor {
     trap(unless: feed.sequences.count == caches.count && !feed.tokens.isEmpty, "a cache for each sequence")
-    let hidden = network.configuration.hiddenSize
-    let isSmall = feed.tokens.count * hidden * hidden < Self.smallLayer
-    return Torch.withThreads(atMost: isSmall ? 1 : .max) { withoutGradients { compute(feed, caches: caches) } }
-  }
-
-  private func compute(_ feed: DecodingFeed, caches: [PagedCache]) -> Tensor {
     let pages = zip(feed.sequences, caches).map { $1.reserve($0.keptCount) }
     func rows(_ queries: [Range<Int>], visible: [Int]) -> RaggedAttention {
       RaggedAttention(
@@ -54,7 +79,22 @@ public final class CachedTransformer: DecodingNetwork {
     let attention = rows(feed.sequences.map(\.rows), visible: feed.visible)
     // The last block computes outputs alone; other rows need no more than keys and values there.
     let topAttention = rows(feed.sequences.map(\.outputs), visible: feed.outputs.map { feed.visible[$0] })
+    defer { for (sequence, cache) in zip(feed.sequences, caches) { cache.grow(by: sequence.keptCount) } }
+    return withoutGradients {
+      guard let fused else { return composed(feed, attention, topAttention) }
+      let table = network.rotary.table(for: feed.positions.max()! + 1)
+      let hidden = network.configuration.hiddenSize
+      return fused.logits(
+        tokens: feed.tokens, positions: feed.positions, attention: attention, outputs: feed.outputs,
+        topAttention: topAttention, angles: (table.cosine, table.sine),
+        alone: feed.tokens.count * hidden * hidden < Self.smallLayer)
+    }
+  }
 
+  /// The same call made of single operations.
+  private func composed(
+    _ feed: DecodingFeed, _ attention: RaggedAttention, _ topAttention: RaggedAttention
+  ) -> Tensor {
     let device = network.device
     let angles = network.rotary.angles(at: feed.positions.map(Int64.init))
     var stream = network.embedding.embedding(Tensor(feed.tokens.map(Int64.init)).to(device))
@@ -65,7 +105,6 @@ public final class CachedTransformer: DecodingNetwork {
     stream = network.blocks.last!(stream, rotary: angles, kept: outputs) {
       topAttention(query: $0, key: $1, value: $2, block: network.blocks.count - 1)
     }
-    for (sequence, cache) in zip(feed.sequences, caches) { cache.grow(by: sequence.keptCount) }
     return network.logits(network.finalNorm(stream))
   }
 }

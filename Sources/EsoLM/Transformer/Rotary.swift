@@ -38,13 +38,17 @@ final class RotaryCache {
 
   /// The angles of rows at these positions.
   func angles(at positions: [Int64]) -> RotaryAngles {
-    let needed = Int(positions.max() ?? 0) + 1
+    table(for: Int(positions.max() ?? 0) + 1).angles(at: Tensor(positions).to(device))
+  }
+
+  /// A table of at least so many positions.
+  func table(for needed: Int) -> RotaryTable {
     if table.map({ $0.positionCount < needed }) ?? true {
       table = RotaryTable(
         positions: max(needed, 2 * (table?.positionCount ?? 64)), headSize: configuration.headSize,
         heads: configuration.numHeads, device: device)
     }
-    return table!.angles(at: Tensor(positions).to(device))
+    return table!
   }
 }
 

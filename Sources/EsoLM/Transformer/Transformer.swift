@@ -15,12 +15,101 @@ public struct Transformer {
   /// Where it computes.
   public var device: Device { embedding.device }
 
-  /// The same with packed weights, for calls with few rows: a copy, which no later update of weights changes.
-  func packed() -> Transformer {
+  /// How its matrices are kept; embedding, norms and biases are float32.
+  public var precision: Precision { output.weight.precision }
+
+  /// The form of given parameters, each made before the next is read.
+  init(folding source: some ParameterSource, precision: Precision, dropout: Double, rotary: RotaryCache) {
+    let configuration = source.configuration
+    let conditioning = Conditioning(source)
+    self.init(
+      configuration: configuration, embedding: source["vocab_embed.embedding"],
+      blocks: (0..<configuration.numBlocks).map {
+        Block(source, prefix: "blocks.\($0)", conditioning: conditioning).converted(to: precision)
+      },
+      finalNorm: Norm(
+        source["output_layer.norm_final.weight"],
+        modulation: conditioning?.vectors(of: "output_layer", count: 2, in: source)),
+      output: Linear(weight: source["output_layer.linear.weight"], bias: source["output_layer.linear.bias"])
+        .converted(to: precision),
+      dropout: dropout, rotary: rotary)
+  }
+
+  init(
+    configuration: TransformerConfiguration, embedding: Tensor, blocks: [Block], finalNorm: Norm, output: Linear,
+    dropout: Double, rotary: RotaryCache
+  ) {
+    self.configuration = configuration
+    self.embedding = embedding
+    self.blocks = blocks
+    self.finalNorm = finalNorm
+    self.output = output
+    self.dropout = dropout
+    self.rotary = rotary
+  }
+
+  /// A network that computes and is not trained, of parameters that are asked for one after another: no more of them are
+  /// in memory at a time than its own precision takes.
+  ///
+  /// - Parameters:
+  ///   - configuration: its sizes.
+  ///   - precision: of its matrices, the output layer's too.
+  ///   - shapes: of the parameters by name.
+  ///   - device: where it computes.
+  ///   - parameter: a parameter by name; what it returns may be kept.
+  /// - Throws: ``ParameterMismatch``; an error where the precision does not suit the device or the sizes.
+  public init(
+    _ configuration: TransformerConfiguration, precision: Precision = .float32, shapes: [String: [Int]],
+    device: Device = .cpu, parameter: @escaping (_ name: String) -> Tensor
+  ) throws {
+    try configuration.validate()
+    try device.requireAvailable()
+    try Self.require(precision, for: configuration, on: device)
+    try ParameterMismatch.check(shapes, against: ParameterLayout(configuration).entries)
+    struct Source: ParameterSource {
+      let configuration: TransformerConfiguration
+      let device: Device
+      let parameter: (String) -> Tensor
+      subscript(name: String) -> Tensor { parameter(name).to(.float32).to(device) }
+    }
+    self = withoutGradients {
+      Transformer(
+        folding: Source(configuration: configuration, device: device, parameter: parameter), precision: precision,
+        dropout: 0, rotary: RotaryCache(configuration, device: device))
+    }
+  }
+
+  private static func require(
+    _ precision: Precision, for configuration: TransformerConfiguration, on device: Device
+  ) throws {
+    try precision.requireAvailable(on: device)
+    guard precision == .int8 else { return }
+    try ConfigurationError.require(
+      4 * configuration.hiddenSize <= LinearWeight.maximumInt8Inputs, "hiddenSize", configuration.hiddenSize,
+      expected: "at most \(LinearWeight.maximumInt8Inputs / 4) for precision int8")
+  }
+
+  /// The same with all matrices, the output layer's too, rounded to a precision: a copy, which no later update of weights
+  /// changes. It computes, but is not trained.
+  ///
+  /// - Throws: an error where the precision does not suit the device or the sizes, or the network is rounded already.
+  public func converted(to precision: Precision) throws -> Transformer {
+    guard precision != self.precision else { return self }
+    try ConfigurationError.require(
+      self.precision == .float32, "precision", precision.rawValue,
+      expected: "\(self.precision.rawValue), which the weights are rounded to")
+    try Self.require(precision, for: configuration, on: device)
     var network = self
-    network.blocks = blocks.map { $0.packed() }
-    network.output = output.packed()
+    network.blocks = blocks.map { $0.converted(to: precision) }
+    network.output = output.converted(to: precision)
     return network
+  }
+
+  /// The form that decodes on the CPU.
+  func fused() -> FusedDecoder {
+    FusedDecoder(
+      embedding: embedding, blocks: blocks.map(\.fused), finalNorm: finalNorm.fused, output: output.fused,
+      heads: configuration.numHeads)
   }
 
   /// The last hidden state, normalised, of every row with an output: [outputs, hidden], in the order of the groups,

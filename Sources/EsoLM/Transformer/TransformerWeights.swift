@@ -1,11 +1,18 @@
 import Randomness
 import Torch
 
+/// Where a network's parameters come from, by the names of ``ParameterLayout``.
+protocol ParameterSource {
+  var configuration: TransformerConfiguration { get }
+  var device: Device { get }
+  subscript(name: String) -> Tensor { get }
+}
+
 /// The trainable network: parameters by name.
 ///
 /// It computes nothing itself. `transformer()` folds the modulation into the weights and gives the form that runs; under
 /// autograd the folding is part of what is differentiated, so training and inference share one forward pass.
-public final class TransformerWeights {
+public final class TransformerWeights: ParameterSource {
   /// The sizes of the network.
   public let configuration: TransformerConfiguration
   /// In the order of ``ParameterLayout``.
@@ -102,16 +109,7 @@ public final class TransformerWeights {
   ///
   /// - Parameter training: whether dropout is on.
   public func transformer(training: Bool = false) -> Transformer {
-    let conditioning = Conditioning(self)
-    return Transformer(
-      configuration: configuration,
-      embedding: self["vocab_embed.embedding"],
-      blocks: (0..<configuration.numBlocks).map { Block(self, prefix: "blocks.\($0)", conditioning: conditioning) },
-      finalNorm: Norm(
-        self["output_layer.norm_final.weight"],
-        modulation: conditioning?.vectors(of: "output_layer", count: 2, in: self)),
-      output: Linear(weight: self["output_layer.linear.weight"], bias: self["output_layer.linear.bias"]),
-      dropout: training ? configuration.dropout : 0, rotary: rotary)
+    Transformer(folding: self, precision: .float32, dropout: training ? configuration.dropout : 0, rotary: rotary)
   }
 }
 
@@ -124,6 +122,26 @@ public struct ParameterMismatch: Error, CustomStringConvertible, Sendable, Equat
     let shown = problems.prefix(8).joined(separator: "; ")
     let rest = problems.count - 8
     return "the weights do not fit the configuration: \(shown)" + (rest > 0 ? "; and \(rest) more" : "")
+  }
+
+  /// The same for tensors whose types matter too.
+  static func check(
+    _ found: [String: (dtype: DType, shape: [Int])], against expected: [Transformer.Description]
+  ) throws {
+    var problems: [String] = []
+    for (name, dtype, shape) in expected {
+      guard let tensor = found[name] else {
+        problems.append("'\(name)' \(shape) is missing")
+        continue
+      }
+      if tensor.shape != shape || tensor.dtype != dtype {
+        problems.append(
+          "'\(name)' is \(tensor.dtype.rawValue) \(tensor.shape), expected \(dtype.rawValue) \(shape)")
+      }
+    }
+    let known = Set(expected.map(\.name))
+    problems += found.keys.filter { !known.contains($0) }.sorted().map { "'\($0)' is not expected" }
+    guard problems.isEmpty else { throw ParameterMismatch(problems: problems) }
   }
 
   static func check(_ shapes: [String: [Int]], against entries: [ParameterLayout.Entry]) throws {

@@ -6,7 +6,44 @@ import Torch
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure this machine.", subcommands: [BenchSample.self])
+    commandName: "bench", abstract: "Measure this machine.", subcommands: [BenchMachine.self, BenchSample.self])
+}
+
+struct BenchMachine: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "machine",
+    abstract: "Measure what this machine can do at best: reading memory, and matrix products in each precision.",
+    discussion: """
+      A network call with few rows takes as long as reading its weights; free rows are how many it computes meanwhile, \
+      F / B · b / 2 with F operations and B bytes a second and b bytes of a weight.
+      """)
+
+  @Option(help: ArgumentHelp("Threads of the CPU to use.", valueName: "count"))
+  var threads: Int?
+
+  @Flag(help: "Print results as JSON.")
+  var json = false
+
+  func validate() throws { try require("threads", threads, in: 1...1024) }
+
+  func run() throws {
+    if let threads { Torch.threadCount = threads }
+    let machine = try Machine()
+    if json { return try printJSON(machine) }
+    var table = Table(["precision", "matrix products, GFLOP/s", "free rows"])
+    for precision in Precision.allCases {
+      table.add([
+        precision.rawValue, Format.number(machine.operationsPerSecond[precision.rawValue]! / 1e9, digits: 0),
+        Format.number(machine.freeRows(precision), digits: 1),
+      ])
+    }
+    try printOutput(
+      """
+      \(machine.threads) threads, \(machine.instructions), reading \(Format.number(machine.bytesPerSecond / 1e9, digits: 1)) GB/s
+
+      \(table.text)
+      """)
+  }
 }
 
 struct BenchSample: ParsableCommand {
@@ -46,6 +83,14 @@ struct BenchSample: ParsableCommand {
   @Option(help: "The seed of weights, plans and tokens.")
   var seed: UInt64 = 0
 
+  @Option(help: "How matrices are kept and multiplied: float32, bf16 or int8.")
+  var precision: Precision = .float32
+
+  @OptionGroup var cache: CacheOptions
+
+  @Flag(help: "Tell where a call's time goes, on the CPU.")
+  var profile = false
+
   @Flag(help: "Print results as JSON.")
   var json = false
 
@@ -81,9 +126,10 @@ struct BenchSample: ParsableCommand {
 
   func run() throws {
     try device.apply()
+    try precision.requireAvailable(on: device.device)
     let benchmark = SamplingBenchmark(
       model: TransformerConfiguration(model, vocabularySize: vocabulary), batch: batch, budget: seconds, seed: seed,
-      device: device.device)
+      device: device.device, precision: precision, cachePrecision: cache.cachePrecision)
     let networks = SamplingBenchmark.Networks(benchmark)
     var line = ShareLine()
     var measurements: [SamplingBenchmark.Measurement] = []
@@ -118,13 +164,16 @@ struct BenchSample: ParsableCommand {
 
   private func table(_ measurements: [SamplingBenchmark.Measurement]) -> String {
     var table = Table([
-      "method", "L", "NFE", "s/sequence", "ms/call", "slots/token", "calls/token", "cache MB", "of NFE timed",
+      "method", "L", "NFE", "s/sequence", "ms/call", "of floor", "slots/token", "calls/token", "cache MB",
+      "of NFE timed",
     ])
     for row in measurements {
       table.add([
         row.title, "\(row.length)", "\(row.calls)",
         (row.isInferred ? "≈ " : "") + Format.seconds(row.secondsPerSequence),
-        Format.seconds(1000 * row.secondsPerCall), Format.number(row.slotsPerToken, digits: 1),
+        Format.seconds(1000 * row.secondsPerCall),
+        Format.number(row.secondsPerCall / row.floorSecondsPerCall, digits: 2) + "×",
+        Format.number(row.slotsPerToken, digits: 1),
         Format.number(row.callsPerToken, digits: 3), Format.number(Double(row.cacheBytesPerSequence) / 1e6, digits: 1),
         row.isInferred ? "\(row.measuredCalls)" : "all",
       ])
@@ -133,13 +182,32 @@ struct BenchSample: ParsableCommand {
     for (row, ratio) in SamplingBenchmark.ratios(measurements) {
       ratios.add([row.title, "\(row.length)", Format.number(ratio, digits: 1) + "×"])
     }
+    let bandwidth = measurements.map(\.bytesPerSecond).max() ?? 0
     return """
-      Model \(model.rawValue), vocabulary \(vocabulary), batch \(batch), \(device.device.place). \
-      ≈: calls spread over the run were timed, and their mean stands for all.
+      Model \(model.rawValue), vocabulary \(vocabulary), batch \(batch), weights \(precision.rawValue), cache \
+      \(cache.cachePrecision.rawValue), \(device.device.place). ≈: calls spread over the run were timed, and their mean \
+      stands for all. Floor: reading weights, keys and values at the \(Format.number(bandwidth / 1e9, digits: 1)) GB/s that \
+      were measured meanwhile.
       \(table.text)
-
+      \(profile ? "\n\(profileTable(measurements).text)\n" : "")
       \(ratios.text)
       """
+  }
+
+  private func profileTable(_ measurements: [SamplingBenchmark.Measurement]) -> Table {
+    var table = Table([
+      "ms of a call", "L", "NFE", "products", "output layer", "attention", "norms and rows", "plans and drawing",
+    ])
+    for row in measurements {
+      guard let profile = row.profile else { continue }
+      let rest = row.secondsPerCall - profile.products - profile.output - profile.attention - profile.rows
+      table.add(
+        [row.title, "\(row.length)", "\(row.calls)"]
+          + [profile.products, profile.output, profile.attention, profile.rows, rest].map {
+            Format.number(1000 * $0, digits: 3)
+          })
+    }
+    return table
   }
 }
 

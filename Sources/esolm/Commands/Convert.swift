@@ -1,7 +1,10 @@
 import ArgumentParser
 import Checkpoints
+import EsoLM
 import Foundation
+import Runs
 import Tokenizers
+import Torch
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,6 +18,10 @@ struct Convert: ParsableCommand {
         esolm convert last.ckpt runs/theirs
         esolm convert runs/mine mine-hf --to hugging-face
         esolm convert --from-hub OWNER/NAME runs/theirs
+        esolm convert runs/mine runs/mine-int8 --precision int8
+
+      With --precision, a run's weights are rounded as sampling with that precision would: a folder of half or a quarter \
+      of the size for `sample` and `eval`, which is read without a copy.
       """)
 
   @Argument(
@@ -36,6 +43,9 @@ struct Convert: ParsableCommand {
   @Flag(name: .customLong("raw-weights"), help: "Write the last step's weights instead of their moving average.")
   var rawWeights = false
 
+  @Option(help: "Write a run's weights rounded, for sampling and evaluation: bf16 or int8.")
+  var precision: Precision?
+
   @Flag(help: "Print what was written as JSON.")
   var json = false
 
@@ -49,6 +59,7 @@ struct Convert: ParsableCommand {
           ? "\(paths.count) paths are given, expected two: what to read and what to write"
           : "\(paths.count) paths are given, expected one with --from-hub: what to write")
     }
+    if let precision { return try round(to: precision) }
     let target = to ?? (output.hasSuffix(".safetensors") ? .safetensors : .run)
     let tokenizer = try tokenizer.map { try TokenizerFile.tokenizer(at: $0) }
     let input = try checkpoint.open(checkpoint.fromHub == nil ? paths[0] : nil)
@@ -71,6 +82,20 @@ struct Convert: ParsableCommand {
     }
   }
 
+  private func round(to precision: Precision) throws {
+    guard precision != .float32 else { throw ValidationError("--precision is float32, expected bf16 or int8") }
+    guard checkpoint.fromHub == nil, to == nil || to == .run, tokenizer == nil else {
+      throw ValidationError("--precision rounds a run to a run: convert to a run first, then round that")
+    }
+    let run = try RunFolder(opening: paths[0])
+    try run.write(rawWeights ? .model : .average, in: precision, to: output)
+    let report = Report(
+      input: paths[0], output: output, form: .run, algorithm: run.configuration.method.algorithm.rawValue,
+      step: try run.savedStep(), parameters: ParameterLayout(run.configuration.model).count,
+      weights: rawWeights ? .lastStep : .average, hasTokenizer: true, precision: precision)
+    if json { try printJSON(report) } else { try printOutput(report.text) }
+  }
+
   /// Which of the input's weights were written.
   private enum Weights: String, Encodable {
     case only = "the only ones"
@@ -88,11 +113,12 @@ struct Convert: ParsableCommand {
     var parameters: Int
     var weights: Weights
     var hasTokenizer: Bool
+    var precision: Precision?
 
     var text: String {
       let step = step.map { ", step \($0)" } ?? ""
       return "wrote \(output) (\(form.rawValue)): \(algorithm)\(step), \(parameters) parameters, "
-        + "weights: \(weights.rawValue)"
+        + "weights: \(weights.rawValue)" + (precision.map { ", in \($0.rawValue)" } ?? "")
     }
   }
 }

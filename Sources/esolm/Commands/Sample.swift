@@ -53,6 +53,7 @@ struct Sample: ParsableCommand {
   var alternatives = 0
 
   @OptionGroup var weights: WeightOptions
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var device: DeviceOptions
 
   func validate() throws {
@@ -69,9 +70,9 @@ struct Sample: ParsableCommand {
     try device.apply()
     let prompts = try prompting.read()
     let run = try RunFolder(opening: folder)
-    let model = try weights.model(of: run, device: device.device)
     let method = try algorithm.method(of: run)
-    let network = CachedTransformer(model.transformer())
+    let network = try CachedTransformer(
+      weights.network(of: run, device: device.device), cachePrecision: cache.cachePrecision)
     let stop = try StopStrings(
       prompting.stop, tokens: prompting.ignoreEndOfText ? [] : [run.tokenizer.endOfText], tokenizer: run.tokenizer)
 

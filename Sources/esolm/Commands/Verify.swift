@@ -34,6 +34,8 @@ struct Verify: ParsableCommand {
   @Flag(help: "Print results as JSON.")
   var json = false
 
+  @OptionGroup(title: "With --batch-invariance") var weights: WeightOptions
+  @OptionGroup(title: "With --batch-invariance") var cache: CacheOptions
   @OptionGroup var device: DeviceOptions
 
   func validate() throws {
@@ -76,7 +78,8 @@ struct Verify: ParsableCommand {
   private func verifyBatches(_ run: RunFolder) throws {
     var line = ShareLine()
     let report = try BatchInvariance(
-      run.model(device: device.device).transformer(), method: run.method, length: run.configuration.method.length
+      try weights.network(of: run, device: device.device), cachePrecision: cache.cachePrecision, method: run.method,
+      length: run.configuration.method.length
     ).check { line.show("each alone", $0) }
     line.clear()
     if json {

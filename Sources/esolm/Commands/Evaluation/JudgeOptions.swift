@@ -50,7 +50,7 @@ struct LoadedJudge {
     let isRun = FileManager.default.fileExists(atPath: "\(name)/ema.safetensors")
     if isRun {
       let run = try RunFolder(opening: name)
-      let likelihood = Likelihood(try run.model(device: device).transformer(), method: run.method)
+      let likelihood = Likelihood(try run.network(device: device), method: run.method)
       guard likelihood.isExact else {
         throw FileError(
           "\(name) is a run of \(run.configuration.method.algorithm.rawValue), expected ar or esolm-b to judge")

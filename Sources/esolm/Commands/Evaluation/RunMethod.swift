@@ -6,7 +6,7 @@ import Torch
 extension RunFolder {
   /// The likelihood of the run's network, by a method that an option may change.
   func likelihood(_ weights: WeightOptions, method: any GenerationMethod, device: Device) throws -> Likelihood {
-    Likelihood(try weights.model(of: self, device: device).transformer(), method: method)
+    Likelihood(try weights.network(of: self, device: device), method: method)
   }
 
   /// Throws a usage error if an option asks for exact likelihoods that the run's method does not have.
