@@ -14,12 +14,19 @@ public struct HoleLengths<Network: DecodingNetwork> {
   private let method: any GenerationMethod
   private let network: Network
   private let tokenizer: any Tokenizer
+  private let rowLimit: Int
 
   /// Lengths by what a network finds likely.
-  public init(_ method: any GenerationMethod, network: Network, tokenizer: any Tokenizer) {
+  ///
+  /// - Parameter rowLimit: about how many rows the network may compute for a hole. Of a long text behind it only so many
+  ///   of the first tokens are looked at, but at least one.
+  public init(
+    _ method: any GenerationMethod, network: Network, tokenizer: any Tokenizer, rowLimit: Int = .max
+  ) {
     self.method = method
     self.network = network
     self.tokenizer = tokenizer
+    self.rowLimit = rowLimit
   }
 
   /// Draws the length of each open hole, from left to right; each looks at the text up to the hole after it.
@@ -33,7 +40,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
     var lengths: [Int] = []
     for place in template.openHoles {
       guard case .openHole(let most) = template.parts[place] else { continue }
-      let rest = template.parts[(place + 1)...].prefix { if case .text = $0 { true } else { false } }
+      let rest = template.parts[(place + 1)...].prefix(while: \.isGiven)
       let uniform = generator.uniform()
       guard !rest.isEmpty else {
         lengths.append(most)
@@ -41,7 +48,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
       }
       let before = try PromptTemplate(parts: Array(template.parts[..<place])).tokens(tokenizer, lengths: lengths)
       let behind = try PromptTemplate(parts: Array(rest)).tokens(tokenizer).compactMap(\.self)
-      let scores = try scores(before, most: most, behind: behind)
+      let scores = try scores(before, most: most, behind: Array(behind.prefix(max(1, rowLimit / most))))
       let largest = scores.max()!
       let chances = scores.map { exp($0 - largest) }
       var left = uniform * chances.reduce(0, +)

@@ -5,7 +5,7 @@ import Tokenizers
 ///
 /// What could still change is held back: a character of which not all bytes are there, and what may be the beginning of a
 /// stop string.
-public struct TextStream {
+public struct TextStream: Sendable {
   private let tokenizer: any Tokenizer
   private let stop: StopStrings?
   private let given: Int

@@ -1,0 +1,85 @@
+import EsoLM
+import Files
+import Prompts
+import Randomness
+import Tokenizers
+
+/// One text that is asked for, whichever door the request came in by.
+struct TextRequest: Sendable {
+  /// What is given, and where something is to be written.
+  var template: PromptTemplate
+  /// How it is written: what is given, and `stop`, are filled in from the rest.
+  var writing: GenerationRequest
+  /// What ends the text.
+  var stop: [String] = []
+  /// Whether the end-of-text token ends nothing.
+  var ignoresEnd = false
+
+  /// About how many rows the length of a hole may cost.
+  static let lengthRows = 1024
+
+  /// The text before anything is written. Asks the network where a hole's length must be drawn.
+  ///
+  /// - Throws: ``APIError``, or an error of the tokenizer or the method.
+  func prepared(for model: ServedModel, engine: Engine) async throws -> PreparedText {
+    let stop = try StopStrings(stop, tokens: ignoresEnd ? [] : [model.tokenizer.endOfText], tokenizer: model.tokenizer)
+    let longest = try tokens(template.tokens(model.tokenizer), of: model)
+    var tokens = longest
+    if template.hasOpenLengths, model.drawsLengths {
+      // Where the lengths do not matter, whatever else is wrong is found without the network.
+      _ = try generation(longest, stop, model)
+      let (template, writing) = (template, writing)
+      tokens = try await engine.perform { access in
+        let holes = HoleLengths(
+          model.method, network: access.network, tokenizer: model.tokenizer, rowLimit: Self.lengthRows)
+        return try template.tokens(
+          model.tokenizer, lengths: holes.draw(template, seed: writing.seed, number: writing.number))
+      }
+    }
+    let request = try generation(tokens, stop, model)
+    return PreparedText(
+      template: tokens, longestCount: longest.count, stop: stop,
+      generation: try model.method.generation(request, for: model.network))
+  }
+
+  private func generation(_ tokens: [Int32?], _ stop: StopStrings, _ model: ServedModel) throws -> GenerationRequest {
+    var request = writing
+    request.template = tokens
+    request.stop = stop
+    request.alternativeCount = min(request.alternativeCount, model.network.vocabularySize - 1)
+    return request
+  }
+
+  private func tokens(_ tokens: [Int32?], of model: ServedModel) throws -> [Int32?] {
+    guard tokens.count <= model.length else {
+      let holes = tokens.count { $0 == nil }
+      throw APIError.tooLong(
+        "this model's texts have at most \(model.length) tokens, but \(tokens.count) were asked for "
+          + "(\(tokens.count - holes) given, \(holes) to be written); shorten the prompt or ask for fewer")
+    }
+    return tokens
+  }
+}
+
+/// A text that is ready to be written.
+struct PreparedText: Sendable {
+  /// Its tokens, nil where one is to be written.
+  let template: [Int32?]
+  /// How many it has if every hole becomes as long as it may.
+  let longestCount: Int
+  let stop: StopStrings
+  let generation: Generation
+
+  /// How many tokens are given before the first hole.
+  var promptCount: Int { template.firstIndex { $0 == nil } ?? template.count }
+  /// How many are given in all.
+  var givenCount: Int { template.count { $0 != nil } }
+  /// Where the first hole ends.
+  var holeEnd: Int { template[promptCount...].firstIndex { $0 != nil } ?? template.count }
+}
+
+/// Seeds of requests that name none.
+enum FreshSeed {
+  /// One that JSON carries exactly.
+  static func next() -> UInt64 { UInt64.random(in: 0..<1 << 53) }
+}
