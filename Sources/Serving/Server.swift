@@ -39,7 +39,7 @@ public struct ModelServer: Sendable {
 
   private let settings: Settings
   private let logger: Logger
-  let handlers: Handlers
+  package let handlers: Handlers
 
   /// A server that is ready to run.
   ///
@@ -102,7 +102,7 @@ public struct ModelServer: Sendable {
   /// The application, for running it elsewhere.
   ///
   /// - Parameter onRunning: called with the port once it is listened on.
-  func application(
+  package func application(
     onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
   ) -> some ApplicationProtocol {
     let limits = settings.limits

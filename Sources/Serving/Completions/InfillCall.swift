@@ -36,7 +36,8 @@ struct InfillCall: Sendable {
     text = TextRequest(
       template: parts,
       writing: try CompletionCall.writing(fields, seed: seed, alternativeCount: alternativeCount ?? 0),
-      stop: stop, ignoresEnd: try fields.bool("ignore_eos") ?? false)
+      stop: stop, ignoresEnd: try fields.bool("ignore_eos") ?? false,
+      parameter: "template")
   }
 }
 

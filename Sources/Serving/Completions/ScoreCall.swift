@@ -26,7 +26,8 @@ struct ScoreCall: Sendable {
       throw APIError(.badRequest, "text: \(error)", parameter: "text")
     }
     guard passage.tokens.count <= model.length else {
-      throw APIError.tooLong("the text has \(passage.tokens.count) tokens, expected at most \(model.length)")
+      throw APIError.tooLong(
+        "the text has \(passage.tokens.count) tokens, expected at most \(model.length)", parameter: "text")
     }
     orders = try fields.integer("orders", in: 1...Self.mostOrders) ?? 16
     seed = try fields.seed() ?? 0

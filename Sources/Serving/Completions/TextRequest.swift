@@ -14,14 +14,31 @@ struct TextRequest: Sendable {
   var stop: [String] = []
   /// Whether the end-of-text token ends nothing.
   var ignoresEnd = false
+  /// The field of the request that the text comes from.
+  var parameter = "prompt"
 
   /// About how many rows the length of a hole may cost.
   static let lengthRows = 1024
 
   /// The text before anything is written. Asks the network where a hole's length must be drawn.
   ///
-  /// - Throws: ``APIError``, or an error of the tokenizer or the method.
+  /// - Throws: ``APIError``, `CancellationError` or ``EsoLM/LogitsError``.
   func prepared(for model: ServedModel, engine: Engine) async throws -> PreparedText {
+    do {
+      return try await preparedAsIs(for: model, engine: engine)
+    } catch let error as APIError {
+      throw error
+    } catch let error as ConfigurationError {
+      throw APIError(error, names: ["template": parameter])
+    } catch let error where error is CancellationError || error is LogitsError {
+      throw error
+    } catch {
+      // The tokenizer's.
+      throw APIError(.badRequest, "\(parameter): \(error)", parameter: parameter)
+    }
+  }
+
+  private func preparedAsIs(for model: ServedModel, engine: Engine) async throws -> PreparedText {
     let stop = try StopStrings(stop, tokens: ignoresEnd ? [] : [model.tokenizer.endOfText], tokenizer: model.tokenizer)
     let longest = try tokens(template.tokens(model.tokenizer), of: model)
     var tokens = longest
@@ -55,7 +72,8 @@ struct TextRequest: Sendable {
       let holes = tokens.count { $0 == nil }
       throw APIError.tooLong(
         "this model's texts have at most \(model.length) tokens, but \(tokens.count) were asked for "
-          + "(\(tokens.count - holes) given, \(holes) to be written); shorten the prompt or ask for fewer")
+          + "(\(tokens.count - holes) given, \(holes) to be written); shorten the text or ask for fewer",
+        parameter: parameter)
     }
     return tokens
   }

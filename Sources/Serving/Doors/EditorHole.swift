@@ -3,11 +3,17 @@ import Prompts
 import Tokenizers
 
 /// A gap in a text that an editor sends: it sends as much around it as it likes, of which the nearest is taken.
-struct EditorHole {
+package struct EditorHole {
   var prefix: String
   var suffix: String
   /// The most tokens to write.
   var most: Int
+
+  package init(prefix: String, suffix: String, most: Int) {
+    self.prefix = prefix
+    self.suffix = suffix
+    self.most = most
+  }
 
   /// What editors get that name no number.
   static let usualTokens = 64
@@ -15,7 +21,7 @@ struct EditorHole {
   /// The text that fits into the model's, its gap open where the model can tell how long it is.
   ///
   /// - Throws: an error of the tokenizer.
-  func template(for model: ServedModel) throws -> PromptTemplate {
+  package func template(for model: ServedModel) throws -> PromptTemplate {
     var (before, after) = (try model.tokenizer.encode(prefix), try model.tokenizer.encode(suffix))
     // The gap gets up to half of the text, what stands around it the rest: of that a quarter belongs to the text behind.
     let most = min(most, max(1, model.length / 2))
@@ -30,7 +36,7 @@ struct EditorHole {
 }
 
 /// Prompts that mark a gap, as models that were trained with markers want it.
-enum FIMMarkers {
+package enum FIMMarkers {
   private static let forms = [
     (before: "<fim_prefix>", gap: "<fim_suffix>", end: "<fim_middle>"),
     (before: "<|fim_prefix|>", gap: "<|fim_suffix|>", end: "<|fim_middle|>"),
@@ -38,7 +44,7 @@ enum FIMMarkers {
   ]
 
   /// The text before and behind the gap; nil where none is marked.
-  static func parse(_ prompt: String) -> (prefix: String, suffix: String)? {
+  package static func parse(_ prompt: String) -> (prefix: String, suffix: String)? {
     for form in forms where prompt.hasPrefix(form.before) {
       let inside = prompt.dropFirst(form.before.count)
       let trimmed = inside.hasSuffix(form.end) ? inside.dropLast(form.end.count) : nil

@@ -13,19 +13,19 @@ public actor Engine {
   public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
   /// What a request is told of one of its texts after a network call.
-  struct Progress: Sendable {
+  package struct Progress: Sendable {
     /// Which of the request's texts.
     let index: Int
     /// What the call did.
-    let step: Generation.Step
+    package let step: Generation.Step
     /// All tokens that will not change any more.
     let finalTokens: [Int32]
   }
 
   /// A request that was taken in.
-  struct Ticket: Sendable {
-    let number: Int
-    let steps: AsyncThrowingStream<Progress, any Error>
+  package struct Ticket: Sendable {
+    package let number: Int
+    package let steps: AsyncThrowingStream<Progress, any Error>
   }
 
   private struct Member {
@@ -79,7 +79,7 @@ public actor Engine {
   ///   - isStreamed: whether every call is told; otherwise only the one that finishes a text.
   /// - Returns: what happens to them; who stops reading takes them out before the next call, and so does ``leave(_:)``.
   /// - Throws: ``APIError`` if there is no room.
-  func write(_ generations: [Generation], isStreamed: Bool) throws -> Ticket {
+  package func write(_ generations: [Generation], isStreamed: Bool) throws -> Ticket {
     guard members.count + generations.count <= limits.places + limits.queue else {
       throw APIError.busy(
         "\(members.count) texts are being written or waiting, and at most \(limits.places + limits.queue) may",
@@ -109,7 +109,7 @@ public actor Engine {
   }
 
   /// Takes out all texts of a request that are not finished.
-  func leave(_ number: Int) { leave(number, throwing: nil) }
+  package func leave(_ number: Int) { leave(number, throwing: nil) }
 
   private func leave(_ number: Int, throwing error: (any Error)?) {
     guard let job = jobs.removeValue(forKey: number) else { return }
@@ -205,7 +205,7 @@ public actor Engine {
   }
 
   /// What is there, for checks: texts in the sampler, bytes of pages, and of those that are kept for later requests.
-  var state: (texts: Int, cacheBytes: Int, keptBytes: Int) {
+  package var state: (texts: Int, cacheBytes: Int, keptBytes: Int) {
     (members.count, network.cacheByteCount, sampler.isEmpty ? sampler.cacheByteCount : 0)
   }
 }

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Counts the requests that are worked on and the bytes of their bodies, and lets no more in than there is room for.
-final class RequestGate: Sendable {
+package final class RequestGate: Sendable {
   private struct State {
     var requests = 0
     var bytes = 0
@@ -14,7 +14,7 @@ final class RequestGate: Sendable {
   init(_ limits: Limits) { self.limits = limits }
 
   /// A place of a request, held until it is given back.
-  final class Place: Sendable {
+  package final class Place: Sendable {
     private let gate: RequestGate
     private let bytes = Mutex(0)
 
@@ -49,7 +49,7 @@ final class RequestGate: Sendable {
   }
 
   /// - Throws: ``APIError`` if there is no room, or the server is about to stop.
-  func enter() throws -> Place {
+  package func enter() throws -> Place {
     let refusal = state.withLock { state -> APIError? in
       guard !state.isClosed else { return .unavailable("the server is shutting down") }
       guard state.requests < limits.requests else {
@@ -66,5 +66,5 @@ final class RequestGate: Sendable {
   func close() { state.withLock { $0.isClosed = true } }
 
   /// How many are inside.
-  var count: Int { state.withLock { $0.requests } }
+  package var count: Int { state.withLock { $0.requests } }
 }

@@ -51,13 +51,13 @@ public struct ServedModel: Sendable {
 }
 
 /// A name for each token that no other token has, as keys of `top_logprobs` need it.
-struct TokenNames: Sendable {
+package struct TokenNames: Sendable {
   private let names: [String]
   /// The text that stands for the token behind every document.
   let endOfText: String
   private let endToken: Int32
 
-  init(_ tokenizer: any Tokenizer) {
+  package init(_ tokenizer: any Tokenizer) {
     let written = tokenizer.decode([tokenizer.endOfText], keepingSpecialTokens: true)
     let end = written.isEmpty ? "<|endoftext|>" : written
     endOfText = end
@@ -73,7 +73,7 @@ struct TokenNames: Sendable {
     }
   }
 
-  subscript(token: Int32) -> String { names.indices.contains(Int(token)) ? names[Int(token)] : "token:\(token)" }
+  package subscript(token: Int32) -> String { names.indices.contains(Int(token)) ? names[Int(token)] : "token:\(token)" }
 
   /// A token's text, or its bytes where they are only a part of a character.
   private static func name(_ token: Int32, _ tokenizer: any Tokenizer) -> String {

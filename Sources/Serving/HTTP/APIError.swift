@@ -38,8 +38,8 @@ struct APIError: Error, Sendable, Equatable {
   }
 
   /// A text that does not fit into the model's.
-  static func tooLong(_ message: String) -> APIError {
-    APIError(.badRequest, message, parameter: "prompt", code: "context_length_exceeded")
+  static func tooLong(_ message: String, parameter: String = "prompt") -> APIError {
+    APIError(.badRequest, message, parameter: parameter, code: "context_length_exceeded")
   }
 
   /// More than the server takes on at a time.

@@ -7,10 +7,10 @@ import Hummingbird
 import Prompts
 
 /// What is served, by path. Handlers read a request, call what the commands call too, and write the reply.
-struct Handlers: Sendable {
-  let model: ServedModel
-  let engine: Engine
-  let gate: RequestGate
+package struct Handlers: Sendable {
+  package let model: ServedModel
+  package let engine: Engine
+  package let gate: RequestGate
   let limits: Limits
   let metrics: ServingMetrics
   let exposition: PrometheusMetrics
@@ -44,8 +44,14 @@ struct Handlers: Sendable {
       "id": .text(model.name), "object": "model", "created": .count(model.created), "owned_by": "esolm",
       "max_model_len": .count(model.length), "method": .text(model.method.title),
       "alpha0": model.method.diffusedShare.map { .number($0) } ?? .null,
-      "fills_holes": .bool(model.fillsHoles), "has_exact_likelihood": .bool(hasExactLikelihood),
+      "fills_holes": .bool(model.fillsHoles), "draws_lengths": .bool(model.drawsLengths), "example": .text(example), "has_exact_likelihood": .bool(hasExactLikelihood),
     ]
+  }
+
+  /// A text with holes to begin with, of letters that the model knows.
+  private var example: String {
+    let (texts, hole) = (["The [[5]] sat on the [[5]].", "the [[3]] sees the [[3]].", "[[8]] [[8]]"], "[[16]]")
+    return texts.first { (try? PromptTemplate($0).tokens(model.tokenizer).count <= model.length) == true } ?? hole
   }
 
   private var hasExactLikelihood: Bool {
