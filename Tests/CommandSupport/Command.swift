@@ -93,6 +93,9 @@ public final class Command: @unchecked Sendable {
 
   public var identifier: Int32 { process.processIdentifier }
 
+  /// What it has printed so far.
+  public var output: String { (try? String(contentsOfFile: "\(folder)/output", encoding: .utf8)) ?? "" }
+
   public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
   /// Waits until a condition holds; a process that ends before, or takes too long, is an error.

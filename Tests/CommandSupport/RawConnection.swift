@@ -87,7 +87,8 @@ public final class RawConnection: @unchecked Sendable {
   }
 
   /// Runs what blocks on a thread of its own.
-  public static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+  public static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result
+  {
     try await withCheckedThrowingContinuation { done in
       Thread.detachNewThread { done.resume(with: Swift.Result { try body() }) }
     }

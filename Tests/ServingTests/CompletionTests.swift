@@ -81,16 +81,20 @@ struct CompletionTests {
       let stop = String(text.dropFirst(12).prefix(2))
       let cut = try await client.answer(
         path,
-        #"{"prompt": "ab", "max_tokens": 30, "seed": 2, "ignore_eos": true, "stop": ["zz", "\#(stop.replacing("\n", with: "\\n"))"]}"#)
+        #"{"prompt": "ab", "max_tokens": 30, "seed": 2, "ignore_eos": true, "stop": ["zz", "\#(stop.replacing("\n", with: "\\n"))"]}"#
+      )
       #expect(cut.reasons == ["stop"])
-      #expect(text.hasPrefix(cut.texts[0]), "\(text.debugDescription) \(cut.texts[0].debugDescription) \(stop.debugDescription)")
+      #expect(
+        text.hasPrefix(cut.texts[0]),
+        "\(text.debugDescription) \(cut.texts[0].debugDescription) \(stop.debugDescription)")
       #expect(!cut.texts[0].contains(stop) && cut.texts[0].count <= 12)
     }
   }
 
   @Test func aSuffixMakesAHoleThatEndsWhereItFits() async throws {
     try await TestServer().test { client in
-      let reply = try await client.answer(path, #"{"prompt": "ab", "suffix": "cde", "max_tokens": 12, "seed": 4, "n": 8}"#)
+      let reply = try await client.answer(
+        path, #"{"prompt": "ab", "suffix": "cde", "max_tokens": 12, "seed": 4, "n": 8}"#)
       for choice in reply.choices {
         let text = try #require(choice["text"]?.text)
         #expect(text.count <= 12)
@@ -109,7 +113,8 @@ struct CompletionTests {
   @Test func theLikeliestCandidatesAreToldBestFirst() async throws {
     let server = try TestServer()
     try await server.test { client in
-      let all = try await client.answer(path, #"{"prompt": "ab", "max_tokens": 9, "seed": 6, "n": 6, "ignore_eos": true}"#)
+      let all = try await client.answer(
+        path, #"{"prompt": "ab", "max_tokens": 9, "seed": 6, "n": 6, "ignore_eos": true}"#)
       let best = try await client.answer(
         path, #"{"prompt": "ab", "max_tokens": 9, "seed": 6, "n": 2, "best_of": 6, "ignore_eos": true}"#)
       // The exact log-probability of each candidate, in the order in which it was written.
@@ -117,7 +122,8 @@ struct CompletionTests {
       let scores = try (0..<6).map { number in
         let request = GenerationRequest(
           template: try PromptTemplate(prompt: "ab", hole: 9).tokens(TestServer.tokenizer), seed: 6, number: number)
-        let generation = try written([try server.method.generation(request, for: server.weights.configuration)], by: network)[0]
+        let generation = try written(
+          [try server.method.generation(request, for: server.weights.configuration)], by: network)[0]
         return try #require(try generation.oneAtATimeLogProbabilities(under: network)).reduce(0, +)
       }
       let order = scores.indices.sorted { scores[$0] > scores[$1] }
@@ -128,7 +134,8 @@ struct CompletionTests {
 
   @Test func nothingToWriteAnswersWithThePromptAlone() async throws {
     try await TestServer().test { client in
-      let reply = try await client.answer(path, #"{"prompt": ["ab", "c"], "max_tokens": 0, "echo": true, "logprobs": 0}"#)
+      let reply = try await client.answer(
+        path, #"{"prompt": ["ab", "c"], "max_tokens": 0, "echo": true, "logprobs": 0}"#)
       #expect(reply.texts == ["ab", "c"] && reply.reasons == ["length", "length"])
       #expect(reply.choices[0]["logprobs"]?["tokens"]?.elements?.count == 2)
       #expect(reply["usage"]?["completion_tokens"]?.integer == 0)
@@ -171,7 +178,8 @@ struct CompletionTests {
       for seed in 0..<4 {
         let fields = #""prompt": "ab", "max_tokens": 20, "seed": \#(seed), "logprobs": 2\#(more)"#
         let whole = try await client.answer(path, "{\(fields)}")
-        let reply = try await client.post(path, #"{\#(fields), "stream": true, "stream_options": {"include_usage": true}}"#)
+        let reply = try await client.post(
+          path, #"{\#(fields), "stream": true, "stream_options": {"include_usage": true}}"#)
         var events = try reply.events()
         let usage = events.removeLast()
         #expect(usage.choices.isEmpty && usage["usage"]?.strictJSON == whole["usage"]?.strictJSON)

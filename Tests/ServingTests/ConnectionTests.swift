@@ -26,7 +26,8 @@ struct ConnectionTests {
     try await server.live { client in
       let connection = try RawConnection(client.port)
       connection.send(
-        Self.request(#"{"prompt": "ab", "max_tokens": 199990, "alpha0": 0, "ignore_eos": true, "stream": \#(isStreamed)}"#))
+        Self.request(
+          #"{"prompt": "ab", "max_tokens": 199990, "alpha0": 0, "ignore_eos": true, "stream": \#(isStreamed)}"#))
       if isStreamed { _ = try await RawConnection.onThread { connection.receive(upTo: "data: ") } }
       for _ in 0..<20_000 where await server.engine.state.texts == 0 { try await Task.sleep(for: .milliseconds(1)) }
       #expect(await server.engine.state.texts == 1)

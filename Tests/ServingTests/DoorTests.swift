@@ -19,7 +19,8 @@ struct DoorTests {
     try await TestServer().test { client in
       // Zed.
       let reply = try await client.answer(
-        "/v1/completions", #"{"model": "tiny", "prompt": "\#(prompt)", "max_tokens": 8, "stop": ["<|endoftext|>"], "seed": 5}"#)
+        "/v1/completions",
+        #"{"model": "tiny", "prompt": "\#(prompt)", "max_tokens": 8, "stop": ["<|endoftext|>"], "seed": 5}"#)
       let suffix = try await client.answer(
         "/v1/completions", #"{"prompt": "ab", "suffix": "cd", "max_tokens": 8, "seed": 5}"#)
       #expect(reply.texts == suffix.texts && reply.texts[0].count <= 8)
@@ -57,7 +58,8 @@ struct DoorTests {
 
   @Test func fimCompletionsAnswerLikeAChat() async throws {
     try await TestServer().test { client in
-      let body = #""model": "tiny", "prompt": "abc ", "suffix": " def", "max_tokens": 12, "temperature": 0.5, "top_p": 0.9, "stop": ["\n\n"], "seed": 3"#
+      let body =
+        #""model": "tiny", "prompt": "abc ", "suffix": " def", "max_tokens": 12, "temperature": 0.5, "top_p": 0.9, "stop": ["\n\n"], "seed": 3"#
       for path in ["/v1/fim/completions", "/fim/completions"] {
         let whole = try await client.answer(path, "{\(body)}")
         let text = try #require(whole.choices[0]["message"]?["content"]?.text)
@@ -109,7 +111,8 @@ struct DoorTests {
       #expect(whole["timings"]?["prompt_n"]?.integer == 3 && whole["timings"]?["predicted_per_second"]?.double != nil)
       #expect(whole["tokens"]?.elements?.count == whole["tokens_predicted"]?.integer)
       let ids = try TestServer.tokenizer.encode("abc")
-      let same = try await client.answer("/completion", #"{"prompt": \#(ids), "n_predict": 9, "seed": 4, "temperature": 1.0}"#)
+      let same = try await client.answer(
+        "/completion", #"{"prompt": \#(ids), "n_predict": 9, "seed": 4, "temperature": 1.0}"#)
       #expect(same["content"]?.text == whole["content"]?.text)
       let streamed = try await client.post("/completion", #"{\#(body), "stream": true}"#)
       let parts = try streamed.text.components(separatedBy: "\n\n").dropLast().map {

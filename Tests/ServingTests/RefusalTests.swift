@@ -55,7 +55,8 @@ struct RefusalTests {
       // What clients send though it means nothing is no mistake.
       _ = try await client.answer(
         "/v1/completions",
-        #"{"prompt": "a", "max_tokens": null, "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}, "user": "x", "top_p": 1, "stop": null, "n": null, "suffix": null, "stream_options": null, "unknown": [1, {}]}"#)
+        #"{"prompt": "a", "max_tokens": null, "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}, "user": "x", "top_p": 1, "stop": null, "n": null, "suffix": null, "stream_options": null, "unknown": [1, {}]}"#
+      )
     }
   }
 
@@ -75,7 +76,8 @@ struct RefusalTests {
   @Test func modelsHaveOneName() async throws {
     try await TestServer().test { client in
       let reply = try await client.post("/v1/completions", #"{"model": "gpt-4", "prompt": "a"}"#)
-      #expect(try reply.status == 404 && reply.error.code == "model_not_found" && reply.error.message.contains("'tiny'"))
+      #expect(
+        try reply.status == 404 && reply.error.code == "model_not_found" && reply.error.message.contains("'tiny'"))
       let list = try await client.get("/v1/models").json
       #expect(list["data"]?[0]["id"]?.text == "tiny" && list["object"]?.text == "list")
       #expect(try await client.get("/v1/models/tiny").status == 200)
@@ -98,13 +100,14 @@ struct RefusalTests {
 
   // MARK: Who may ask
 
-  @Test(arguments: [
-    ("evil.example", nil, 403), ("evil.example:8080", nil, 403), ("localhost.evil.example", nil, 403),
-    ("", nil, 403), ("localhost:8080", nil, 200), ("127.0.0.1:8080", nil, 200), ("[::1]:8080", nil, 200),
-    ("mine.example", nil, 200), ("localhost", "https://evil.example", 403), ("localhost", "null", 403),
-    ("localhost:1", "http://localhost:1", 200), ("localhost:1", "http://localhost:2", 403),
-    ("localhost", "https://friend.example", 200), ("mine.example", "https://mine.example", 200),
-  ] as [(String, String?, Int)])
+  @Test(
+    arguments: [
+      ("evil.example", nil, 403), ("evil.example:8080", nil, 403), ("localhost.evil.example", nil, 403),
+      ("", nil, 403), ("localhost:8080", nil, 200), ("127.0.0.1:8080", nil, 200), ("[::1]:8080", nil, 200),
+      ("mine.example", nil, 200), ("localhost", "https://evil.example", 403), ("localhost", "null", 403),
+      ("localhost:1", "http://localhost:1", 200), ("localhost:1", "http://localhost:2", 403),
+      ("localhost", "https://friend.example", 200), ("mine.example", "https://mine.example", 200),
+    ] as [(String, String?, Int)])
   func pagesFromElsewhereAreRefused(host: String, origin: String?, status: Int) async throws {
     let server = try TestServer {
       $0.hosts = ["mine.example"]
@@ -113,8 +116,10 @@ struct RefusalTests {
     try await server.live { client in
       for (method, path) in [("GET", "/health"), ("POST", "/v1/completions")] {
         let body = method == "POST" ? #"{"prompt": "a", "max_tokens": 1}"# : ""
-        let head = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n"
-          + (origin.map { "Origin: \($0)\r\n" } ?? "") + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"
+        let head =
+          "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n"
+          + (origin.map { "Origin: \($0)\r\n" } ?? "")
+          + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"
         let reply = try await RawConnection.ask(client.port, head + body)
         #expect(reply.hasPrefix("HTTP/1.1 \(status) "), "\(reply)")
         #expect(reply.lowercased().contains("access-control-allow-origin") == (origin == "https://friend.example"))

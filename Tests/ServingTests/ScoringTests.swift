@@ -116,7 +116,8 @@ struct ScoringTests {
       try await TestServer(method).test { client in
         let reply = try await client.post(path, harness([[1, 2, 3]]))
         #expect(try reply.status == 400 && reply.error.message.contains("no exact likelihood"))
-        let plain = try await client.answer(path, #"{"prompt": "ab", "max_tokens": 1, "echo": true, "ignore_eos": true}"#)
+        let plain = try await client.answer(
+          path, #"{"prompt": "ab", "max_tokens": 1, "echo": true, "ignore_eos": true}"#)
         #expect(plain.texts[0].hasPrefix("ab") && plain.texts[0].unicodeScalars.count == 3)
       }
     }

@@ -22,7 +22,8 @@ struct TestServer: Sendable {
 
   init(
     _ method: any GenerationMethod = try! EsotericMethod(alpha0: 0.5), tokenizer: any Tokenizer = tokenizer,
-    length: Int = 48, conditioning: Int? = 8, created: Int = 1, _ change: (inout ModelServer.Settings) -> Void = { _ in }
+    length: Int = 48, conditioning: Int? = 8, created: Int = 1,
+    _ change: (inout ModelServer.Settings) -> Void = { _ in }
   ) throws {
     configuration = .small(
       vocabulary: tokenizer.modelVocabularySize, conditioning: method is AutoregressiveMethod ? nil : conditioning)
@@ -35,7 +36,8 @@ struct TestServer: Sendable {
       name: "tiny", method: method, tokenizer: tokenizer, network: configuration, length: length, created: created)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    server = ModelServer(model, network: TransformerWeights.random(configuration).transformer(), settings: settings, logger: logger)
+    server = ModelServer(
+      model, network: TransformerWeights.random(configuration).transformer(), settings: settings, logger: logger)
   }
 
   /// The same as the server's.
@@ -103,7 +105,9 @@ struct Client: Sendable {
       status: reply.status.code, headers: reply.headers, body: Array(reply.body.readableBytesView))
   }
 
-  func get(_ path: String, _ headers: HTTPFields = [:]) async throws -> Reply { try await send(.get, path, nil, headers) }
+  func get(_ path: String, _ headers: HTTPFields = [:]) async throws -> Reply {
+    try await send(.get, path, nil, headers)
+  }
 
   func post(_ path: String, _ body: String, _ headers: HTTPFields = [:]) async throws -> Reply {
     try await send(.post, path, Array(body.utf8), headers)

@@ -25,6 +25,8 @@ struct ChoiceText: Sendable {
   private var stream: TextStream
   private let decode: @Sendable ([Int32]) -> String
   private var told: [Int: Token] = [:]
+  /// The tokens up to the hole's end or the first place that nothing is written in.
+  private var known: [Int32]
   private var tokenCount = 0
   /// How many tokens the hole has up to its end, known when it is finished.
   private(set) var writtenCount = 0
@@ -38,16 +40,21 @@ struct ChoiceText: Sendable {
     decode = { tokenizer.decode($0) }
     // A stop counts wherever it is written, also before a suffix; what is given holds none.
     stream = TextStream(tokenizer, stop: prepared.stop, given: prepared.promptCount)
-    _ = stream.next(prepared.template.prefix(prepared.promptCount).map { $0! }, isFinished: false)
+    known = prepared.template.prefix(prepared.promptCount).map { $0! }
+    _ = stream.next(known, isFinished: false)
   }
 
   /// What has become final by a network call.
   mutating func next(_ progress: Engine.Progress) -> (text: String, tokens: [Token]) {
     let finished = progress.step.finished
-    if finished == nil { note(progress.step.written) }
-    if let finished { for written in finished.history { note(written) } }
-    guard finishReason == nil else { return ("", []) }
-    var tokens = progress.finalTokens.prefix(prepared.holeEnd)
+    if let finished {
+      for written in finished.history { note(written) }
+      known = Array(finished.tokens.prefix(prepared.holeEnd))
+    } else {
+      note(progress.step.written)
+      while known.count < prepared.holeEnd, let next = told[known.count] { known.append(next.token) }
+    }
+    var tokens = known[...]
     let end = endOfText.flatMap { end in tokens.dropFirst(prepared.promptCount).firstIndex(of: end) }
     if let end { tokens = tokens.prefix(upTo: end) }
     let isFinished = finished != nil || end != nil

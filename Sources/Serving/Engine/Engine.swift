@@ -18,8 +18,6 @@ public actor Engine {
     let index: Int
     /// What the call did.
     package let step: Generation.Step
-    /// All tokens that will not change any more.
-    let finalTokens: [Int32]
   }
 
   /// A request that was taken in.
@@ -147,9 +145,8 @@ public actor Engine {
 
   private func deliver(_ step: Generation.Step) {
     guard let member = members[step.id], var job = jobs[member.job] else { return }
-    let tokens = (step.finished ?? sampler[step.id])?.finalTokens ?? []
     if job.isStreamed || step.finished != nil {
-      job.continuation.yield(Progress(index: member.index, step: step, finalTokens: Array(tokens)))
+      job.continuation.yield(Progress(index: member.index, step: step))
     }
     guard step.finished != nil else { return }
     members[step.id] = nil

@@ -73,7 +73,9 @@ package struct TokenNames: Sendable {
     }
   }
 
-  package subscript(token: Int32) -> String { names.indices.contains(Int(token)) ? names[Int(token)] : "token:\(token)" }
+  package subscript(token: Int32) -> String {
+    names.indices.contains(Int(token)) ? names[Int(token)] : "token:\(token)"
+  }
 
   /// A token's text, or its bytes where they are only a part of a character.
   private static func name(_ token: Int32, _ tokenizer: any Tokenizer) -> String {

@@ -44,7 +44,8 @@ package struct Handlers: Sendable {
       "id": .text(model.name), "object": "model", "created": .count(model.created), "owned_by": "esolm",
       "max_model_len": .count(model.length), "method": .text(model.method.title),
       "alpha0": model.method.diffusedShare.map { .number($0) } ?? .null,
-      "fills_holes": .bool(model.fillsHoles), "draws_lengths": .bool(model.drawsLengths), "example": .text(example), "has_exact_likelihood": .bool(hasExactLikelihood),
+      "fills_holes": .bool(model.fillsHoles), "draws_lengths": .bool(model.drawsLengths), "example": .text(example),
+      "has_exact_likelihood": .bool(hasExactLikelihood),
     ]
   }
 

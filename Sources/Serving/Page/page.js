@@ -138,7 +138,8 @@ class Panel {
         span.tabIndex = -1;
         span.setAttribute("aria-label", `${written.text}, call ${token.call}, p ${percent(written.logprob)}`);
         span.onmouseenter = span.onfocus = span.onclick = () => showAlternatives(token);
-        span.onmouseleave = span.onblur = () => { popup.hidden = true; };
+        span.onmouseleave = () => { if (document.activeElement !== span) { popup.hidden = true; } };
+        span.onblur = () => { popup.hidden = true; };
       } else {
         span.removeAttribute("tabindex");
         span.removeAttribute("aria-label");
