@@ -143,7 +143,7 @@ let package = Package(
       dependencies: [
         "esolm", "Runs", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
         "TestSupport",
-      ], exclude: ["Help"]),
+      ], exclude: ["Help", "Clients"]),
     .testTarget(
       name: "ReadmeTests",
       dependencies: [

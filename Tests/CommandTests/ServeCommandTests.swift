@@ -9,9 +9,10 @@ import Torch
 /// The built program, as users start it.
 @Suite("esolm serve")
 struct ServeCommandTests {
-  private static func serve(_ run: String, _ more: [String] = []) async throws -> (command: Command, port: Int) {
+  static func serve(_ run: String, _ more: [String] = []) async throws -> (command: Command, port: Int) {
     let command = try await Command.start(
-      Esolm.executable(), ["serve", run, "--port", "0"] + more, environment: Esolm.environment)
+      Esolm.executable(), ["serve", run, "--port", "0"] + more, environment: Esolm.environment,
+      mostlyWaits: true)
     var port: Int?
     try await command.wait {
       port = command.output.firstMatch(of: #/http:\/\/[^ ]*:(\d+)\n/#).flatMap { Int($0.output.1) }
@@ -56,7 +57,7 @@ struct ServeCommandTests {
 
   /// A text that is being streamed when the server is asked to stop is finished; nobody is let in any more.
   @Test func whatWasBegunIsFinished() async throws {
-    let (server, port) = try await Self.serve(Self.long(), ["--grace", "60"])
+    let (server, port) = try await Self.serve(Clients.run(length: 100_000), ["--grace", "60"])
     let connection = try RawConnection(port)
     connection.send(
       Self.post(
@@ -72,7 +73,7 @@ struct ServeCommandTests {
 
   /// What takes longer than the grace is cut, and its client is told.
   @Test func whatTakesLongerThanTheGraceIsCut() async throws {
-    let (server, port) = try await Self.serve(Self.long(), ["--grace", "0"])
+    let (server, port) = try await Self.serve(Clients.run(length: 100_000), ["--grace", "0"])
     let connection = try RawConnection(port)
     connection.send(
       Self.post(
@@ -83,16 +84,6 @@ struct ServeCommandTests {
     let rest = try await RawConnection.onThread { connection.receiveAll() }
     #expect(rest.contains("the server was shut down") && rest.contains("data: [DONE]"))
     #expect(try await server.end().status == 0)
-  }
-
-  /// A run whose texts are long, so that one is still being written when something happens.
-  private static func long() async throws -> String {
-    let run = try await Scratch.copy(of: Esolm.trained())
-    let path = "\(run)/config.json"
-    let text = try String(contentsOfFile: path, encoding: .utf8)
-    try text.replacing(#/"length" : 16/#, with: #""length" : 100000"#).write(
-      toFile: path, atomically: true, encoding: .utf8)
-    return run
   }
 
   @Test func textsAreNotLogged() async throws {

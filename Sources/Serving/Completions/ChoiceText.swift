@@ -44,16 +44,21 @@ struct ChoiceText: Sendable {
     _ = stream.next(known, isFinished: false)
   }
 
-  /// What has become final by a network call.
-  mutating func next(_ progress: Engine.Progress) -> (text: String, tokens: [Token]) {
-    let finished = progress.step.finished
-    if let finished {
+  /// Takes in what a network call wrote.
+  mutating func take(_ step: Generation.Step) {
+    if let finished = step.finished {
       for written in finished.history { note(written) }
       known = Array(finished.tokens.prefix(prepared.holeEnd))
     } else {
-      note(progress.step.written)
+      note(step.written)
       while known.count < prepared.holeEnd, let next = told[known.count] { known.append(next.token) }
     }
+  }
+
+  /// What has become final since the last time.
+  ///
+  /// - Parameter finished: the whole text, if it is finished.
+  mutating func next(_ finished: Generation?) -> (text: String, tokens: [Token]) {
     var tokens = known[...]
     let end = endOfText.flatMap { end in tokens.dropFirst(prepared.promptCount).firstIndex(of: end) }
     if let end { tokens = tokens.prefix(upTo: end) }

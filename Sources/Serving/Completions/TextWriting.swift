@@ -46,19 +46,25 @@ struct TextWriting: Sendable {
     let start = ContinuousClock.now
     var choices = texts.map { ChoiceText($0, model: model, ignoresEnd: ignoresEnd) }
     var (open, hasBegun) = (texts.count, false)
-    for try await progress in ticket.steps {
-      let (text, tokens) = choices[progress.index].next(progress)
-      let choice = choices[progress.index]
-      if !hasBegun, !progress.step.written.positions.isEmpty {
-        hasBegun = true
-        metrics.firstTokenSeconds.recordSeconds((ContinuousClock.now - start) / .seconds(1))
+    for try await batch in ticket.steps {
+      // Of several calls at a time the text is looked at once.
+      let last = Dictionary(batch.enumerated().map { ($1.index, $0) }, uniquingKeysWith: max)
+      for (place, progress) in batch.enumerated() {
+        if !hasBegun, !progress.step.written.positions.isEmpty {
+          hasBegun = true
+          metrics.firstTokenSeconds.recordSeconds((ContinuousClock.now - start) / .seconds(1))
+        }
+        choices[progress.index].take(progress.step)
+        let isLast = last[progress.index] == place
+        let (text, tokens) = isLast ? choices[progress.index].next(progress.step.finished) : ("", [])
+        let choice = choices[progress.index]
+        let finish = progress.step.finished.map {
+          Finish(reason: choice.finishReason ?? "length", writtenCount: choice.writtenCount, generation: $0)
+        }
+        if finish != nil { open -= 1 }
+        try await onEvent(
+          Event(index: progress.index, text: text, tokens: tokens, step: progress.step, finish: finish))
       }
-      let finish = progress.step.finished.map {
-        Finish(reason: choice.finishReason ?? "length", writtenCount: choice.writtenCount, generation: $0)
-      }
-      if finish != nil { open -= 1 }
-      try await onEvent(
-        Event(index: progress.index, text: text, tokens: tokens, step: progress.step, finish: finish))
     }
     guard open == 0 else { throw CancellationError() }
   }

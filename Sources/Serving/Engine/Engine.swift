@@ -20,19 +20,13 @@ public actor Engine {
     package let step: Generation.Step
   }
 
-  /// A request that was taken in.
-  package struct Ticket: Sendable {
-    package let number: Int
-    package let steps: AsyncThrowingStream<Progress, any Error>
-  }
-
   private struct Member {
     let job: Int
     let index: Int
   }
 
   private struct Job {
-    let continuation: AsyncThrowingStream<Progress, any Error>.Continuation
+    weak var ticket: Ticket?
     let deadline: ContinuousClock.Instant
     let isStreamed: Bool
     var ids: Set<Generation.ID>
@@ -75,7 +69,7 @@ public actor Engine {
   /// - Parameters:
   ///   - generations: what to write.
   ///   - isStreamed: whether every call is told; otherwise only the one that finishes a text.
-  /// - Returns: what happens to them; who stops reading takes them out before the next call, and so does ``leave(_:)``.
+  /// - Returns: tells what happens to them; who lets go of it takes them out before the next call, as ``leave(_:)`` does.
   /// - Throws: ``APIError`` if there is no room.
   package func write(_ generations: [Generation], isStreamed: Bool) throws -> Ticket {
     guard members.count + generations.count <= limits.places + limits.queue else {
@@ -85,7 +79,7 @@ public actor Engine {
     }
     let number = nextJob
     nextJob += 1
-    let (stream, continuation) = AsyncThrowingStream<Progress, any Error>.makeStream()
+    let ticket = Ticket(number) { [weak self] number in Task { await self?.leave(number) } }
     var ids: Set<Generation.ID> = []
     for (index, generation) in generations.enumerated() {
       let id = sampler.add(generation)
@@ -93,17 +87,13 @@ public actor Engine {
       members[id] = Member(job: number, index: index)
     }
     jobs[number] = Job(
-      continuation: continuation, deadline: .now + .seconds(limits.requestSeconds), isStreamed: isStreamed, ids: ids)
-    continuation.onTermination = { [weak self] reason in
-      guard case .cancelled = reason, let self else { return }
-      Task { await self.leave(number) }
-    }
+      ticket: ticket, deadline: .now + .seconds(limits.requestSeconds), isStreamed: isStreamed, ids: ids)
     metrics.requests.increment()
     if !isPumping {
       isPumping = true
       Task { await self.pump() }
     }
-    return Ticket(number: number, steps: stream)
+    return ticket
   }
 
   /// Takes out all texts of a request that are not finished.
@@ -116,7 +106,7 @@ public actor Engine {
       members[id] = nil
     }
     if error == nil { metrics.cancelledRequests.increment() }
-    job.continuation.finish(throwing: error)
+    job.ticket?.finish(throwing: error)
   }
 
   /// One call after the other, as long as there is something to write. Between them whoever waits has a turn.
@@ -146,7 +136,7 @@ public actor Engine {
   private func deliver(_ step: Generation.Step) {
     guard let member = members[step.id], var job = jobs[member.job] else { return }
     if job.isStreamed || step.finished != nil {
-      job.continuation.yield(Progress(index: member.index, step: step))
+      job.ticket?.tell(Progress(index: member.index, step: step))
     }
     guard step.finished != nil else { return }
     members[step.id] = nil
@@ -154,7 +144,7 @@ public actor Engine {
     jobs[member.job] = job
     guard job.ids.isEmpty else { return }
     jobs[member.job] = nil
-    job.continuation.finish()
+    job.ticket?.finish()
   }
 
   private func account(_ steps: [Generation.Step], since start: ContinuousClock.Instant) {
