@@ -116,7 +116,6 @@ public struct ModelServer: Sendable {
       configuration: ApplicationConfiguration(
         address: .hostname(settings.host, port: settings.port),
         availableConnectionsDelegate: MaximumAvailableConnections(limits.connections, logger: logger)),
-      services: [Draining(handlers: handlers, grace: settings.grace)],
       onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) },
       logger: logger)
   }
@@ -126,8 +125,10 @@ public struct ModelServer: Sendable {
   /// - Parameter onRunning: called with the port once it is listened on.
   /// - Throws: if the address cannot be listened on.
   public func run(onRunning: @escaping @Sendable (_ port: Int) async -> Void) async throws {
+    // The last one is shut down first: what was begun ends, then the server does.
     var configuration = ServiceGroupConfiguration(
-      services: [application(onRunning: onRunning)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+      services: [application(onRunning: onRunning), Draining(handlers: handlers, grace: settings.grace)],
+      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     // Who keeps a connection open beyond that is cut off.
     configuration.maximumGracefulShutdownDuration = settings.grace + .seconds(3)
     try await ServiceGroup(configuration: configuration).run()
