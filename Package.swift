@@ -14,6 +14,7 @@ let package = Package(
     .library(name: "Corpora", targets: ["Corpora"]),
     .library(name: "Training", targets: ["Training", "Runs", "Checkpoints"]),
     .library(name: "Evaluation", targets: ["Evaluation", "Comparison", "Parity"]),
+    .library(name: "Serving", targets: ["Serving"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -137,6 +138,7 @@ let package = Package(
         "Serving", "EsoLM", "Evaluation", "Files", "Prompts", "Randomness", "Tokenizers", "Torch", "CommandSupport",
         "TestSupport", .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"), .product(name: "Metrics", package: "swift-metrics"),
       ]),
     .testTarget(
       name: "CommandTests",

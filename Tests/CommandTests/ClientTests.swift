@@ -49,7 +49,7 @@ struct ClientTests {
           "eval", "choice", run, "--data", "\(folder)/choice.jsonl", "--alpha0", "0", "--json",
         ]).output.utf8))
     #expect(result.figures["choice"]?.acc == choice.accuracy.accuracy)
-    #expect(result.figures["choice"]?.acc_norm == choice.accuracy.accuracyPerCharacter)
+    #expect(result.figures["choice"]?.accPerCharacter == choice.accuracy.accuracyPerCharacter)
     for (theirs, ours) in zip(try #require(result.samples["choice"]), choice.answers) {
       #expect(theirs.count == 3 && zip(theirs, ours.logProbabilities).allSatisfy { abs($0 - $1) < 1e-4 })
     }
@@ -86,8 +86,13 @@ struct ClientTests {
   private struct Harness: Decodable {
     struct Figures: Decodable {
       var acc: Double?
-      var acc_norm: Double?
+      var accPerCharacter: Double?
       var perplexity: Double?
+
+      enum CodingKeys: String, CodingKey {
+        case acc, perplexity
+        case accPerCharacter = "acc_norm"
+      }
     }
     var figures: [String: Figures]
     var samples: [String: [[Double]]]

@@ -21,7 +21,7 @@ struct ServeCommandTests {
     return (command, try #require(port))
   }
 
-  private static func post(_ port: Int, _ path: String, _ body: String, _ more: String = "") -> String {
+  static func post(_ port: Int, _ path: String, _ body: String, _ more: String = "") -> String {
     "POST \(path) HTTP/1.1\r\nHost: localhost:\(port)\r\nContent-Length: \(body.utf8.count)\r\nConnection: close\r\n\(more)\r\n\(body)"
   }
 

@@ -4,7 +4,7 @@ public struct Limits: Sendable {
   public var bodyBytes = 4 << 20
   /// Bytes of all bodies that are held at one time.
   public var totalBodyBytes = 64 << 20
-  /// Bytes a second may be slow, not a body: seconds until all of it must be there.
+  /// Seconds until all of a body must be there.
   public var bodySeconds = 30.0
   /// Texts that are written at a time; others wait.
   public var places = 64

@@ -112,7 +112,7 @@ struct EventStream {
 struct BodyReading {
   let limits: Limits
 
-  func bytes(of request: Request, place: RequestGate.Place) async throws -> [UInt8] {
+  func bytes(of request: Request, on channel: any Channel, place: RequestGate.Place) async throws -> [UInt8] {
     if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limits.bodyBytes {
       throw APIError(
         .contentTooLarge,
@@ -120,30 +120,45 @@ struct BodyReading {
         closesConnection: true)
     }
     let seconds = limits.bodySeconds
-    return try await withThrowingTaskGroup(of: [UInt8].self) { group in
-      group.addTask {
-        var bytes: [UInt8] = []
-        do {
-          for try await part in request.body {
-            try place.take(part.readableBytes)
-            bytes += part.readableBytesView
-          }
-        } catch let error as APIError {
-          throw error
-        } catch {
-          try Task.checkCancellation()
-          throw APIError(.badRequest, "the body ends too soon or is malformed", closesConnection: true)
-        }
-        try Task.checkCancellation()
-        return bytes
+    let body = request.body
+    return try await withReading(
+      of: { try await Self.collect(body, place) }, within: seconds, on: channel.eventLoop)
+  }
+
+  private static func collect(_ body: RequestBody, _ place: RequestGate.Place) async throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    do {
+      for try await part in body {
+        try place.take(part.readableBytes)
+        bytes += part.readableBytesView
       }
-      group.addTask {
-        try await Task.sleep(for: .seconds(seconds))
-        throw APIError(
-          .requestTimeout, "the body was not there within \(Int(seconds)) s", closesConnection: true)
+    } catch let error as APIError {
+      throw error
+    } catch {
+      try Task.checkCancellation()
+      throw APIError(.badRequest, "the body ends too soon or is malformed", closesConnection: true)
+    }
+    // Reading that is given up ends like a body.
+    try Task.checkCancellation()
+    return bytes
+  }
+
+  /// The event loop keeps the time: a sleeping task that is cancelled would stay in memory until it was to awake.
+  private func withReading(
+    of read: @escaping @Sendable () async throws -> [UInt8], within seconds: Double, on loop: any EventLoop
+  ) async throws -> [UInt8] {
+    let reading = Task { try await read() }
+    let timer = loop.scheduleTask(in: .milliseconds(Int64(seconds * 1000))) { reading.cancel() }
+    defer { timer.cancel() }
+    do {
+      return try await withTaskCancellationHandler {
+        try await reading.value
+      } onCancel: {
+        reading.cancel()
       }
-      defer { group.cancelAll() }
-      return try await group.next()!
+    } catch is CancellationError {
+      try Task.checkCancellation()
+      throw APIError(.requestTimeout, "the body was not there within \(Int(seconds)) s", closesConnection: true)
     }
   }
 }

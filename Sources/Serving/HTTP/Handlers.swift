@@ -22,7 +22,7 @@ package struct Handlers: Sendable {
   func post(_ body: @escaping Body) -> @Sendable (Request, ServingContext) async throws -> Response {
     { request, context in
       let place = try gate.enter()
-      let bytes = try await BodyReading(limits: limits).bytes(of: request, place: place)
+      let bytes = try await BodyReading(limits: limits).bytes(of: request, on: context.channel, place: place)
       guard !bytes.isEmpty else { throw APIError(.badRequest, "the body is empty, expected a JSON object") }
       var response = try await body(try RequestFields(bytes), context)
       let inner = response.body
