@@ -15,6 +15,13 @@ public struct HoleLengths<Network: DecodingNetwork> {
   private let network: Network
   private let tokenizer: any Tokenizer
   private let rowLimit: Int
+  private let known = Known()
+
+  /// What was found last: several texts of one template ask the same of their first hole.
+  private final class Known {
+    var question: ([Int32?], Int, [Int32])?
+    var scores: [Double] = []
+  }
 
   /// Lengths by what a network finds likely.
   ///
@@ -63,6 +70,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
 
   /// log p(behind | before) with 1 to `most` positions between them that are not written.
   private func scores(_ before: [Int32?], most: Int, behind: [Int32]) throws -> [Double] {
+    if let question = known.question, question == (before, most, behind) { return known.scores }
     let request = GenerationRequest(template: before + Array(repeating: nil, count: most + behind.count))
     let generation = try method.generation(request, for: network.configuration)
     let alternatives = (1...most).map { hole in
@@ -73,6 +81,8 @@ public struct HoleLengths<Network: DecodingNetwork> {
         field: "template", found: "a hole of open length before other text",
         expected: "one of an exact length, [[5]]: how well text fits behind others Eso-LM (B) alone can tell")
     }
-    return chances.map { $0.reduce(0, +) }
+    known.question = (before, most, behind)
+    known.scores = chances.map { $0.reduce(0, +) }
+    return known.scores
   }
 }

@@ -142,6 +142,19 @@ public struct PromptTemplate: Sendable, Equatable {
     }
   }
 
+  /// How many tokens its holes have at most, but for a `rest`; nil if no number holds it.
+  public var longestHoles: Int? {
+    parts.reduce(0) { sum, part in
+      guard let sum else { return nil }
+      switch part {
+      case .hole(let count), .openHole(let count):
+        let (total, overflow) = sum.addingReportingOverflow(count)
+        return overflow ? nil : total
+      case .text, .tokens, .rest: return sum
+      }
+    }
+  }
+
   /// Whether a hole's length is still to be chosen: it is open, and something follows it.
   public var hasOpenLengths: Bool { openHoles.contains { $0 < parts.count - 1 } }
 

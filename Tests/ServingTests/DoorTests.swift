@@ -187,6 +187,8 @@ struct DoorTests {
         (#"{"template": "ab"}"#, "template"), ("{}", "template"), (#"{"template": "a[[x]]"}"#, "template"),
         (#"{"template": "a[[1000000]]"}"#, "template"), (#"{"template": "a[[9999999999999999999]]"}"#, "template"),
         (#"{"template": "!![[5]]"}"#, "template"),
+        // More than any memory, in a short text.
+        (#"{"template": "\#(String(repeating: "[[1048576]]", count: 100_000))"}"#, "template"),
       ] {
         let refused = try await client.post("/v1/infill", body)
         #expect(try refused.status == 400 && refused.error.param == param, "\(refused.text)")

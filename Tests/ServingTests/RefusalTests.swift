@@ -30,6 +30,7 @@ struct RefusalTests {
     (#"{"prompt": "a", "seed": 1e300}"#, "seed"), (#"{"prompt": "a", "seed": 0.5}"#, "seed"),
     (#"{"prompt": "a", "logprobs": 6}"#, "logprobs"), (#"{"prompt": "a", "logprobs": true}"#, "logprobs"),
     (#"{"prompt": "a", "stop": ""}"#, "stop"), (#"{"prompt": "a", "stop": [1]}"#, "stop[0]"),
+    (#"{"prompt": "a", "stop": "\#(String(repeating: "b", count: 1025))"}"#, "stop"),
     (#"{"prompt": "a", "stop": \#((0..<17).map { "\($0)" })}"#, "stop"), (#"{"prompt": "a", "stop": {}}"#, "stop"),
     (#"{"prompt": "a", "stream_options": {"include_usage": true}}"#, "stream_options"),
     (#"{"prompt": "a", "stream": 1}"#, "stream"), (#"{"prompt": "a", "echo": "x"}"#, "echo"),

@@ -56,7 +56,7 @@ struct CompletionCall: Sendable {
     isEmpty = most == 0
     let ignoresEnd = try fields.bool("ignore_eos") ?? false
     let writing = try Self.writing(fields, seed: seed, alternativeCount: logprobs ?? 0)
-    let stop = try fields.texts("stop", atMost: Self.longestStops) ?? []
+    let stop = try fields.stops(atMost: Self.longestStops)
     guard !stop.contains("") else { throw APIError.field("stop", "an empty text", expected: "at least one character") }
     texts = try prompts.map { prompt in
       var template = PromptTemplate(parts: [])

@@ -38,11 +38,8 @@ struct CompletionWriter: Sendable {
       try context.requireClient()
       var own: [PreparedText] = []
       if !call.isEmpty {
-        for candidate in 0..<call.candidates {
-          var text = text
-          text.writing.number = number * call.candidates + candidate
-          own.append(try await text.prepared(for: model, engine: writing.engine))
-        }
+        let first = number * call.candidates
+        own = try await text.prepared(first..<first + call.candidates, for: model, engine: writing.engine)
       }
       let given = try own.first.map { $0.template } ?? text.template.tokens(model.tokenizer)
       let tokens = given.prefix { $0 != nil }.map { $0! }

@@ -31,7 +31,7 @@ struct InfillCall: Sendable {
     candidates = try fields.integer("n", in: 1...limits.textsPerRequest) ?? 1
     streams = try fields.bool("stream") ?? false
     alternativeCount = try fields.integer("logprobs", in: 0...CompletionCall.mostAlternatives)
-    let stop = try fields.texts("stop", atMost: CompletionCall.longestStops) ?? []
+    let stop = try fields.stops(atMost: CompletionCall.longestStops)
     guard !stop.contains("") else { throw APIError.field("stop", "an empty text", expected: "at least one character") }
     text = TextRequest(
       template: parts,
@@ -51,14 +51,7 @@ struct InfillWriter: Sendable {
 
   /// - Throws: ``APIError`` before anything is answered.
   func response(in context: ServingContext) async throws -> Response {
-    var prepared: [PreparedText] = []
-    for number in 0..<call.candidates {
-      try context.requireClient()
-      var text = call.text
-      text.writing.number = number
-      prepared.append(try await text.prepared(for: model, engine: writing.engine))
-    }
-    let texts = prepared
+    let texts = try await call.text.prepared(0..<call.candidates, for: model, engine: writing.engine)
     writing.metrics.promptTokens.increment(by: texts.reduce(0) { $0 + $1.givenCount })
     let ticket = try await writing.engine.write(texts.map(\.generation), isStreamed: call.streams)
     guard call.streams else {

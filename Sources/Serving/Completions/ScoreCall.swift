@@ -58,16 +58,27 @@ struct ScoreCall: Sendable {
   }
 
   func response(engine: Engine) async throws -> Response {
-    let (passage, orders, seed, alpha0) = (passage, orders, seed, alpha0)
-    let score = try await engine.perform { access in
-      var likelihood = access.likelihood
-      if let alpha0 { likelihood = try Likelihood(access.likelihood.network, alpha0: alpha0) }
-      return try PassageScoring(likelihood, orders: orders, seed: seed).scores(of: [passage])[0]
+    let (passage, seed, alpha0) = (passage, seed, alpha0)
+    var perOrder: [Double] = []
+    // A few orders at a time, between which others have a turn.
+    let step = max(1, 2048 / passage.tokens.count)
+    var all = orders
+    while perOrder.count < all {
+      let (first, count) = (perOrder.count, min(step, all - perOrder.count))
+      let (scores, hasOneOrder) = try await engine.perform { access in
+        var likelihood = access.likelihood
+        if let alpha0 { likelihood = try Likelihood(access.likelihood.network, alpha0: alpha0) }
+        let scoring = try PassageScoring(likelihood, orders: count, seed: seed, firstOrder: first)
+        return (try scoring.scores(of: [passage])[0].perOrder, likelihood.method.hasOneOrder)
+      }
+      perOrder += scores
+      if hasOneOrder { all = 1 }
     }
     return .json([
-      "object": "score", "model": .text(model.name), "log_probability": .logProbability(score.logProbability),
-      "tokens": .count(score.tokens), "orders": .count(score.perOrder.count),
-      "per_order": .array(score.perOrder.map { .logProbability($0) }), "seed": .number(Double(Int64(bitPattern: seed))),
+      "object": "score", "model": .text(model.name),
+      "log_probability": .logProbability(Likelihood.importanceWeighted(perOrder)),
+      "tokens": .count(passage.scoredCount), "orders": .count(perOrder.count),
+      "per_order": .array(perOrder.map { .logProbability($0) }), "seed": .number(Double(Int64(bitPattern: seed))),
     ])
   }
 }

@@ -20,12 +20,14 @@ struct TextRequest: Sendable {
   /// About how many rows the length of a hole may cost.
   static let lengthRows = 1024
 
-  /// The text before anything is written. Asks the network where a hole's length must be drawn.
+  /// Several texts of the same that differ in their number alone, before anything is written. Asks the network where a
+  /// hole's length must be drawn.
   ///
+  /// - Parameter numbers: of the texts.
   /// - Throws: ``APIError``, `CancellationError` or ``EsoLM/LogitsError``.
-  func prepared(for model: ServedModel, engine: Engine) async throws -> PreparedText {
+  func prepared(_ numbers: Range<Int>, for model: ServedModel, engine: Engine) async throws -> [PreparedText] {
     do {
-      return try await preparedAsIs(for: model, engine: engine)
+      return try await preparedAsIs(numbers, for: model, engine: engine)
     } catch let error as APIError {
       throw error
     } catch let error as ConfigurationError {
@@ -38,33 +40,45 @@ struct TextRequest: Sendable {
     }
   }
 
-  private func preparedAsIs(for model: ServedModel, engine: Engine) async throws -> PreparedText {
+  private func preparedAsIs(
+    _ numbers: Range<Int>, for model: ServedModel, engine: Engine
+  ) async throws -> [PreparedText] {
+    // Before memory is taken for them.
+    guard let holes = template.longestHoles, holes <= model.length else {
+      throw APIError.tooLong(
+        "this model's texts have at most \(model.length) tokens, but the holes alone have more", parameter: parameter)
+    }
     let stop = try StopStrings(stop, tokens: ignoresEnd ? [] : [model.tokenizer.endOfText], tokenizer: model.tokenizer)
     let longest = try tokens(template.tokens(model.tokenizer), of: model)
-    var tokens = longest
+    var tokens = Array(repeating: longest, count: numbers.count)
     if template.hasOpenLengths, model.drawsLengths {
-      // Where the lengths do not matter, whatever else is wrong is found without the network.
-      _ = try generation(longest, stop, model)
-      let (template, writing) = (template, writing)
+      // Whatever else is wrong is found without the network.
+      _ = try generation(longest, numbers.lowerBound, stop, model)
+      let (template, seed) = (template, writing.seed)
       tokens = try await engine.perform { access in
         let holes = HoleLengths(
           model.method, network: access.network, tokenizer: model.tokenizer, rowLimit: Self.lengthRows)
-        return try template.tokens(
-          model.tokenizer, lengths: holes.draw(template, seed: writing.seed, number: writing.number))
+        return try numbers.map { number in
+          try template.tokens(model.tokenizer, lengths: holes.draw(template, seed: seed, number: number))
+        }
       }
     }
-    let request = try generation(tokens, stop, model)
-    return PreparedText(
-      template: tokens, longestCount: longest.count, stop: stop,
-      generation: try model.method.generation(request, for: model.network))
+    return try zip(numbers, tokens).map { number, tokens in
+      PreparedText(
+        template: tokens, longestCount: longest.count, stop: stop,
+        generation: try generation(tokens, number, stop, model))
+    }
   }
 
-  private func generation(_ tokens: [Int32?], _ stop: StopStrings, _ model: ServedModel) throws -> GenerationRequest {
+  private func generation(
+    _ tokens: [Int32?], _ number: Int, _ stop: StopStrings, _ model: ServedModel
+  ) throws -> Generation {
     var request = writing
     request.template = tokens
     request.stop = stop
+    request.number = number
     request.alternativeCount = min(request.alternativeCount, model.network.vocabularySize - 1)
-    return request
+    return try model.method.generation(request, for: model.network)
   }
 
   private func tokens(_ tokens: [Int32?], of model: ServedModel) throws -> [Int32?] {

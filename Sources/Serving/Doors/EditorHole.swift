@@ -22,7 +22,10 @@ package struct EditorHole {
   ///
   /// - Throws: an error of the tokenizer.
   package func template(for model: ServedModel) throws -> PromptTemplate {
-    var (before, after) = (try model.tokenizer.encode(prefix), try model.tokenizer.encode(suffix))
+    // No more of it becomes tokens than could be of use.
+    let letters = 64 * model.length
+    var before = try model.tokenizer.encode(String(prefix.unicodeScalars.suffix(letters)))
+    var after = try model.tokenizer.encode(String(suffix.unicodeScalars.prefix(letters)))
     // The gap gets up to half of the text, what stands around it the rest: of that a quarter belongs to the text behind.
     let most = min(most, max(1, model.length / 2))
     let room = model.length - most

@@ -11,7 +11,7 @@ struct FIMDoor: Sendable {
     try CompletionCall.checkModel(fields, handlers.model)
     let gap = try GapWriting(
       fields, handlers: handlers, prefix: try fields.text("prompt") ?? "", suffix: try fields.text("suffix") ?? "",
-      most: try fields.integer("max_tokens", in: 0...Int(Int32.max)), stop: try fields.texts("stop", atMost: 64) ?? [])
+      most: try fields.integer("max_tokens", in: 0...Int(Int32.max)), stop: try fields.stops(atMost: 64))
     let head: JSONValue = [
       "id": .text("fim-" + UUID().uuidString.lowercased()), "created": .count(Int(Date().timeIntervalSince1970)),
       "model": .text(handlers.model.name),

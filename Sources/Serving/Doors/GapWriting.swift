@@ -7,8 +7,9 @@ import Prompts
 /// What an editor's request comes to: one gap in a text, or several fillings of it, told in the words of its door.
 struct GapWriting: Sendable {
   let handlers: Handlers
-  /// What is to be written, once for each filling.
-  let texts: [TextRequest]
+  /// What is to be written, and how often.
+  let text: TextRequest
+  let count: Int
   /// Whether nothing is: the client only wants the text around the gap to be known.
   let isEmpty: Bool
   let start = ContinuousClock.now
@@ -35,14 +36,10 @@ struct GapWriting: Sendable {
 
   func begin(isStreamed: Bool, context: ServingContext) async throws -> Begun {
     guard !isEmpty else {
-      let given = try texts[0].template.tokens(handlers.model.tokenizer).count
+      let given = try text.template.tokens(handlers.model.tokenizer).count
       return Begun(texts: [], ticket: nil, givenCount: given)
     }
-    var prepared: [PreparedText] = []
-    for text in texts {
-      try context.requireClient()
-      prepared.append(try await text.prepared(for: handlers.model, engine: handlers.engine))
-    }
+    let prepared = try await text.prepared(0..<count, for: handlers.model, engine: handlers.engine)
     handlers.metrics.promptTokens.increment(by: prepared.reduce(0) { $0 + $1.givenCount })
     return Begun(
       texts: prepared, ticket: try await handlers.engine.write(prepared.map(\.generation), isStreamed: isStreamed),
@@ -64,7 +61,7 @@ struct GapWriting: Sendable {
     var results = [Result](repeating: Result(), count: begun.texts.count)
     var firstCall: ContinuousClock.Instant?
     try await handlers.writing.write(
-      begun.texts, ticket, ignoresEnd: texts[0].ignoresEnd, context: context
+      begun.texts, ticket, ignoresEnd: text.ignoresEnd, context: context
     ) { event in
       if firstCall == nil, !event.step.written.positions.isEmpty { firstCall = .now }
       results[event.index].text += event.text
@@ -103,11 +100,8 @@ extension GapWriting {
     }
     self.handlers = handlers
     isEmpty = most == 0
-    texts = (0..<count).map { number in
-      var writing = writing
-      writing.number = number
-      // Editors send what ends a line as it stands; an empty text ends nothing.
-      return TextRequest(template: template, writing: writing, stop: stop.filter { !$0.isEmpty })
-    }
+    self.count = count
+    // Editors send what ends a line as it stands; an empty text ends nothing.
+    text = TextRequest(template: template, writing: writing, stop: stop.filter { !$0.isEmpty })
   }
 }

@@ -49,7 +49,7 @@ struct LlamaDoor: Sendable {
     let count = try fields.integer("n_cmpl", in: 1...16)
     let gap = try GapWriting(
       handlers: handlers, prefix: prefix, suffix: suffix, most: most.flatMap { $0 < 0 ? nil : $0 }, count: count ?? 1,
-      stop: try fields.texts("stop", atMost: 64) ?? [],
+      stop: try fields.stops(atMost: 64),
       writing: CompletionCall.writing(
         RequestFields(
           .object(

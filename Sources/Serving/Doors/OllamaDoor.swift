@@ -40,7 +40,7 @@ struct OllamaDoor: Sendable {
     let asked = options.value("seed")?.integer.flatMap { $0 < 0 ? nil : UInt64($0) % (1 << 53) }
     let gap = try GapWriting(
       handlers: handlers, prefix: marked?.prefix ?? prompt, suffix: marked?.suffix ?? suffix, most: most, count: 1,
-      stop: try options.texts("stop", atMost: 64) ?? [],
+      stop: try options.stops(atMost: 64),
       writing: CompletionCall.writing(options, seed: asked ?? FreshSeed.next(), alternativeCount: 0))
     let begun = try await gap.begin(isStreamed: streams, context: context)
     @Sendable func end(_ text: String, _ result: GapWriting.Result) -> JSONValue {

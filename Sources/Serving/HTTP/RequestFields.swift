@@ -77,6 +77,15 @@ struct RequestFields: Sendable {
     return try elements.enumerated().map { try Self.text($1, "\(name)[\($0)]") }
   }
 
+  /// Texts that end what is written.
+  func stops(atMost count: Int) throws -> [String] {
+    let stops = try texts("stop", atMost: count) ?? []
+    for stop in stops where stop.utf8.count > 1024 {
+      throw APIError.field("stop", "a text of \(stop.utf8.count) bytes", expected: "at most 1024")
+    }
+    return stops
+  }
+
   func object(_ name: String) throws -> RequestFields? {
     guard let value = value(name) else { return nil }
     guard case .object = value else { throw APIError.field(name, value.found, expected: "an object") }
