@@ -14,7 +14,7 @@ import UnixSignals
 
 /// Serves a model over HTTP: the interfaces that people's programs speak already, and a page.
 ///
-/// One ``Engine`` owns the network. Nothing is trained here, and no text of a request is logged.
+/// One actor owns the network. Nothing is trained here, and no text of a request is logged.
 public struct ModelServer: Sendable {
   /// Where and to whom is served.
   public struct Settings: Sendable {

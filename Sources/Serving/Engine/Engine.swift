@@ -8,9 +8,9 @@ import Torch
 /// Everything that touches the network runs on one thread, a piece at a time: a call of the sampler for all texts that
 /// are being written, or one piece of other work (scoring a prompt, drawing a length), in the order in which it was
 /// asked for.
-public actor Engine {
+package actor Engine {
   private let thread = ComputeThread()
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+  package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
   /// What a request is told of one of its texts after a network call.
   package struct Progress: Sendable {

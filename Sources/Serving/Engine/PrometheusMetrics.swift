@@ -2,7 +2,7 @@ import Metrics
 import Synchronization
 
 /// Metrics kept in memory and written as Prometheus reads them (text format 0.0.4).
-public final class PrometheusMetrics: MetricsFactory {
+package final class PrometheusMetrics: MetricsFactory {
   private struct Key: Hashable {
     let label: String
     let dimensions: String
@@ -40,7 +40,7 @@ public final class PrometheusMetrics: MetricsFactory {
   private let series = Mutex<[Key: Series]>([:])
 
   /// Without any metric yet.
-  public init() {}
+  package init() {}
 
   private func series(_ label: String, _ dimensions: [(String, String)], _ kind: Kind) -> Series {
     let labels = dimensions.map { "\(Self.name($0))=\"\(Self.escaped($1))\"" }.joined(separator: ",")
@@ -53,25 +53,25 @@ public final class PrometheusMetrics: MetricsFactory {
     }
   }
 
-  public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
+  package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
     series(label, dimensions, .counter)
   }
 
-  public func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
+  package func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
     series(label, dimensions, aggregate ? .summary : .gauge)
   }
 
-  public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
+  package func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
     series(label, dimensions, .summary)
   }
 
   // Whatever was counted stays, though nobody counts on.
-  public func destroyCounter(_ handler: any CounterHandler) {}
-  public func destroyRecorder(_ handler: any RecorderHandler) {}
-  public func destroyTimer(_ handler: any TimerHandler) {}
+  package func destroyCounter(_ handler: any CounterHandler) {}
+  package func destroyRecorder(_ handler: any RecorderHandler) {}
+  package func destroyTimer(_ handler: any TimerHandler) {}
 
   /// All metrics, sorted by name.
-  public func text() -> String {
+  package func text() -> String {
     let all = series.withLock { $0 }.sorted { ($0.key.label, $0.key.dimensions) < ($1.key.label, $1.key.dimensions) }
     var lines: [String] = []
     var last = ""

@@ -4,13 +4,18 @@ import Files
 extension JSONValue: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral, ExpressibleByStringLiteral,
   ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral
 {
+  /// An object; members keep their order.
   public init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(elements.map { (Array($0.utf8), $1) })
   }
 
+  /// A list.
   public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  /// A text.
   public init(stringLiteral value: String) { self = .text(value) }
+  /// True or false.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
+  /// A whole number.
   public init(integerLiteral value: Int) { self = .number(Double(value)) }
 
   static func text(_ text: String) -> JSONValue { .string(Array(text.utf8)) }
