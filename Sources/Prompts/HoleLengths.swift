@@ -25,8 +25,12 @@ public struct HoleLengths<Network: DecodingNetwork> {
 
   /// Lengths by what a network finds likely.
   ///
-  /// - Parameter rowLimit: about how many rows the network may compute for a hole. Of a long text behind it only so many
-  ///   of the first tokens are looked at, but at least one.
+  /// - Parameters:
+  ///   - method: how the network is read.
+  ///   - network: what is asked.
+  ///   - tokenizer: what makes tokens of texts.
+  ///   - rowLimit: about how many rows the network may compute for a hole. Of a long text behind it only so many of the
+  ///     first tokens are looked at, but at least one.
   public init(
     _ method: any GenerationMethod, network: Network, tokenizer: any Tokenizer, rowLimit: Int = .max
   ) {
