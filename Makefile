@@ -1,5 +1,5 @@
-# Variables: DATA (a text file for the demo), VOCABULARIES (a folder for `peers`), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
-.PHONY: help setup build test demo docs peers benchmarks bench format lint clean
+# Variables: DATA (a text file for the demo), PORT (of the server), VOCABULARIES (a folder for `peers`), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
+.PHONY: help setup build test demo serve docs peers benchmarks bench format lint clean
 
 # Read when a recipe runs, that is after `setup` wrote it.
 LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/config.mk)
@@ -25,12 +25,17 @@ build: setup ## build the library and the tool
 	@echo "Built .build/release/esolm"
 
 test: setup ## build everything and run the tests (FILTER: some of them)
+	@scripts/clients.sh
 	@$(SWIFT) build --build-tests $(FLAGS)
 	@$(PASSIVE) $(SWIFT) test --skip-build $(FLAGS) $(if $(FILTER),--filter '$(FILTER)')
 	@echo "All $(if $(FILTER),of these )tests passed."
 
 demo: build ## train a small model and show what it can do (DATA=text.txt)
 	@$(PASSIVE) .build/release/esolm demo $(if $(DATA),--data $(DATA))
+
+serve: build ## serve the demo's model, trained first if there is none (PORT=8080)
+	@[ -e runs/demo/config.json ] || $(PASSIVE) .build/release/esolm demo --out runs/demo
+	@$(PASSIVE) .build/release/esolm serve runs/demo --port $(or $(PORT),8080)
 
 docs: build ## build the documentation into .build/docs; warnings are errors
 	@scripts/docs.sh

@@ -14,10 +14,16 @@ let package = Package(
     .library(name: "Corpora", targets: ["Corpora"]),
     .library(name: "Training", targets: ["Training", "Runs", "Checkpoints"]),
     .library(name: "Evaluation", targets: ["Evaluation", "Comparison", "Parity"]),
+    .library(name: "Serving", targets: ["Serving"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+    // What the server alone needs: who links no `Serving` compiles none of it.
+    .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
   ],
   targets: [
     // What a target imports it must name here, or a change there does not rebuild it.
@@ -60,12 +66,24 @@ let package = Package(
         "EsoLM", "Torch", "Tokenizers", "Randomness", "Corpora", "Runs", "Training", "Checkpoints", "Evaluation",
         "Files",
       ]),
+    .target(
+      name: "Serving",
+      dependencies: [
+        "EsoLM", "Torch", "Tokenizers", "Prompts", "Evaluation", "Randomness", "Faults", "Files",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+      ],
+      resources: [.embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js")]),
     .executableTarget(
       name: "esolm",
       dependencies: [
         "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Runs", "Checkpoints", "Training", "Evaluation",
-        "Comparison", "Reports", "Parity", "Faults", "Files", "Revision",
+        "Comparison", "Reports", "Parity", "Serving", "Faults", "Files", "Revision",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ]),
 
     .target(name: "TestSupport", dependencies: ["EsoLM", "Torch", "Randomness"], path: "Tests/TestSupport"),
@@ -115,11 +133,19 @@ let package = Package(
         "TestSupport",
       ]),
     .testTarget(
+      name: "ServingTests",
+      dependencies: [
+        "Serving", "EsoLM", "Evaluation", "Files", "Prompts", "Randomness", "Tokenizers", "Torch", "CommandSupport",
+        "TestSupport", .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"), .product(name: "Metrics", package: "swift-metrics"),
+      ]),
+    .testTarget(
       name: "CommandTests",
       dependencies: [
         "esolm", "Runs", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
         "TestSupport",
-      ], exclude: ["Help"]),
+      ], exclude: ["Help", "Clients"]),
     .testTarget(
       name: "ReadmeTests",
       dependencies: [

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly build=.build/release graphs=.build/docs-symbols out=.build/docs
-readonly modules="EsoLM Torch Randomness Prompts Tokenizers Corpora Training Runs Checkpoints Evaluation Comparison Parity"
+readonly modules="EsoLM Torch Randomness Prompts Tokenizers Corpora Training Runs Checkpoints Evaluation Comparison Parity Serving"
 
 # The toolchain's tools stand beside its compiler; on a Mac xcrun knows where.
 tool() {
@@ -22,9 +22,13 @@ rm -rf "$graphs" "$out"
 mkdir -p "$graphs"
 target=$(swiftc -print-target-info | sed -n 's/^ *"triple": "\(.*\)",$/\1/p' | head -n 1)
 [[ $(uname) != Darwin ]] || set -- -sdk "$(xcrun --show-sdk-path)"
+# Where C modules are described, those of packages that Serving stands on too.
+for map in "$build"/*.build/module.modulemap; do set -- "$@" -Xcc "-fmodule-map-file=$map"; done
+for map in .build/checkouts/swift-{atomics,system,numerics,nio}/Sources/*/include/module.modulemap; do
+  set -- "$@" -I "${map%/*}"
+done
 for module in $modules; do
-  "$extract" -module-name "$module" -target "$target" -I "$build/Modules" -I Sources/CZlib -I Sources/CLibcrypto \
-    -Xcc "-fmodule-map-file=$build/CTorch.build/module.modulemap" "$@" \
+  "$extract" -module-name "$module" -target "$target" -I "$build/Modules" -I Sources/CZlib -I Sources/CLibcrypto "$@" \
     -minimum-access-level public -skip-synthesized-members -output-dir "$graphs"
 done
 

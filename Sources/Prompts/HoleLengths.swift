@@ -14,12 +14,30 @@ public struct HoleLengths<Network: DecodingNetwork> {
   private let method: any GenerationMethod
   private let network: Network
   private let tokenizer: any Tokenizer
+  private let rowLimit: Int
+  private let known = Known()
+
+  /// What was found last: several texts of one template ask the same of their first hole.
+  private final class Known {
+    var question: ([Int32?], Int, [Int32])?
+    var scores: [Double] = []
+  }
 
   /// Lengths by what a network finds likely.
-  public init(_ method: any GenerationMethod, network: Network, tokenizer: any Tokenizer) {
+  ///
+  /// - Parameters:
+  ///   - method: how the network is read.
+  ///   - network: what is asked.
+  ///   - tokenizer: what makes tokens of texts.
+  ///   - rowLimit: about how many rows the network may compute for a hole. Of a long text behind it only so many of the
+  ///     first tokens are looked at, but at least one.
+  public init(
+    _ method: any GenerationMethod, network: Network, tokenizer: any Tokenizer, rowLimit: Int = .max
+  ) {
     self.method = method
     self.network = network
     self.tokenizer = tokenizer
+    self.rowLimit = rowLimit
   }
 
   /// Draws the length of each open hole, from left to right; each looks at the text up to the hole after it.
@@ -33,7 +51,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
     var lengths: [Int] = []
     for place in template.openHoles {
       guard case .openHole(let most) = template.parts[place] else { continue }
-      let rest = template.parts[(place + 1)...].prefix { if case .text = $0 { true } else { false } }
+      let rest = template.parts[(place + 1)...].prefix(while: \.isGiven)
       let uniform = generator.uniform()
       guard !rest.isEmpty else {
         lengths.append(most)
@@ -41,7 +59,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
       }
       let before = try PromptTemplate(parts: Array(template.parts[..<place])).tokens(tokenizer, lengths: lengths)
       let behind = try PromptTemplate(parts: Array(rest)).tokens(tokenizer).compactMap(\.self)
-      let scores = try scores(before, most: most, behind: behind)
+      let scores = try scores(before, most: most, behind: Array(behind.prefix(max(1, rowLimit / most))))
       let largest = scores.max()!
       let chances = scores.map { exp($0 - largest) }
       var left = uniform * chances.reduce(0, +)
@@ -56,6 +74,7 @@ public struct HoleLengths<Network: DecodingNetwork> {
 
   /// log p(behind | before) with 1 to `most` positions between them that are not written.
   private func scores(_ before: [Int32?], most: Int, behind: [Int32]) throws -> [Double] {
+    if let question = known.question, question == (before, most, behind) { return known.scores }
     let request = GenerationRequest(template: before + Array(repeating: nil, count: most + behind.count))
     let generation = try method.generation(request, for: network.configuration)
     let alternatives = (1...most).map { hole in
@@ -66,6 +85,8 @@ public struct HoleLengths<Network: DecodingNetwork> {
         field: "template", found: "a hole of open length before other text",
         expected: "one of an exact length, [[5]]: how well text fits behind others Eso-LM (B) alone can tell")
     }
-    return chances.map { $0.reduce(0, +) }
+    known.question = (before, most, behind)
+    known.scores = chances.map { $0.reduce(0, +) }
+    return known.scores
   }
 }

@@ -10,12 +10,22 @@ public struct PromptTemplate: Sendable, Equatable {
   public enum Part: Sendable, Equatable {
     /// Text that is given.
     case text(String)
+    /// Tokens that are given, where a text is known by them alone.
+    case tokens([Int32])
     /// Tokens to be written.
     case hole(Int)
     /// At most so many tokens.
     case openHole(Int)
     /// As many tokens as the text's length leaves.
     case rest
+
+    /// Whether it is no hole.
+    var isGiven: Bool {
+      switch self {
+      case .text, .tokens: true
+      case .hole, .openHole, .rest: false
+      }
+    }
   }
 
   /// The pieces, in order.
@@ -112,6 +122,7 @@ public struct PromptTemplate: Sendable, Equatable {
     let pieces = try parts.map { part -> [Int32?] in
       switch part {
       case .text(let text): return try tokenizer.encode(text).map { $0 }
+      case .tokens(let tokens): return tokens.map { $0 }
       case .hole(let count): return try hole(count)
       case .openHole(let most):
         defer { open += 1 }
@@ -128,6 +139,19 @@ public struct PromptTemplate: Sendable, Equatable {
         length <= GenerationRequest.maximumLength, "length", length,
         expected: "at most \(GenerationRequest.maximumLength)")
       return Array(repeating: nil, count: length - count)
+    }
+  }
+
+  /// How many tokens its holes have at most, but for a `rest`; nil if no number holds it.
+  public var longestHoles: Int? {
+    parts.reduce(0) { sum, part in
+      guard let sum else { return nil }
+      switch part {
+      case .hole(let count), .openHole(let count):
+        let (total, overflow) = sum.addingReportingOverflow(count)
+        return overflow ? nil : total
+      case .text, .tokens, .rest: return sum
+      }
     }
   }
 

@@ -5,7 +5,7 @@ import Tokenizers
 ///
 /// What could still change is held back: a character of which not all bytes are there, and what may be the beginning of a
 /// stop string.
-public struct TextStream {
+public struct TextStream: Sendable {
   private let tokenizer: any Tokenizer
   private let stop: StopStrings?
   private let given: Int
@@ -31,7 +31,9 @@ public struct TextStream {
     if !isFinished {
       // First what may be replaced: a stop string may have begun before it.
       while bytes.suffix(3) == Array("\u{FFFD}".utf8)[...] { bytes.removeLast(3) }
-      bytes.removeLast(stop?.openCount(in: bytes) ?? 0)
+      // A stop begins behind what is given.
+      let held = given > 0 ? tokenizer.decode(tokens.prefix(given)).utf8.count : 0
+      bytes.removeLast(stop?.openCount(in: Array(bytes.dropFirst(held))) ?? 0)
     }
     guard bytes.count > sent else { return "" }
     defer { sent = bytes.count }

@@ -13,7 +13,8 @@ package struct EsoLMCommand: ParsableCommand {
     abstract: "Train, evaluate and sample Eso-LMs: part masked diffusion, part left to right.",
     version: "\(release) (libtorch \(Torch.version))",
     subcommands: [
-      Train.self, Sample.self, Evaluate.self, Compare.self, Tokenize.self, Detokenize.self, TokenizerCommand.self,
+      Train.self, Sample.self, Serve.self, Evaluate.self, Compare.self, Tokenize.self, Detokenize.self,
+      TokenizerCommand.self,
       ListDataSets.self, Inspect.self, Convert.self, Bench.self, Verify.self, Demo.self,
     ])
 

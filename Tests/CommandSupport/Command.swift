@@ -17,7 +17,8 @@ public struct CommandTimeout: Error, CustomStringConvertible {
 public final class Command: @unchecked Sendable {
   private let process = Process()
   private let folder: String
-  private var isDone = false
+  /// Whether it holds no place any more.
+  private var isDone: Bool
   /// Until all that was shown on the terminal is in its file.
   private let reading = DispatchGroup()
 
@@ -32,21 +33,26 @@ public final class Command: @unchecked Sendable {
   }
 
   /// Starts a process, when few enough others run: many at a time would only make each slow.
+  ///
+  /// - Parameter mostlyWaits: whether it counts for nothing there: a server works when another process asks it, which
+  ///   must not have to wait for its end.
   public static func start(
-    _ executable: String, _ arguments: [String], environment: [String: String] = [:], onTerminal: Bool = false
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], onTerminal: Bool = false,
+    mostlyWaits: Bool = false
   ) async throws -> Command {
-    await gate.enter()
+    if !mostlyWaits { await gate.enter() }
     do {
-      return try Command(executable, arguments, environment, onTerminal: onTerminal)
+      return try Command(executable, arguments, environment, onTerminal: onTerminal, holdsPlace: !mostlyWaits)
     } catch {
-      await gate.leave()
+      if !mostlyWaits { await gate.leave() }
       throw error
     }
   }
 
   private init(
-    _ executable: String, _ arguments: [String], _ environment: [String: String], onTerminal: Bool
+    _ executable: String, _ arguments: [String], _ environment: [String: String], onTerminal: Bool, holdsPlace: Bool
   ) throws {
+    isDone = !holdsPlace
     folder = try Scratch.folder()
     func file(_ name: String) throws -> FileHandle {
       try Data().write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
@@ -92,6 +98,9 @@ public final class Command: @unchecked Sendable {
   }
 
   public var identifier: Int32 { process.processIdentifier }
+
+  /// What it has printed so far.
+  public var output: String { (try? String(contentsOfFile: "\(folder)/output", encoding: .utf8)) ?? "" }
 
   public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 

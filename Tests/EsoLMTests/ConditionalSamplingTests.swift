@@ -181,6 +181,34 @@ struct ConditionalSamplingTests {
     }
   }
 
+  /// A text that is known, longer than what is fed at a time, with the likeliest tokens in each place.
+  @Test(arguments: [0, 1, 2]) func aWholeTextIsReadInOnePass(which: Int) throws {
+    let starts = [DecodingRule.Start(token: 5, isText: false), .init(token: 3, isText: true)]
+    let methods: [any GenerationMethod] = [try EsotericMethod(alpha0: 0)] + starts.map(AutoregressiveMethod.init)
+    let (method, configuration) = (methods[which], TransformerConfiguration.small(conditioning: which == 0 ? 8 : nil))
+    let model = TransformerWeights.random(configuration).transformer()
+    let tokens = randomSequences(1, length: 600, tokens: 12)[0]
+    let given = which == 2 ? 1 : 0
+    let request = GenerationRequest(
+      template: tokens.prefix(given).map { $0 } + Array(repeating: nil, count: 600 - given), alternativeCount: 2)
+    let generation = try method.generation(request, for: configuration)
+    let network = CachedTransformer(model)
+    let written = (given..<600).map { (position: $0, token: tokens[$0]) }
+    let picks = try #require(try generation.picks(ofWriting: [written], under: network))[0]
+    let exact = Likelihood(model, method: method).logProbabilities([(tokens, .leftToRight(length: 600))])[0]
+    #expect(picks.map(\.token) == Array(tokens[given...]))
+    #expect(distance(picks.map(\.modelLogProbability), exact) < 1e-4)
+    for pick in picks {
+      #expect(pick.alternatives.count == 2 && pick.alternatives[0].logProbability >= pick.modelLogProbability)
+      for other in pick.alternatives where other.token == pick.token {
+        #expect(other.logProbability == pick.modelLogProbability)
+      }
+    }
+    // AR reads what follows and nothing else.
+    let late = try generation.picks(ofWriting: [Array(written.dropFirst())], under: network)
+    #expect((late == nil) == (which > 0))
+  }
+
   @Test func methodsWithoutOneAtATimeProbabilitiesSaySo() throws {
     let network = CachedTransformer(TransformerWeights.random().transformer())
     for method in [

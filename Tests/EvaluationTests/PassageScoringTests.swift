@@ -80,6 +80,15 @@ struct PassageScoringTests {
     #expect(chiSquareScore(seen, distribution: [0.25, 0.25, 0.25, 0.25]) < 4)
   }
 
+  @Test func ordersCanBeScoredAFewAtATime() throws {
+    let passage = try Passage(context: [2], ending: [1, 1, 0])
+    let all = try PassageScoring(likelihood(0.5), orders: 7, seed: 3).scores(of: [passage])[0].perOrder
+    let parts = try [(0, 2), (2, 4), (6, 1)].flatMap { first, count in
+      try PassageScoring(likelihood(0.5), orders: count, seed: 3, firstOrder: first).scores(of: [passage])[0].perOrder
+    }
+    #expect(distance(all, parts) < 1e-5 && Set(all).count > 1)
+  }
+
   @Test func withoutDiffusionThereIsOneOrderFromLeftToRight() throws {
     let passage = try Passage(context: [2, 0], ending: [1, 1])
     let score = try PassageScoring(likelihood(0), orders: 8).scores(of: [passage])[0]

@@ -77,6 +77,16 @@ struct PromptTemplateTests {
     for number in 0..<600 { counts[try lengths.draw(template, seed: 1, number: number)[0] - 1] += 1 }
     #expect(chiSquareScore(counts, distribution: distribution) < 4)
     #expect(try lengths.draw(PromptTemplate("ab[[..3]]"), seed: 1, number: 0) == [3])
+    // The same questions one at a time; and where few rows may be computed, of the text behind its beginning alone.
+    for number in 0..<8 {
+      let fresh = HoleLengths(method, network: network, tokenizer: ByteTokenizer())
+      let other = try PromptTemplate("x[[..3]]yz")
+      _ = try lengths.draw(other, seed: 1, number: number)
+      #expect(try fresh.draw(template, seed: 1, number: number) == lengths.draw(template, seed: 1, number: number))
+      let few = HoleLengths(method, network: network, tokenizer: ByteTokenizer(), rowLimit: 3)
+      let short = try PromptTemplate("ab[[..3]]c")
+      #expect(try few.draw(template, seed: 1, number: number) == fresh.draw(short, seed: 1, number: number))
+    }
     let mdlm = HoleLengths(MaskedDiffusionMethod(), network: network, tokenizer: ByteTokenizer())
     let problem = message { try mdlm.draw(template, seed: 1, number: 0) }
     #expect(problem?.hasPrefix("template is a hole of open length") == true)

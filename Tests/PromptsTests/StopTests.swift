@@ -59,6 +59,22 @@ struct StopTests {
     #expect(try StopStrings(["\n"], tokenizer: ByteTokenizer()).text(of: ByteTokenizer().encode("a\r\nb")) == "a\r")
   }
 
+  /// What is given begins no stop, so nothing of it is held back.
+  @Test func aStreamHoldsBackNothingThatIsGiven() throws {
+    let bytes = ByteTokenizer()
+    var stream = try TextStream(bytes, stop: StopStrings(["b "], tokenizer: bytes), given: 2)
+    #expect(stream.next(bytes.encode("ab"), isFinished: false) == "ab")
+    #expect(stream.next(bytes.encode("ab b"), isFinished: false) == " ")
+    #expect(stream.next(bytes.encode("ab b c"), isFinished: true) == "")
+  }
+
+  /// A text with a part that is known by its tokens alone.
+  @Test func tokensAreAPartOfATemplate() throws {
+    let template = PromptTemplate(parts: [.tokens([1, 2]), .hole(2), .text("ab")])
+    #expect(try template.tokens(ByteTokenizer()) == [1, 2, nil, nil, 97, 98])
+    #expect(StopStrings.holes(of: [nil, 1, nil, nil, 2, nil]) == [0..<1, 2..<4, 5..<6])
+  }
+
   /// In every way of coming bit by bit, a stream says in the end what the whole text is, and never takes back.
   @Test func streamsSayTheWholeText() throws {
     let text = "añ – 🙂 STOP!STOR STO"

@@ -44,16 +44,56 @@ extension Generation {
   public func logProbabilities(
     ofWriting alternatives: [[(position: Int, token: Int32)]], under network: some DecodingNetwork
   ) throws -> [[Double]]? {
-    guard rule.segments == .each, !rule.predictsNext else { return nil }
+    guard !rule.predictsNext else { return nil }
+    return try picks(ofWriting: alternatives, under: network)?.map { $0.map(\.modelLogProbability) }
+  }
+
+  /// The same, with all that is told about a drawn token: the likeliest ones in its place, as many as the sequence
+  /// tells of those that it writes.
+  ///
+  /// - Returns: nil where no pass gives it: for MDLM, BD3-LM and Eso-LM (A), and for AR, which is read from left to right,
+  ///   if the tokens are not those that come next in the text.
+  /// - Throws: ``LogitsError``.
+  public func picks(
+    ofWriting alternatives: [[(position: Int, token: Int32)]], under network: some DecodingNetwork
+  ) throws -> [[TokenPicker.Pick]]? {
+    guard rule.segments == .each else { return nil }
+    if rule.predictsNext {
+      let next = slots.count - rule.textStart
+      guard alternatives.allSatisfy({ $0.map(\.position) == Array(next..<next + $0.count) }) else { return nil }
+      return try alternatives.map { try readNext($0.map(\.token), under: network) }
+    }
     let cache = network.makeCache()
     store(in: cache, under: network)
     return try alternatives.map { tokens in
       var finished = self
       finished.write(Written(positions: tokens.map(\.position), tokens: tokens.map(\.token)))
       let calls = tokens.map { (candidates: [$0.position], positions: [$0.position], tokens: [$0.token]) }
-      return try finished.replay(calls, from: slots.count, cache: cache.copy(upTo: slots.count), under: network)
-        .map(\.modelLogProbability)
+      return try finished.replay(
+        calls, from: slots.count, cache: cache.copy(upTo: slots.count), alternativeCount: alternativeCount,
+        under: network)
     }
+  }
+
+  /// What a method that predicts next says of the tokens that follow its slots: each is read at the one before it.
+  private func readNext(_ tokens: [Int32], under network: some DecodingNetwork) throws -> [TokenPicker.Pick] {
+    var finished = self
+    finished.write(Written(positions: tokens.indices.map { slots.count - rule.textStart + $0 }, tokens: tokens))
+    let (cache, first) = (network.makeCache(), slots.count - 1)
+    var picks: [TokenPicker.Pick] = []
+    for start in stride(from: 0, to: first + tokens.count, by: rule.prefillPiece) {
+      let end = min(start + rule.prefillPiece, first + tokens.count)
+      let outputs = min(max(start, first), end)..<end
+      var feed = DecodingFeed()
+      finished.append(start..<end, outputs: outputs, kept: end, to: &feed)
+      let logits = network.logits(feed, caches: [cache])
+      guard !outputs.isEmpty else { continue }
+      let draws = outputs.map {
+        TokenPicker.Draw(picker, .token(tokens[$0 - first]), alternativeCount: alternativeCount)
+      }
+      picks += try TokenPicker.pick(from: logits, excluding: Int(maskToken), draws)
+    }
+    return picks
   }
 
   /// Feeds the slots that a cache does not hold yet, clean.
@@ -71,7 +111,7 @@ extension Generation {
   /// where it began: so a mask sees the clean slots of the calls before and the masks before it in its own.
   private func replay<Network: DecodingNetwork>(
     _ calls: [(candidates: [Int], positions: [Int], tokens: [Int32])], from first: Int? = nil,
-    cache: Network.Cache? = nil, under network: Network
+    cache: Network.Cache? = nil, alternativeCount: Int = 0, under network: Network
   ) throws -> [TokenPicker.Pick] {
     let cache = cache ?? network.makeCache()
     store(in: cache, under: network)
@@ -84,7 +124,7 @@ extension Generation {
       while let call = rest.first, feed.tokens.isEmpty || feed.tokens.count + call.candidates.count <= 256 {
         let masks = call.candidates
         rows += call.positions.map { Int64(feed.outputs.count + masks.firstIndex(of: $0)!) }
-        draws += call.tokens.map { TokenPicker.Draw(picker, .token($0)) }
+        draws += call.tokens.map { TokenPicker.Draw(picker, .token($0), alternativeCount: alternativeCount) }
         feed.append(
           tokens: masks.map { _ in maskToken }, positions: masks.map { $0 + rule.textStart },
           visible: masks.indices.map { before + $0 + 1 }, outputs: masks.indices, keptCount: 0)

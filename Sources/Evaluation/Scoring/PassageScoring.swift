@@ -61,17 +61,23 @@ public struct PassageScoring {
   public let batchSize: Int
   /// The seed of orders.
   public let seed: UInt64
+  /// The number of the first order, where others are scored by themselves.
+  public let firstOrder: Int
 
   /// Scoring by a run's likelihood.
   ///
   /// - Throws: ``EsoLM/ConfigurationError`` unless there is an order, and a sequence in a pass.
-  public init(_ likelihood: Likelihood, orders: Int = 1, batchSize: Int = 16, seed: UInt64 = 0) throws {
+  public init(
+    _ likelihood: Likelihood, orders: Int = 1, batchSize: Int = 16, seed: UInt64 = 0, firstOrder: Int = 0
+  ) throws {
+    try ConfigurationError.require(firstOrder >= 0, "firstOrder", firstOrder, expected: "at least 0")
     try ConfigurationError.require(orders >= 1, "orders", orders, expected: "at least 1")
     try ConfigurationError.require(batchSize >= 1, "batchSize", batchSize, expected: "at least 1")
     self.likelihood = likelihood
     self.orders = orders
     self.batchSize = batchSize
     self.seed = seed
+    self.firstOrder = firstOrder
   }
 
   /// How likely the scored tokens of a passage are.
@@ -94,7 +100,10 @@ public struct PassageScoring {
     let total = passages.count * orders
     for first in stride(from: 0, to: total, by: batchSize) {
       let batch = (first..<min(first + batchSize, total)).map { number in
-        (passage: number / orders, order: draw(passages[number / orders], number / orders, number % orders))
+        (
+          passage: number / orders,
+          order: draw(passages[number / orders], number / orders, firstOrder + number % orders)
+        )
       }
       let sequences = batch.map { (tokens: passages[$0.passage].tokens, order: $0.order) }
       guard let rows = likelihood.conditionalLogProbabilities(sequences) else { throw .onlyLeftToRight }

@@ -87,7 +87,7 @@ struct SampleReport {
     return Line(
       run: command.folder, algorithm: configuration.algorithm.rawValue, number: text.number,
       text: stop.text(of: generation.tokens, given: generation.givenEnd), tokens: generation.tokens,
-      fillings: text.template == nil ? nil : fillings(of: text.request, generation),
+      fillings: text.template == nil ? nil : stop.fillings(of: text.request.template, generation),
       finishReason: generation.finishReason!.rawValue,
       alpha0: method.diffusedShare(of: text.request), steps: text.request.timeSteps(of: method),
       schedule: text.request.schedule?.rawValue, length: text.request.length, seed: text.request.seed,
@@ -107,16 +107,6 @@ struct SampleReport {
               token: $0.token, text: run.tokenizer.decode([$0.token]), logProbability: $0.logProbability)
           }
         })
-  }
-
-  /// The text of each run of positions that were not given; empty where the text ends before it.
-  private func fillings(of request: GenerationRequest, _ generation: Generation) -> [String] {
-    let (template, tokens) = (request.template, generation.tokens[...])
-    let starts = request.holes.filter { $0 == 0 || template[$0 - 1] != nil }
-    return starts.map { start in
-      let hole = tokens.dropFirst(start).prefix(template[start...].prefix { $0 == nil }.count)
-      return stop.text(of: hole, given: start < generation.givenEnd ? hole.count : 0)
-    }
   }
 
   /// A line about all texts.

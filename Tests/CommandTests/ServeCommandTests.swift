@@ -1,0 +1,161 @@
+import CommandSupport
+import EsoLM
+import Foundation
+import Runs
+import Testing
+import Tokenizers
+import Torch
+
+/// The built program, as users start it.
+@Suite("esolm serve")
+struct ServeCommandTests {
+  static func serve(_ run: String, _ more: [String] = []) async throws -> (command: Command, port: Int) {
+    let command = try await Command.start(
+      Esolm.executable(), ["serve", run, "--port", "0"] + more, environment: Esolm.environment,
+      mostlyWaits: true)
+    var port: Int?
+    try await command.wait {
+      port = command.output.firstMatch(of: #/http:\/\/[^ ]*:(\d+)\n/#).flatMap { Int($0.output.1) }
+      return port != nil
+    }
+    return (command, try #require(port))
+  }
+
+  static func post(_ port: Int, _ path: String, _ body: String, _ more: String = "") -> String {
+    "POST \(path) HTTP/1.1\r\nHost: localhost:\(port)\r\nContent-Length: \(body.utf8.count)\r\nConnection: close\r\n\(more)\r\n\(body)"
+  }
+
+  @Test func aServerSaysWhereItIsAndEndsWhenItIsAskedTo() async throws {
+    let (server, port) = try await Self.serve(Esolm.trained())
+    let reply = try await RawConnection.ask(
+      port, Self.post(port, "/v1/completions", #"{"model": "run", "prompt": "the ", "max_tokens": 8, "seed": 1}"#))
+    #expect(reply.hasPrefix("HTTP/1.1 200 "))
+    server.send(SIGTERM)
+    let result = try await server.end()
+    #expect(result.status == 0 && result.error == "", "\(result.error)")
+    #expect(result.output.wholeMatch(of: #/Serving run, Eso-LM \(B\), α₀ = 0\.5 at http://127\.0\.0\.1:\d+\n/#) != nil)
+  }
+
+  /// The same text as the command's.
+  @Test func theServerWritesWhatTheCommandWrites() async throws {
+    let run = try await Esolm.trained()
+    struct Line: Decodable { var fillings: [String] }
+    let line = try JSONDecoder().decode(
+      Line.self,
+      from: Data(
+        try await Esolm.succeed([
+          "sample", run, "--template", "the [[3]] likes", "--seed", "5", "--top-p", "1", "--json",
+        ]).output.utf8))
+    let (server, port) = try await Self.serve(run)
+    let reply = try await RawConnection.ask(
+      port, Self.post(port, "/v1/infill", #"{"template": "the [[3]] likes", "seed": 5}"#))
+    let expected = String(decoding: try JSONEncoder().encode(line.fillings), as: UTF8.self)
+    #expect(reply.contains("\"fillings\":\(expected)"), "\(reply) \(expected)")
+    server.send(SIGTERM)
+    #expect(try await server.end().status == 0)
+  }
+
+  /// A text that is being streamed when the server is asked to stop is finished; nobody is let in any more.
+  @Test func whatWasBegunIsFinished() async throws {
+    let (server, port) = try await Self.serve(Clients.run(length: 100_000), ["--grace", "60"])
+    let connection = try RawConnection(port)
+    connection.send(
+      Self.post(
+        port, "/v1/completions",
+        #"{"prompt": "the ", "max_tokens": 2000, "alpha0": 0, "ignore_eos": true, "stream": true}"#))
+    let start = try await RawConnection.onThread { connection.receive(upTo: "data: ") }
+    server.send(SIGTERM)
+    let rest = try await RawConnection.onThread { connection.receiveAll() }
+    #expect(start.hasPrefix("HTTP/1.1 200 "))
+    #expect(rest.contains(#""finish_reason":"length""#) && rest.contains("data: [DONE]"))
+    #expect(try await server.end().status == 0)
+  }
+
+  /// What takes longer than the grace is cut, and its client is told.
+  @Test func whatTakesLongerThanTheGraceIsCut() async throws {
+    let (server, port) = try await Self.serve(Clients.run(length: 100_000), ["--grace", "0"])
+    let connection = try RawConnection(port)
+    connection.send(
+      Self.post(
+        port, "/v1/completions",
+        #"{"prompt": "the ", "max_tokens": 99000, "alpha0": 0, "ignore_eos": true, "stream": true}"#))
+    _ = try await RawConnection.onThread { connection.receive(upTo: "data: ") }
+    server.send(SIGTERM)
+    let rest = try await RawConnection.onThread { connection.receiveAll() }
+    #expect(rest.contains("the server was shut down") && rest.contains("data: [DONE]"))
+    #expect(try await server.end().status == 0)
+  }
+
+  @Test func textsAreNotLogged() async throws {
+    let (server, port) = try await Self.serve(Esolm.trained(), ["--verbose"])
+    for body in [#"{"prompt": "hunts the fox", "max_tokens": 2}"#, #"{"prompt": "hunts the zebra"}"#] {
+      _ = try await RawConnection.ask(port, Self.post(port, "/v1/completions", body))
+    }
+    server.send(SIGINT)
+    let result = try await server.end()
+    #expect(result.status == 0 && result.error.contains("/v1/completions 200") && !result.error.contains("hunts"))
+    #expect(!result.error.contains("zebra"))
+  }
+
+  @Test func aKeyIsAskedFor() async throws {
+    let key = try Scratch.file("s3cret\n".utf8, name: "key")
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key)
+    let (server, port) = try await Self.serve(Esolm.trained(), ["--api-key-file", key])
+    let body = #"{"prompt": "the", "max_tokens": 1}"#
+    let refused = try await RawConnection.ask(port, Self.post(port, "/v1/completions", body))
+    #expect(refused.hasPrefix("HTTP/1.1 401 "))
+    let answered = try await RawConnection.ask(
+      port, Self.post(port, "/v1/completions", body, "Authorization: Bearer s3cret\r\n"))
+    #expect(answered.hasPrefix("HTTP/1.1 200 "))
+    server.send(SIGTERM)
+    #expect(try await server.end().status == 0)
+  }
+
+  // MARK: Bad input
+
+  @Test func aServerThatCannotBeginSaysWhy() async throws {
+    let run = try await Esolm.trained()
+    func refuse(_ arguments: [String], _ status: Int32, _ message: String) async throws {
+      let result = try await Esolm.run(["serve"] + arguments)
+      #expect(result.status == status && result.output == "", "\(result.output)")
+      #expect(result.error.hasPrefix("esolm: error: ") && result.error.contains(message), "\(result.error)")
+      #expect(result.error.split(separator: "\n").count == 1, "\(result.error)")
+    }
+    let open = try Scratch.file("secret".utf8, name: "key")
+    try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: open)
+    try await refuse([run, "--api-key-file", open], 1, "can be read by others")
+    let empty = try Scratch.file(" \n".utf8, name: "key")
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: empty)
+    try await refuse([run, "--api-key-file", empty], 1, "holds no key")
+    try await refuse([run, "--api-key-file", "\(run)/none"], 1, "there is no such file")
+    try await refuse(["\(run)/none"], 1, "is no run folder")
+    try await refuse([run, "--port", "65536"], 2, "--port is 65536")
+    try await refuse([run, "--host", ""], 2, "--host is empty")
+    try await refuse([run, "--host", "nowhere.invalid"], 1, "cannot listen on nowhere.invalid")
+    try await refuse([run, "--batch", "0"], 2, "--batch is 0")
+    try await refuse([run, "--algo", "ar"], 2, "--algo is ar")
+
+    let damaged = try Scratch.copy(of: run)
+    let weights = "\(damaged)/latest/ema.safetensors"
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: weights))
+    bytes[bytes.count - 1] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: weights))
+    try await refuse([damaged], 1, "ema.safetensors")
+
+    let (server, port) = try await Self.serve(run)
+    try await refuse([run, "--port", "\(port)"], 1, "cannot listen on 127.0.0.1:\(port)")
+    server.send(SIGTERM)
+    #expect(try await server.end().status == 0)
+  }
+
+  @Test func aRunWithoutTextIsNotServed() async throws {
+    let run = try await Scratch.copy(of: Esolm.trained())
+    let tokenizer = try Data(contentsOf: URL(fileURLWithPath: "\(run)/tokenizer.json"))
+    let count = try TokenizerFile.tokenizer(from: tokenizer, path: "").vocabularySize
+    try TokenizerFile.data(for: NumberTokenizer(vocabularySize: count)).write(
+      to: URL(fileURLWithPath: "\(run)/tokenizer.json"))
+    let result = try await Esolm.run(["serve", run, "--port", "0"])
+    #expect(result.status == 1 && result.output == "")
+    #expect(result.error.contains("cannot be served: tokenizer is one of numbers"), "\(result.error)")
+  }
+}

@@ -1,0 +1,121 @@
+import CommandSupport
+import Files
+import Foundation
+import Testing
+
+import Serving
+
+/// What happens on the wire.
+@Suite("Connections")
+struct ConnectionTests {
+  private static func head(_ length: Int, _ more: String = "") -> String {
+    "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(length)\r\n\(more)\r\n"
+  }
+
+  private static func request(_ body: String, _ more: String = "") -> String { head(body.utf8.count, more) + body }
+
+  /// Until the engine has nothing to do.
+  private static func settle(_ server: TestServer) async throws {
+    for _ in 0..<20_000 where await server.engine.state.texts > 0 { try await Task.sleep(for: .milliseconds(1)) }
+    #expect(await server.engine.state == (0, 0, 0))
+  }
+
+  /// Streamed or not, a client that goes away makes room. The text is so long that it would not be finished otherwise.
+  @Test(arguments: [true, false]) func whoHangsUpFreesItsPlace(isStreamed: Bool) async throws {
+    let server = try TestServer(length: 20_000) { $0.limits.prefixMemory = 0 }
+    try await server.live { client in
+      let connection = try RawConnection(client.port)
+      connection.send(
+        Self.request(
+          #"{"prompt": "ab", "max_tokens": 19990, "alpha0": 0, "ignore_eos": true, "stream": \#(isStreamed)}"#))
+      if isStreamed { _ = try await RawConnection.onThread { connection.receive(upTo: "data: ") } }
+      for _ in 0..<20_000 where await server.engine.state.texts == 0 { try await Task.sleep(for: .milliseconds(1)) }
+      #expect(await server.engine.state.texts == 1)
+      connection.hangUp()
+      try await Self.settle(server)
+      #expect(server.server.handlers.gate.count == 0)
+    }
+  }
+
+  @Test func requestsInOneWriteAreAnsweredInTurn() async throws {
+    try await TestServer().live { client in
+      let requests = (0..<5).map {
+        Self.request(#"{"prompt": "ab", "max_tokens": 2, "seed": \#($0)}"#, $0 == 4 ? "Connection: close\r\n" : "")
+      }
+      let reply = try await RawConnection.ask(client.port, requests.joined())
+      let seeds = reply.matches(of: #/"seed":(\d)/#).map { String($0.output.1) }
+      #expect(seeds == ["0", "1", "2", "3", "4"])
+    }
+  }
+
+  @Test func aBodyInPiecesIsRead() async throws {
+    try await TestServer().live { client in
+      let body = #"{"prompt": "ab", "max_tokens": 2, "seed": 1}"#
+      let pieces = body.map { "1\r\n\($0)\r\n" }.joined() + "0\r\n\r\n"
+      let reply = try await RawConnection.ask(
+        client.port,
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+          + pieces)
+      #expect(reply.hasPrefix("HTTP/1.1 200 "))
+    }
+  }
+
+  @Test func whoWaitsToBeAskedForItsBodyIsAsked() async throws {
+    try await TestServer().live { client in
+      let reply = try await RawConnection.onThread {
+        let connection = try RawConnection(client.port)
+        let body = #"{"prompt": "ab", "max_tokens": 2}"#
+        connection.send(Self.head(body.utf8.count, "Expect: 100-continue\r\nConnection: close\r\n"))
+        let asked = connection.receive(upTo: "\r\n\r\n")
+        connection.send(body)
+        return [asked, connection.receiveAll()]
+      }
+      #expect(reply[0].hasPrefix("HTTP/1.1 100 ") && reply[1].hasPrefix("HTTP/1.1 200 "))
+    }
+  }
+
+  @Test func aBodyThatDoesNotComeIsNotWaitedForLong() async throws {
+    try await TestServer { $0.limits.bodySeconds = 0.05 }.live { client in
+      let reply = try await RawConnection.onThread {
+        let connection = try RawConnection(client.port)
+        connection.send(Self.head(100) + "{")
+        return connection.receiveAll()
+      }
+      #expect(reply.hasPrefix("HTTP/1.1 408 ") && reply.contains("was not there within"))
+    }
+  }
+
+  /// The largest body is not read before it is refused.
+  @Test func aBodyTooLargeIsRefusedByItsLength() async throws {
+    try await TestServer { $0.limits.bodyBytes = 1000 }.live { client in
+      let reply = try await RawConnection.onThread {
+        let connection = try RawConnection(client.port)
+        connection.send(Self.head(9_223_372_036_854_775_807) + "{")
+        return connection.receiveAll()
+      }
+      #expect(reply.hasPrefix("HTTP/1.1 413 "))
+      let chunks = String(repeating: "400\r\n" + String(repeating: " ", count: 1024) + "\r\n", count: 3)
+      let chunked = try await RawConnection.ask(
+        client.port,
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+      #expect(chunked.hasPrefix("HTTP/1.1 413 "))
+    }
+  }
+
+  @Test(arguments: [
+    "GET\r\n\r\n", "\0\0\0\0", "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+    "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "POST /v1/completions HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n",
+    "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+  ])
+  func whatIsNoHTTPIsRefused(bytes: String) async throws {
+    let server = try TestServer()
+    try await server.live { client in
+      let reply = try await RawConnection.ask(client.port, bytes)
+      #expect(reply.hasPrefix("HTTP/1.1 4") || reply.isEmpty, "\(reply)")
+      // And the server goes on.
+      #expect(try await client.get("/health").status == 200)
+    }
+  }
+}
