@@ -63,21 +63,17 @@ struct ForwardPass {
   // [rows, …]
   float *stream, *normed, *wide, *attended, *top, *scales;
   uint8_t *bytes;
-  int64_t byteStride, narrowPitch, widePitch;
+  int64_t byteStride;
 
   std::thread::id caller;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
 
   static int64_t room(int64_t count) { return (count + lanes - 1) / lanes * lanes; }
 
-  // Numbers from one row of so many to the next: rows that lie a multiple of 4 KB apart would share a few lines of a core's
-  // cache.
-  static int64_t pitch(int64_t count) { return room(count) + lanes; }
-
   // Numbers, in float32, that all of it takes.
   static int64_t size(const CTNetwork &network, int64_t rows, int64_t outputs) {
     int64_t d = network.hidden;
-    return rows * (pitch(4 * d) + 3 * pitch(d)) + outputs * pitch(d) + room(rows) +
+    return 4 * room(rows * d) + room(4 * rows * d) + room(outputs * d) + room(rows) +
            room(rows * quantisedStride(4 * d) / 4) + lanes;
   }
 
@@ -91,13 +87,11 @@ struct ForwardPass {
       memory += room(count);
       return start;
     };
-    narrowPitch = pitch(d);
-    widePitch = pitch(4 * d);
-    stream = take(rows.count * narrowPitch);
-    normed = take(rows.count * narrowPitch);
-    wide = take(rows.count * widePitch);
-    attended = take(rows.count * narrowPitch);
-    top = take(rows.outputCount * narrowPitch);
+    stream = take(rows.count * d);
+    normed = take(rows.count * d);
+    wide = take(4 * rows.count * d);
+    attended = take(rows.count * d);
+    top = take(rows.outputCount * d);
     scales = take(rows.count);
     byteStride = quantisedStride(4 * d);
     bytes = reinterpret_cast<uint8_t *>(memory);
@@ -126,8 +120,8 @@ struct ForwardPass {
   void normaliseFor(const CTMatrix &next, const CTNorm &norm, int64_t count) {
     int64_t d = network.hidden;
     forRows(count, [&](int64_t row) {
-      normalise(stream + row * narrowPitch, d, norm, normed + row * narrowPitch);
-      if (next.precision == CTInt8Weights) quantiseRow(normed + row * narrowPitch, d, row);
+      normalise(stream + row * d, d, norm, normed + row * d);
+      if (next.precision == CTInt8Weights) quantiseRow(normed + row * d, d, row);
     });
   }
 
@@ -146,8 +140,8 @@ struct ForwardPass {
   // Stores keys and values that stay, and attends, for the queries of `sequences` in `query`.
   void attend(FloatRows query, int64_t block, const CTSequenceRows *sequences, const int64_t *visible) {
     int64_t d = network.hidden, heads = network.heads;
-    FloatRows key{wide + d, widePitch}, value{wide + 2 * d, widePitch};
-    CachedAttention attention{query,   key,          value,           {attended, narrowPitch},
+    FloatRows key{wide + d, 3 * d}, value{wide + 2 * d, 3 * d};
+    CachedAttention attention{query,   key,          value,           {attended, d},
                               heads,   d / heads,    visible,         pages.data.data(),
                               pages.slots, block,    pages.isHalf};
     team.each(rows.sequenceCount * (heads + 1), 1, [&](int64_t begin, int64_t end) {
@@ -164,36 +158,36 @@ struct ForwardPass {
     int64_t d = network.hidden, count = rows.count, half = d / network.heads / 2;
     normaliseFor(block.qkv, block.attentionNorm, count);
     lap(CTRowStage);
-    multiplied(block.qkv, {normed, narrowPitch}, count, {wide, widePitch, false, false});
+    multiplied(block.qkv, {normed, d}, count, {wide, 3 * d, false, false});
     lap(CTProductStage);
     forRows(count, [&](int64_t row) {
       int64_t angle = rows.positions[row] * half;
       for (int64_t part = 0; part < 2; part++) // query and key
-        turn(wide + row * widePitch + part * d, network.heads, 2 * half, network.cosine + angle, network.sine + angle);
+        turn(wide + row * 3 * d + part * d, network.heads, 2 * half, network.cosine + angle, network.sine + angle);
     });
     lap(CTRowStage);
     if (number + 1 < network.blockCount) {
-      attend({wide, widePitch}, number, rows.sequences, rows.visible);
+      attend({wide, 3 * d}, number, rows.sequences, rows.visible);
     } else {
       // The last block computes outputs alone; of other rows no more than keys and values is needed there.
       count = rows.outputCount;
       forRows(count, [&](int64_t row) {
-        std::copy_n(wide + rows.outputs[row] * widePitch, d, normed + row * narrowPitch);
-        std::copy_n(stream + rows.outputs[row] * narrowPitch, d, top + row * narrowPitch);
+        std::copy_n(wide + rows.outputs[row] * 3 * d, d, normed + row * d);
+        std::copy_n(stream + rows.outputs[row] * d, d, top + row * d);
       });
-      attend({normed, narrowPitch}, number, rows.topSequences, rows.topVisible);
+      attend({normed, d}, number, rows.topSequences, rows.topVisible);
       // Every thread has a pass of its own.
       stream = top;
     }
     lap(CTAttentionStage);
-    FloatRows heads{attended, narrowPitch}, hidden{wide, widePitch};
-    ProductTarget residual{stream, narrowPitch, true, false};
+    FloatRows heads{attended, d}, hidden{wide, 4 * d};
+    ProductTarget residual{stream, d, true, false};
     quantised(block.attentionOut, heads, count);
     multiplied(block.attentionOut, heads, count, residual);
     lap(CTProductStage);
     normaliseFor(block.mlpIn, block.mlpNorm, count);
     lap(CTRowStage);
-    multiplied(block.mlpIn, {normed, narrowPitch}, count, {wide, widePitch, false, true});
+    multiplied(block.mlpIn, {normed, d}, count, {wide, 4 * d, false, true});
     quantised(block.mlpOut, hidden, count);
     multiplied(block.mlpOut, hidden, count, residual);
     lap(CTProductStage);
@@ -202,12 +196,12 @@ struct ForwardPass {
   void operator()() {
     int64_t d = network.hidden;
     forRows(rows.count, [&](int64_t row) {
-      std::copy_n(network.embedding + rows.tokens[row] * d, d, stream + row * narrowPitch);
+      std::copy_n(network.embedding + rows.tokens[row] * d, d, stream + row * d);
     });
     for (int64_t block = 0; block < network.blockCount; block++) compute(block);
     normaliseFor(network.output, network.finalNorm, rows.outputCount);
     lap(CTRowStage);
-    multiplied(network.output, {normed, narrowPitch}, rows.outputCount,
+    multiplied(network.output, {normed, d}, rows.outputCount,
                {logits, network.output.outputs, false, false});
     lap(CTOutputStage);
   }

@@ -7,16 +7,18 @@ public struct Machine: Codable, Sendable {
   public let threads: Int
   /// The instructions that products with few rows use.
   public let instructions: String
-  /// Bytes of a large array that all threads read in a second.
+  /// Bytes of a large array that all threads read in a second, in the median.
   public let bytesPerSecond: Double
   /// Operations of large matrix products in a second, two for each multiplication, in each precision, by name.
   public let operationsPerSecond: [String: Double]
 
-  /// Reads 512 MB several times and multiplies 256 rows with a large matrix: about three seconds.
+  /// Reads 256 MB several times and multiplies 256 rows with a large matrix: about three seconds.
   public init() throws {
     threads = Torch.threadCount
     instructions = "\(Instructions.best)"
-    bytesPerSecond = Self.readBandwidth()
+    var probe = ReadProbe()
+    for _ in 0..<9 { probe.measure() }
+    bytesPerSecond = probe.bytesPerSecond
     let (rows, size) = (256, 2048)
     let x = Tensor.uniform([rows, size], in: -1..<1, seed: 1)
     let weight = LinearWeight(.uniform([size, size], in: -1..<1, seed: 2))
@@ -28,17 +30,24 @@ public struct Machine: Codable, Sendable {
       })
   }
 
-  /// Bytes of a large array that all threads read in a second, at best.
-  public static func readBandwidth(byteCount: Int = 512 << 20, runs: Int = 5) -> Double {
-    let array = Tensor.full([byteCount / 4], 1)
-    return Double(byteCount) / fastest(of: runs) { array.readAll() }
-  }
-
   /// How many rows a call computes in the time in which it reads the weights: F / B · b / 2 with F operations and B bytes
   /// a second and b bytes of a weight.
   public func freeRows(_ precision: Precision) -> Double {
     operationsPerSecond[precision.rawValue]! / bytesPerSecond * precision.byteCount / 2
   }
+}
+
+/// Reads a large array now and then, beside other measurements, so that both meet the same conditions: on a machine that is
+/// shared, memory is slower at some times than at others.
+struct ReadProbe {
+  private let array = Tensor.full([64 << 20], 1)  // 256 MB
+  private var seconds: [Double] = []
+
+  /// Reads it once.
+  mutating func measure() { seconds.append(fastest(of: 1) { array.readAll() }) }
+
+  /// In the median.
+  var bytesPerSecond: Double { 4 * Double(array.count) / seconds.sorted()[seconds.count / 2] }
 }
 
 extension Precision {

@@ -63,8 +63,7 @@ public struct SamplingBenchmark {
     public let cacheBytesPerSequence: Int
     /// Weights, keys and values that a call reads, on average over the calls that were timed.
     public var bytesPerCall = 0.0
-    /// Bytes that reading a large array took in a second just before and after, and so the floor of a call that is bound by
-    /// reading.
+    /// Bytes of a large array that were read in a second meanwhile, which is the floor of a call that is bound by reading.
     public var bytesPerSecond = 0.0
     /// Memory of all weights.
     public var weightBytes = 0
@@ -143,7 +142,8 @@ public struct SamplingBenchmark {
     let texts = try Texts(request, of: method, batch: batch, network: network)
     let expected = try Self.secondsOfMiddleCall(Texts(request, of: method, batch: batch, network: network))
     let affordable = Int(min(budget / expected, 1e9))
-    let bandwidth = Machine.readBandwidth(byteCount: 256 << 20, runs: 3)
+    var probe = ReadProbe()
+    probe.measure()
     network.profile = .init()
     var seconds = 0.0
     var measured = 0
@@ -151,6 +151,7 @@ public struct SamplingBenchmark {
       while !texts.sampler.isEmpty {
         seconds += try texts.time()
         measured += 1
+        if measured.isMultiple(of: max(1, texts.calls / 16)) { probe.measure() }
         progress(Double(measured) / Double(texts.calls))
       }
     } else {
@@ -162,6 +163,7 @@ public struct SamplingBenchmark {
         let start = (2 * place + 1) * texts.calls / (2 * places)
         guard start + run < texts.calls, start >= texts.made else { continue }
         texts.skip(to: start)
+        probe.measure()
         if run > 1 {
           let profile = network.profile
           _ = try texts.time(counts: false)
@@ -184,7 +186,7 @@ public struct SamplingBenchmark {
       callsPerToken: Double(texts.calls) / Double(length),
       cacheBytesPerSequence: network.peakCacheByteCount / batch)
     measurement.bytesPerCall = Double(network.readByteCount) + texts.cachedBytes / Double(measured)
-    measurement.bytesPerSecond = max(bandwidth, Machine.readBandwidth(byteCount: 256 << 20, runs: 3))
+    measurement.bytesPerSecond = probe.bytesPerSecond
     measurement.weightBytes = network.weightByteCount
     measurement.profile = network.profile.map { profile in
       var profile = profile
