@@ -49,7 +49,7 @@ public struct ModelServer: Sendable {
   ///   - settings: where, and to whom.
   ///   - logger: what is told of the server's own doings.
   public init(
-    _ model: ServedModel, network: sending Transformer, settings: Settings = Settings(),
+    _ model: ServedModel, network: sending CachedTransformer, settings: Settings = Settings(),
     logger: Logger = Logger(label: "esolm.serve")
   ) {
     self.settings = settings

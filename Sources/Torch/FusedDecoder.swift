@@ -83,7 +83,9 @@ public final class FusedDecoder {
     trap(unless: tensor.dtype == .float32, "norms, biases, embedding and angles are float32")
     return tensor.address.assumingMemoryBound(to: Float.self)
   }
-  private static func norm(_ norm: Norm) -> CTNorm { CTNorm(weight: numbers(norm.weight), bias: norm.bias.map(numbers)) }
+  private static func norm(_ norm: Norm) -> CTNorm {
+    CTNorm(weight: numbers(norm.weight), bias: norm.bias.map(numbers))
+  }
   private static func matrix(_ layer: Linear) -> CTMatrix { layer.weight.matrix(bias: layer.bias) }
 
   /// Bytes of all weights.

@@ -78,7 +78,9 @@ public struct LinearWeight {
   public var precision: Precision { scales != nil ? .int8 : rows.dtype == .bfloat16 ? .bfloat16 : .float32 }
 
   /// Bytes of all of it.
-  public var byteCount: Int { [rows, scales, sums].compactMap(\.self).reduce(0) { $0 + $1.count * $1.dtype.byteCount } }
+  public var byteCount: Int {
+    [rows, scales, sums].compactMap(\.self).reduce(0) { $0 + $1.count * $1.dtype.byteCount }
+  }
 
   /// The same weight, rounded to another precision, from float32.
   ///
@@ -109,7 +111,8 @@ public struct LinearWeight {
   /// The weight as C functions read it, with a bias; valid as long as both live.
   func matrix(bias: Tensor?) -> CTMatrix {
     CTMatrix(
-      precision: precision.code, rows: rows.address, scales: scales.map { $0.address.assumingMemoryBound(to: Float.self) },
+      precision: precision.code, rows: rows.address,
+      scales: scales.map { $0.address.assumingMemoryBound(to: Float.self) },
       sums: sums.map { $0.address.assumingMemoryBound(to: Int32.self) },
       bias: bias.map { $0.address.assumingMemoryBound(to: Float.self) }, outputs: Int64(rows.size(0)),
       inputs: Int64(rows.size(1)))
@@ -140,7 +143,7 @@ extension Tensor {
     by weight: LinearWeight, bias: Tensor? = nil, gelu: Bool = false, instructions: Instructions = .avx512
   ) -> Tensor {
     var matrix = weight.matrix(bias: bias)
-    return withExtendedLifetime((weight, bias)) { 
+    return withExtendedLifetime((weight, bias)) {
       produce(self) { ct_multiply($0, &matrix, gelu, CTInstructions(rawValue: instructions.rawValue), $1) }
     }
   }

@@ -37,7 +37,8 @@ struct TestServer: Sendable {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     server = ModelServer(
-      model, network: TransformerWeights.random(configuration).transformer(), settings: settings, logger: logger)
+      model, network: CachedTransformer(TransformerWeights.random(configuration).transformer()), settings: settings,
+      logger: logger)
   }
 
   /// The same as the server's.

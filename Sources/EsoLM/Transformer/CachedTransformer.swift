@@ -6,7 +6,8 @@ import Torch
 /// On the CPU a call is one operation (``Torch/FusedDecoder``), elsewhere it is made of the operations that training uses.
 /// On the CPU a row's logits are the same bit for bit whichever sequences share its call and on any number of threads.
 public final class CachedTransformer: DecodingNetwork {
-  private let network: Transformer
+  /// What it computes, without a cache.
+  public let transformer: Transformer
   private let pool: PagePool
   private let fused: FusedDecoder?
 
@@ -21,28 +22,28 @@ public final class CachedTransformer: DecodingNetwork {
   public init(_ network: Transformer, precision: Precision? = nil, cachePrecision: Precision = .float32) throws {
     try ConfigurationError.require(
       cachePrecision != .int8, "cachePrecision", cachePrecision.rawValue, expected: "float32 or bf16")
-    self.network = try network.converted(to: precision ?? network.precision)
+    transformer = try network.converted(to: precision ?? network.precision)
     pool = PagePool(
       network.configuration, dtype: cachePrecision == .float32 ? .float32 : .bfloat16, device: network.device)
-    fused = network.device == .cpu ? self.network.fused() : nil
+    fused = network.device == .cpu ? transformer.fused() : nil
   }
 
   /// A network in the form that decodes, in the precision that it has.
   public convenience init(_ network: Transformer) { try! self.init(network, precision: nil) }
 
-  /// The sizes of the network.
-  public var configuration: TransformerConfiguration { network.configuration }
+  /// The sizes of the transformer.
+  public var configuration: TransformerConfiguration { transformer.configuration }
   /// Where it computes.
-  public var device: Device { network.device }
+  public var device: Device { transformer.device }
   /// How its matrices are kept.
-  public var precision: Precision { network.precision }
+  public var precision: Precision { transformer.precision }
   /// How keys and values are kept.
   public var cachePrecision: Precision { pool.dtype == .float32 ? .float32 : .bfloat16 }
   /// The memory of all weights, in bytes.
-  public var weightByteCount: Int { (fused ?? network.fused()).byteCount }
+  public var weightByteCount: Int { (fused ?? transformer.fused()).byteCount }
 
   /// The weights that every call reads, in bytes: all but the embedding, of which it reads a row for each token.
-  public var readByteCount: Int { weightByteCount - 4 * network.embedding.count }
+  public var readByteCount: Int { weightByteCount - 4 * transformer.embedding.count }
   /// The memory of one slot's keys and values, in bytes.
   public var bytesPerCachedSlot: Int { pool.pageByteCount / pool.slots }
 
@@ -82,8 +83,8 @@ public final class CachedTransformer: DecodingNetwork {
     defer { for (sequence, cache) in zip(feed.sequences, caches) { cache.grow(by: sequence.keptCount) } }
     return withoutGradients {
       guard let fused else { return composed(feed, attention, topAttention) }
-      let table = network.rotary.table(for: feed.positions.max()! + 1)
-      let hidden = network.configuration.hiddenSize
+      let table = transformer.rotary.table(for: feed.positions.max()! + 1)
+      let hidden = transformer.configuration.hiddenSize
       return fused.logits(
         tokens: feed.tokens, positions: feed.positions, attention: attention, outputs: feed.outputs,
         topAttention: topAttention, angles: (table.cosine, table.sine),
@@ -95,16 +96,16 @@ public final class CachedTransformer: DecodingNetwork {
   private func composed(
     _ feed: DecodingFeed, _ attention: RaggedAttention, _ topAttention: RaggedAttention
   ) -> Tensor {
-    let device = network.device
-    let angles = network.rotary.angles(at: feed.positions.map(Int64.init))
-    var stream = network.embedding.embedding(Tensor(feed.tokens.map(Int64.init)).to(device))
-    for (number, block) in network.blocks.dropLast().enumerated() {
+    let device = transformer.device
+    let angles = transformer.rotary.angles(at: feed.positions.map(Int64.init))
+    var stream = transformer.embedding.embedding(Tensor(feed.tokens.map(Int64.init)).to(device))
+    for (number, block) in transformer.blocks.dropLast().enumerated() {
       stream = block(stream, rotary: angles) { attention(query: $0, key: $1, value: $2, block: number) }
     }
     let outputs = Tensor(feed.outputs.map(Int64.init)).to(device)
-    stream = network.blocks.last!(stream, rotary: angles, kept: outputs) {
-      topAttention(query: $0, key: $1, value: $2, block: network.blocks.count - 1)
+    stream = transformer.blocks.last!(stream, rotary: angles, kept: outputs) {
+      topAttention(query: $0, key: $1, value: $2, block: transformer.blocks.count - 1)
     }
-    return network.logits(network.finalNorm(stream))
+    return transformer.logits(transformer.finalNorm(stream))
   }
 }

@@ -50,14 +50,13 @@ package actor Engine {
   ///   - limits: how much is taken on.
   ///   - metrics: what is counted.
   init(
-    _ network: sending Transformer, method: any GenerationMethod, limits: Limits, metrics: ServingMetrics
+    _ network: sending CachedTransformer, method: any GenerationMethod, limits: Limits, metrics: ServingMetrics
   ) {
     self.limits = limits
     self.metrics = metrics
-    let cached = CachedTransformer(network)
-    self.network = cached
-    likelihood = Likelihood(network, method: method)
-    sampler = Sampler(cached, places: limits.places, prefixMemory: limits.prefixMemory)
+    self.network = network
+    likelihood = Likelihood(network.transformer, method: method)
+    sampler = Sampler(network, places: limits.places, prefixMemory: limits.prefixMemory)
   }
 
   deinit { thread.close() }

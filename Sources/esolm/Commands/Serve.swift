@@ -56,6 +56,7 @@ struct Serve: ParsableCommand {
   @OptionGroup(title: "How much is taken on") var limits: LimitOptions
   @OptionGroup var algorithm: AlgorithmOptions
   @OptionGroup var weights: WeightOptions
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var device: DeviceOptions
 
   @Flag(help: "Log every request, without its text, on standard error.")
@@ -102,8 +103,10 @@ struct Serve: ParsableCommand {
     var logger = Logger(label: "esolm.serve")
     logger.logLevel = verbose ? .debug : .warning
     let server = ModelServer(
-      model, network: try weights.model(of: run, device: device.device).transformer(), settings: settings,
-      logger: logger)
+      model,
+      network: try CachedTransformer(
+        weights.network(of: run, device: device.device), cachePrecision: cache.cachePrecision),
+      settings: settings, logger: logger)
     let host = host.contains(":") ? "[\(host)]" : host
     let title = "\(model.name), \(method.title)"
     try Self.wait {
