@@ -15,11 +15,10 @@ extension RunFolder {
 
   /// Throws where the weights are only good for sampling and evaluation.
   package func requireTrainable() throws {
-    guard let precision = configuration.precision else { return }
-    var origin = "the run that it was made of"
-    if case .converted(let path) = configuration.data.source { origin += ", \(path)" }
+    guard let rounding = configuration.rounding else { return }
     throw FileError(
-      "\(path) holds weights in \(precision.rawValue), for sampling and evaluation; to train or convert, use \(origin)")
+      "\(path) holds weights in \(rounding.precision.rawValue), for sampling and evaluation; to train or convert, use the "
+        + "run that it was made of, \(rounding.run)")
   }
 
   /// The network of the newest checkpoint, or of the best one, to sample and evaluate with. Parameters are read one after
@@ -30,17 +29,14 @@ extension RunFolder {
   public func network(
     _ weights: Weights = .average, of choice: Choice = .latest, precision: Precision? = nil, device: Device = .cpu
   ) throws -> Transformer {
-    try (precision ?? configuration.precision)?.requireAvailable(on: device)
+    try (precision ?? configuration.rounding?.precision)?.requireAvailable(on: device)
     let folder = try folder(of: choice)
     let manifest = try CheckpointManifest.read(folder)
-    if let own = configuration.precision {
+    if let own = configuration.rounding?.precision {
       guard precision ?? own == own else {
         throw FileError(
           "\(path) holds weights in \(own.rawValue), so --precision cannot be \(precision!.rawValue); use the run that it "
             + "was made of")
-      }
-      guard device == .cpu else {
-        throw FileError("\(path) holds weights in \(own.rawValue), which compute on the CPU alone")
       }
       let file = try SafetensorsFile(contentsOf: try manifest.verified(RoundedWeights.fileName, in: folder))
       return try named(file) {
@@ -76,8 +72,7 @@ extension RunFolder {
     try requireTrainable()
     let network = try network(weights, of: choice, precision: precision)
     var configuration = self.configuration
-    configuration.precision = precision
-    configuration.data.source = .converted(from: path)
+    configuration.rounding = .init(precision: precision, run: path)
     try FolderDraft.write(to: output) { draft in
       let source = try CheckpointManifest.read(try folder(of: choice))
       let manifest = CheckpointManifest(step: source.step, seed: source.seed, sequences: source.sequences)

@@ -20,8 +20,17 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var training: TrainingConfiguration
   /// The tokenizer's ids, where the vocabulary was padded and has more than those and a mask token. nil is: all.
   public var tokenCount: Int?
-  /// How a folder that is for sampling and evaluation alone keeps its weights. nil is: as they are trained.
-  public var precision: Precision?
+  /// What a folder's weights were rounded to, and from which run: it is for sampling and evaluation alone. nil is: they are as
+  /// they were trained.
+  public var rounding: Rounding?
+
+  /// How and of what a folder of rounded weights was made.
+  public struct Rounding: Codable, Sendable, Equatable {
+    /// How its matrices are kept.
+    public var precision: Precision
+    /// The run that they are of.
+    public var run: String
+  }
 
   /// A configuration by its parts; ``validate()`` says whether they fit.
   public init(

@@ -55,7 +55,7 @@ public struct RunFolder: Sendable {
   /// Opens a run that exists and checks that nothing of it is missing.
   public init(opening path: String) throws {
     try self.init(
-      opening: path, needing: { $0.precision == nil ? Weights.allCases.map(\.fileName) : [RoundedWeights.fileName] },
+      opening: path, needing: { $0.rounding == nil ? Weights.allCases.map(\.fileName) : [RoundedWeights.fileName] },
       lock: nil)
   }
 

@@ -244,9 +244,9 @@ struct BadInputTests {
           : "$run is no complete run folder: ema.safetensors is missing"
       case .missingTokenizer: "$run is no complete run folder: tokenizer.json is missing"
       case .truncatedWeights:
-        "$checkpoint/ema.safetensors is damaged: it has 1000 bytes, expected 30592"
+        "$checkpoint/ema.safetensors is damaged: it has 1000 bytes, expected 30616"
       case .foreignWeights:
-        "$checkpoint/ema.safetensors is damaged: it has 18 bytes, expected 30592"
+        "$checkpoint/ema.safetensors is damaged: it has 18 bytes, expected 30616"
       case .foreignConfiguration: "$run/config.json: field 'formatVersion' is missing"
       case .changedText:
         "$data: the text has changed since the run began: its fingerprint is $fingerprint, expected \(zeros)"

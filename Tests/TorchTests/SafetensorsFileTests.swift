@@ -42,7 +42,7 @@ struct SafetensorsFileTests {
       try SafetensorsFile.write([("b", Tensor([1, 2] as [UInt8])), ("a", Tensor([3] as [UInt8]))], to: path)
       let header =
         #"{"a":{"data_offsets":[2,3],"dtype":"U8","shape":[1]},"b":{"data_offsets":[0,2],"dtype":"U8","shape":[2]}}"#
-      let padded = header + String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
+      let padded = header + String(repeating: " ", count: (64 - (8 + header.utf8.count) % 64) % 64)
       #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == file(padded) + Data([1, 2, 3]))
     }
   }

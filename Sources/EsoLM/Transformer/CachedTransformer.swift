@@ -19,13 +19,20 @@ public final class CachedTransformer: DecodingNetwork {
   ///   - precision: how its matrices are kept; nil leaves them as they are.
   ///   - cachePrecision: how keys and values are kept, in float32 or bf16.
   /// - Throws: an error where a precision does not suit the device or the sizes.
-  public init(_ network: Transformer, precision: Precision? = nil, cachePrecision: Precision = .float32) throws {
+  public convenience init(
+    _ network: Transformer, precision: Precision? = nil, cachePrecision: Precision = .float32
+  ) throws {
+    try self.init(network, precision: precision, cachePrecision: cachePrecision, fuses: network.device == .cpu)
+  }
+
+  /// - Parameter fuses: false makes calls of single operations on the CPU too, for checking.
+  package init(_ network: Transformer, precision: Precision?, cachePrecision: Precision, fuses: Bool) throws {
     try ConfigurationError.require(
       cachePrecision != .int8, "cachePrecision", cachePrecision.rawValue, expected: "float32 or bf16")
     transformer = try network.converted(to: precision ?? network.precision)
     pool = PagePool(
       network.configuration, dtype: cachePrecision == .float32 ? .float32 : .bfloat16, device: network.device)
-    fused = network.device == .cpu ? transformer.fused() : nil
+    fused = fuses ? transformer.fused() : nil
   }
 
   /// A network in the form that decodes, in the precision that it has.

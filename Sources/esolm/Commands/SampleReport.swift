@@ -3,6 +3,7 @@ import Foundation
 import Prompts
 import Runs
 import Tokenizers
+import Torch
 
 /// What is told about each text, and about all of them.
 struct SampleReport {
@@ -61,8 +62,15 @@ struct SampleReport {
     /// From its first call to its last, beside others of the batch.
     let seconds: Double
     let secondsPerCall: Double
+    /// How matrices, keys and values are kept.
+    let precision: Precision
+    let cachePrecision: Precision
+    /// The memory of all weights.
+    let weightBytes: Int
     /// The most that all caches took at a time so far.
     let cacheBytes: Int
+    /// The most memory that the process had so far, mapped files included.
+    let peakResidentBytes: Int
     /// In nats: under the distributions that tokens were drawn from.
     let logProbability: Double
     /// Under the model's own distributions, without temperature, top-k and nucleus.
@@ -95,7 +103,9 @@ struct SampleReport {
       usesCache: !command.noCache, nfe: generation.networkCalls, rows: generation.fedRows,
       slotsPerToken: Double(generation.fedRows) / Double(max(1, written)), seconds: seconds,
       secondsPerCall: seconds / Double(max(1, generation.networkCalls)),
-      cacheBytes: command.noCache ? 0 : network.peakCacheByteCount, logProbability: generation.logProbability,
+      precision: network.precision, cachePrecision: network.cachePrecision, weightBytes: network.weightByteCount,
+      cacheBytes: command.noCache ? 0 : network.peakCacheByteCount, peakResidentBytes: ProcessMemory.peak,
+      logProbability: generation.logProbability,
       modelLogProbability: generation.modelLogProbability, oneAtATimeLogProbability: oneAtATime,
       order: generation.history.flatMap(\.positions),
       logProbabilities: generation.history.flatMap(\.modelLogProbabilities),
