@@ -39,4 +39,7 @@ public struct TextStream: Sendable {
     defer { sent = bytes.count }
     return String(decoding: bytes[sent...], as: UTF8.self)
   }
+
+  /// Whether the whole text of some tokens, the first ones, has become final.
+  public func hasSaid(_ tokens: some Collection<Int32>) -> Bool { tokenizer.decode(tokens).utf8.count <= sent }
 }

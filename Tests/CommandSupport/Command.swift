@@ -102,6 +102,18 @@ public final class Command: @unchecked Sendable {
   /// What it has printed so far.
   public var output: String { (try? String(contentsOfFile: "\(folder)/output", encoding: .utf8)) ?? "" }
 
+  /// Whether the system tells how much memory a process has.
+  public static var tellsMemory: Bool { FileManager.default.fileExists(atPath: "/proc/self/status") }
+
+  /// How much memory it has, where ``tellsMemory`` says that it can be known.
+  public func residentBytes() throws -> Int {
+    let status = try String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8)
+    guard let kilobytes = status.firstMatch(of: #/VmRSS:\s*(\d+) kB/#).flatMap({ Int($0.output.1) }) else {
+      throw CommandTimeout(description: "process \(identifier) has no memory: \(status)")
+    }
+    return kilobytes << 10
+  }
+
   public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
   /// Waits until a condition holds; a process that ends before, or takes too long, is an error.

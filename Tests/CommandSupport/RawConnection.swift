@@ -86,6 +86,12 @@ public final class RawConnection: @unchecked Sendable {
     }
   }
 
+  /// Whether a server still answers.
+  public static func isHealthy(_ port: Int) async throws -> Bool {
+    try await ask(port, "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+      .hasPrefix("HTTP/1.1 200 ")
+  }
+
   /// Runs what blocks on a thread of its own.
   public static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result
   {

@@ -1,6 +1,7 @@
 import CommandSupport
 import EsoLM
 import Foundation
+import Randomness
 import Runs
 import Testing
 import Tokenizers
@@ -83,6 +84,55 @@ struct ServeCommandTests {
     server.send(SIGTERM)
     let rest = try await RawConnection.onThread { connection.receiveAll() }
     #expect(rest.contains("the server was shut down") && rest.contains("data: [DONE]"))
+    #expect(try await server.end().status == 0)
+  }
+
+  /// Weights that were rounded beforehand are the same as those rounded while they are read.
+  @Test func aRunInEightBitsIsServed() async throws {
+    let run = try await Esolm.trained()
+    let rounded = "\(try Scratch.folder())/run"
+    try await Esolm.succeed(["convert", run, rounded, "--precision", "int8"])
+    var texts: [String] = []
+    for arguments in [[rounded], [run, "--precision", "int8"], [rounded, "--cache-precision", "bf16"]] {
+      let (server, port) = try await Self.serve(arguments[0], Array(arguments.dropFirst()))
+      let reply = try await RawConnection.ask(
+        port,
+        Self.post(port, "/v1/completions", #"{"prompt": "the ", "max_tokens": 10, "seed": 1, "ignore_eos": true}"#))
+      #expect(reply.hasPrefix("HTTP/1.1 200 ") && reply.contains(#""completion_tokens":10"#), "\(reply)")
+      texts.append(String(try #require(reply.firstMatch(of: #/"text":"([^"]*)"/#)).output.1))
+      server.send(SIGTERM)
+      #expect(try await server.end().status == 0)
+    }
+    #expect(texts[0] == texts[1])
+  }
+
+  /// What nobody means costs no memory for good: a thousand requests of that kind, and then a thousand more.
+  @Test(.enabled(if: Command.tellsMemory, "the system does not tell processes' memory"))
+  func malformedRequestsLeaveNoMemoryBehind() async throws {
+    let (server, port) = try await Self.serve(Esolm.trained())
+    func answers(_ seed: UInt64) async throws -> [String] {
+      try await RawConnection.onThread {
+        var random = CounterGenerator(seed: seed, stream: .toyLanguage)
+        return try (0..<1000).map { number in
+          let path = MalformedBodies.paths[number % MalformedBodies.paths.count]
+          let body = MalformedBodies.next(&random)
+          let connection = try RawConnection(port)
+          connection.send(
+            "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.count)\r\nConnection: close\r\n\r\n")
+          connection.send(body)
+          return String(connection.receiveAll().prefix(12))
+        }
+      }
+    }
+    var memory: [Int] = []
+    for seed in [17, 18] as [UInt64] {
+      for answer in try await answers(seed) {
+        #expect(answer.wholeMatch(of: #/HTTP/1\.1 (200|4\d\d)/#) != nil, "\(answer)")
+      }
+      memory.append(try server.residentBytes())
+    }
+    #expect(memory[1] - memory[0] < 32 << 20, "\(memory)")
+    server.send(SIGTERM)
     #expect(try await server.end().status == 0)
   }
 

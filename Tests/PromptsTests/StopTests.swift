@@ -31,10 +31,11 @@ struct StopTests {
   @Test func aTextEndsBeforeItsFirstStop() throws {
     #expect(try end("abcdef", ["x"]) == nil)
     #expect(try end("abcdef", ["cd"]) == 1)
-    // A token with text before the stop stays, and the text is cut.
-    #expect(try end("abcdef", ["de"]) == 2)
-    #expect(try end("abcdef", ["ef", "bc"]) == 1)
-    #expect(try end("abcdef", ["de"], known: 2) == 2)
+    #expect(try end("abcdef", ["cdef"]) == 1)
+    // A token with text before the stop stays with the stop's other tokens, and the text is cut.
+    #expect(try end("abcdef", ["de"]) == 3)
+    #expect(try end("abcdef", ["ef", "bc"]) == 2)
+    #expect(try end("abcdef", ["de"], known: 2) == 3)
     #expect(try StopStrings(["de"], tokenizer: pairs).text(of: pairs.encode("abcdef")) == "abc")
     let tokens = try StopStrings(["zz"], tokens: [pairs.encode("cd")[0]], tokenizer: pairs)
     #expect(tokens.end(of: pairs.encode("abcdef")[...], given: 0, known: 0) == 1)
@@ -42,6 +43,28 @@ struct StopTests {
     #expect(
       message { try StopStrings([""], tokenizer: pairs) }
         == "stop is an empty text, expected texts of at least one character")
+  }
+
+  /// However many tokens a stop has, and wherever it begins in one of them.
+  @Test func nothingOfAStopIsLeft() throws {
+    let text = "abc – 🙂def"
+    for tokenizer in [ByteTokenizer(), pairs] as [any Tokenizer] {
+      let tokens = try tokenizer.encode(text)
+      let whole = tokenizer.decode(tokens)
+      for first in whole.indices {
+        for last in whole.indices where last >= first {
+          let string = String(whole[first...last])
+          let stop = try StopStrings(["none", string], tokenizer: tokenizer)
+          // As it is written, token by token.
+          let end = (1...tokens.count).lazy.compactMap { stop.end(of: tokens[..<$0], given: 0, known: $0 - 1) }.first
+          #expect(
+            stop.text(of: tokens.prefix(try #require(end))) == whole[..<whole.range(of: string)!.lowerBound],
+            "\(string)")
+          #expect(stop.first(in: tokens) == string)
+        }
+      }
+      #expect(try StopStrings(["none"], tokenizer: tokenizer).first(in: tokens) == nil)
+    }
   }
 
   @Test func whatIsGivenHoldsNoStop() throws {

@@ -23,8 +23,8 @@ struct ConnectionTests {
   /// Streamed or not, a client that goes away makes room. The text is so long that it would not be finished otherwise.
   @Test(arguments: [true, false]) func whoHangsUpFreesItsPlace(isStreamed: Bool) async throws {
     let server = try TestServer(length: 20_000) { $0.limits.prefixMemory = 0 }
-    try await server.live { client in
-      let connection = try RawConnection(client.port)
+    try await server.live { port in
+      let connection = try RawConnection(port)
       connection.send(
         Self.request(
           #"{"prompt": "ab", "max_tokens": 19990, "alpha0": 0, "ignore_eos": true, "stream": \#(isStreamed)}"#))
@@ -38,22 +38,22 @@ struct ConnectionTests {
   }
 
   @Test func requestsInOneWriteAreAnsweredInTurn() async throws {
-    try await TestServer().live { client in
+    try await TestServer().live { port in
       let requests = (0..<5).map {
         Self.request(#"{"prompt": "ab", "max_tokens": 2, "seed": \#($0)}"#, $0 == 4 ? "Connection: close\r\n" : "")
       }
-      let reply = try await RawConnection.ask(client.port, requests.joined())
+      let reply = try await RawConnection.ask(port, requests.joined())
       let seeds = reply.matches(of: #/"seed":(\d)/#).map { String($0.output.1) }
       #expect(seeds == ["0", "1", "2", "3", "4"])
     }
   }
 
   @Test func aBodyInPiecesIsRead() async throws {
-    try await TestServer().live { client in
+    try await TestServer().live { port in
       let body = #"{"prompt": "ab", "max_tokens": 2, "seed": 1}"#
       let pieces = body.map { "1\r\n\($0)\r\n" }.joined() + "0\r\n\r\n"
       let reply = try await RawConnection.ask(
-        client.port,
+        port,
         "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
           + pieces)
       #expect(reply.hasPrefix("HTTP/1.1 200 "))
@@ -61,9 +61,9 @@ struct ConnectionTests {
   }
 
   @Test func whoWaitsToBeAskedForItsBodyIsAsked() async throws {
-    try await TestServer().live { client in
+    try await TestServer().live { port in
       let reply = try await RawConnection.onThread {
-        let connection = try RawConnection(client.port)
+        let connection = try RawConnection(port)
         let body = #"{"prompt": "ab", "max_tokens": 2}"#
         connection.send(Self.head(body.utf8.count, "Expect: 100-continue\r\nConnection: close\r\n"))
         let asked = connection.receive(upTo: "\r\n\r\n")
@@ -75,9 +75,9 @@ struct ConnectionTests {
   }
 
   @Test func aBodyThatDoesNotComeIsNotWaitedForLong() async throws {
-    try await TestServer { $0.limits.bodySeconds = 0.05 }.live { client in
+    try await TestServer { $0.limits.bodySeconds = 0.05 }.live { port in
       let reply = try await RawConnection.onThread {
-        let connection = try RawConnection(client.port)
+        let connection = try RawConnection(port)
         connection.send(Self.head(100) + "{")
         return connection.receiveAll()
       }
@@ -87,16 +87,16 @@ struct ConnectionTests {
 
   /// The largest body is not read before it is refused.
   @Test func aBodyTooLargeIsRefusedByItsLength() async throws {
-    try await TestServer { $0.limits.bodyBytes = 1000 }.live { client in
+    try await TestServer { $0.limits.bodyBytes = 1000 }.live { port in
       let reply = try await RawConnection.onThread {
-        let connection = try RawConnection(client.port)
+        let connection = try RawConnection(port)
         connection.send(Self.head(9_223_372_036_854_775_807) + "{")
         return connection.receiveAll()
       }
       #expect(reply.hasPrefix("HTTP/1.1 413 "))
       let chunks = String(repeating: "400\r\n" + String(repeating: " ", count: 1024) + "\r\n", count: 3)
       let chunked = try await RawConnection.ask(
-        client.port,
+        port,
         "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
       #expect(chunked.hasPrefix("HTTP/1.1 413 "))
     }
@@ -111,11 +111,11 @@ struct ConnectionTests {
   ])
   func whatIsNoHTTPIsRefused(bytes: String) async throws {
     let server = try TestServer()
-    try await server.live { client in
-      let reply = try await RawConnection.ask(client.port, bytes)
+    try await server.live { port in
+      let reply = try await RawConnection.ask(port, bytes)
       #expect(reply.hasPrefix("HTTP/1.1 4") || reply.isEmpty, "\(reply)")
       // And the server goes on.
-      #expect(try await client.get("/health").status == 200)
+      #expect(try await RawConnection.isHealthy(port))
     }
   }
 }

@@ -125,6 +125,40 @@ struct DoorTests {
     }
   }
 
+  @Test func llamasClientsAreToldWhatEndedAText() async throws {
+    try await TestServer().test { client in
+      func end(_ stop: [String], _ count: Int, _ seed: Int) async throws -> (
+        content: String, type: String?, word: String?
+      ) {
+        let stop = String(decoding: try JSONEncoder().encode(stop), as: UTF8.self)
+        let body = #""prompt": "ab", "n_predict": \#(count), "seed": \#(seed), "stop": \#(stop)"#
+        let reply = try await client.answer("/completion", "{\(body)}")
+        let streamed = try await client.post("/completion", #"{\#(body), "stream": true}"#)
+        let last = try JSONValue(
+          parsing: #require(streamed.text.components(separatedBy: "\n\n").dropLast().last).dropFirst("data: ".count)
+            .utf8)
+        for name in ["stop_type", "stopping_word"] { #expect(last[name]?.text == reply[name]?.text) }
+        return (try #require(reply["content"]?.text), reply["stop_type"]?.text, reply["stopping_word"]?.text)
+      }
+      var types: Set<String> = []
+      for seed in 0..<12 {
+        let whole = try await end(["zz"], 20, seed)
+        let type = try #require(whole.type)
+        types.insert(type)
+        #expect(whole.word == "" && (type == "limit") == (whole.content.count == 20))
+        guard whole.content.count > 6 else { continue }
+        // One that lies in the text, of one letter and of three.
+        for length in [1, 3] {
+          let word = String(whole.content.dropFirst(4).prefix(length))
+          let cut = try await end(["zz", word], 20, seed)
+          #expect(cut.type == "word" && cut.word == word)
+          #expect(cut.content == whole.content[..<whole.content.range(of: word)!.lowerBound])
+        }
+      }
+      #expect(types == ["limit", "eos"])
+    }
+  }
+
   // MARK: Ollama
 
   @Test func ollamasClientsAreAnswered() async throws {

@@ -114,14 +114,14 @@ struct RefusalTests {
       $0.hosts = ["mine.example"]
       $0.origins = ["https://friend.example"]
     }
-    try await server.live { client in
+    try await server.live { port in
       for (method, path) in [("GET", "/health"), ("POST", "/v1/completions")] {
         let body = method == "POST" ? #"{"prompt": "a", "max_tokens": 1}"# : ""
         let head =
           "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n"
           + (origin.map { "Origin: \($0)\r\n" } ?? "")
           + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"
-        let reply = try await RawConnection.ask(client.port, head + body)
+        let reply = try await RawConnection.ask(port, head + body)
         #expect(reply.hasPrefix("HTTP/1.1 \(status) "), "\(reply)")
         #expect(reply.lowercased().contains("access-control-allow-origin") == (origin == "https://friend.example"))
       }

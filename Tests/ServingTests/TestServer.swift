@@ -3,8 +3,9 @@ import Files
 import Foundation
 import HTTPTypes
 import Hummingbird
-import HummingbirdTesting
 import Logging
+import NIOEmbedded
+import Synchronization
 import TestSupport
 import Testing
 import Tokenizers
@@ -48,12 +49,25 @@ struct TestServer: Sendable {
 
   /// Asks the router.
   func test<Value: Sendable>(_ body: @escaping @Sendable (Client) async throws -> Value) async throws -> Value {
-    try await server.application().test(.router) { try await body(Client(client: $0)) }
+    try await body(Client(server))
   }
 
-  /// Asks through a socket.
-  func live<Value: Sendable>(_ body: @escaping @Sendable (Client) async throws -> Value) async throws -> Value {
-    try await server.application().test(.live) { try await body(Client(client: $0)) }
+  /// Runs the server, and tells the port of this machine that it listens on.
+  func live<Value: Sendable>(_ body: @escaping @Sendable (_ port: Int) async throws -> Value) async throws -> Value {
+    let (ports, found) = AsyncStream.makeStream(of: Int.self)
+    let application = server.application { found.yield($0) }
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        defer { found.finish() }
+        try await application.run()
+      }
+      defer { group.cancelAll() }
+      guard let port = await ports.first(where: { _ in true }) else {
+        try await group.waitForAll()
+        throw CancellationError()
+      }
+      return try await body(port)
+    }
   }
 }
 
@@ -92,18 +106,42 @@ struct Reply: Sendable {
   }
 }
 
-/// Asks a server.
+/// Asks a server's router.
 struct Client: Sendable {
-  let client: any TestClientProtocol
-  var port: Int { client.port! }
+  private let respond: @Sendable (Request) async throws -> Response
+
+  init(_ server: ModelServer) async throws { respond = try await Self.responder(of: server.application()) }
+
+  private static func responder<Application: ApplicationProtocol>(
+    of application: Application
+  ) async throws -> @Sendable (Request) async throws -> Response {
+    let responder = try await application.responder
+    return { request in
+      let source = ApplicationRequestContextSource(channel: NIOAsyncTestingChannel(), logger: application.logger)
+      return try await responder.respond(to: request, context: Application.Context(source: source))
+    }
+  }
 
   func send(
     _ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]? = nil, _ headers: HTTPFields = [:]
   ) async throws -> Reply {
-    let reply = try await client.executeRequest(
-      uri: path, method: method, headers: headers, body: body.map { ByteBuffer(bytes: $0) })
-    return Reply(
-      status: reply.status.code, headers: reply.headers, body: Array(reply.body.readableBytesView))
+    var headers = headers
+    if let body { headers[.contentLength] = "\(body.count)" }
+    let response = try await respond(
+      Request(
+        head: HTTPRequest(method: method, scheme: "http", authority: "localhost", path: path, headerFields: headers),
+        body: RequestBody(buffer: ByteBuffer(bytes: body ?? []))))
+    let written = Written()
+    try await response.body.write(written)
+    return Reply(status: response.status.code, headers: response.headers, body: written.bytes.withLock { $0 })
+  }
+
+  /// What is written of an answer.
+  private final class Written: ResponseBodyWriter, Sendable {
+    let bytes = Mutex<[UInt8]>([])
+
+    func write(_ buffer: ByteBuffer) { bytes.withLock { $0 += buffer.readableBytesView } }
+    func finish(_ trailer: HTTPFields?) {}
   }
 
   func get(_ path: String, _ headers: HTTPFields = [:]) async throws -> Reply {

@@ -23,7 +23,6 @@ struct ChoiceText: Sendable {
   private let prepared: PreparedText
   private let endOfText: Int32?
   private var stream: TextStream
-  private let decode: @Sendable ([Int32]) -> String
   private var told: [Int: Token] = [:]
   /// The tokens up to the hole's end or the first place that nothing is written in.
   private var known: [Int32]
@@ -32,14 +31,14 @@ struct ChoiceText: Sendable {
   private(set) var writtenCount = 0
   /// Why the text ended; nil while it goes on.
   private(set) var finishReason: String?
+  /// The stop string that ended the text; nil if none did.
+  private(set) var stopString: String?
 
   init(_ prepared: PreparedText, model: ServedModel, ignoresEnd: Bool) {
     self.prepared = prepared
     endOfText = ignoresEnd ? nil : model.tokenizer.endOfText
-    let tokenizer = model.tokenizer
-    decode = { tokenizer.decode($0) }
     // A stop counts wherever it is written, also before a suffix; what is given holds none.
-    stream = TextStream(tokenizer, stop: prepared.stop, given: prepared.promptCount)
+    stream = TextStream(model.tokenizer, stop: prepared.stop, given: prepared.promptCount)
     known = prepared.template.prefix(prepared.promptCount).map { $0! }
     _ = stream.next(known, isFinished: false)
   }
@@ -47,12 +46,24 @@ struct ChoiceText: Sendable {
   /// Takes in what a network call wrote.
   mutating func take(_ step: Generation.Step) {
     if let finished = step.finished {
+      // What was taken back is in no history.
+      told = [:]
       for written in finished.history { note(written) }
       known = Array(finished.tokens.prefix(prepared.holeEnd))
+      let written = writtenOn(from: known)
+      let end = endOfText.flatMap { written[prepared.promptCount...].firstIndex(of: $0) } ?? written.count
+      stopString = prepared.stop.first(in: written[..<end], given: prepared.promptCount)
     } else {
       note(step.written)
-      while known.count < prepared.holeEnd, let next = told[known.count] { known.append(next.token) }
+      known = writtenOn(from: known)
     }
+  }
+
+  /// The tokens up to the hole's end or the first place that nothing is written in, also those behind a text's end.
+  private func writtenOn(from known: [Int32]) -> [Int32] {
+    var tokens = known
+    while tokens.count < prepared.holeEnd, let next = told[tokens.count] { tokens.append(next.token) }
+    return tokens
   }
 
   /// What has become final since the last time.
@@ -64,16 +75,18 @@ struct ChoiceText: Sendable {
     if let end { tokens = tokens.prefix(upTo: end) }
     let isFinished = finished != nil || end != nil
     let text = stream.next(tokens, isFinished: isFinished)
+    // A token is told once its text is: others may turn out to begin a stop, and are left out then.
+    if !isFinished {
+      while tokens.count > prepared.promptCount + tokenCount, !stream.hasSaid(tokens) { tokens.removeLast() }
+    }
     let own = tokens.dropFirst(prepared.promptCount)
     let new = own.dropFirst(tokenCount)
     defer { tokenCount = own.count }
     let places = (prepared.promptCount + tokenCount)..<(prepared.promptCount + own.count)
     if let finished {
       writtenCount = own.count
-      let isCut =
-        prepared.stop.text(of: tokens, given: prepared.promptCount).utf8.count < decode(Array(tokens)).utf8.count
       let isShort = prepared.template.count < prepared.longestCount
-      finishReason = end != nil || isCut || isShort || finished.finishReason == .stop ? "stop" : "length"
+      finishReason = end != nil || stopString != nil || isShort || finished.finishReason == .stop ? "stop" : "length"
     }
     var listed = zip(places, new).map { told[$0] ?? Token(token: $1, logProbability: nil, alternatives: []) }
     // Where the first token ended the text, it is told all the same: who asks for one token's log-probability behind a

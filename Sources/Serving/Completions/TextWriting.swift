@@ -23,6 +23,8 @@ struct TextWriting: Sendable {
   /// How a text ended.
   struct Finish: Sendable {
     let reason: String
+    /// The stop string that ended it; nil if none did.
+    let stopString: String?
     /// Tokens of its first hole up to the end.
     let writtenCount: Int
     let generation: Generation
@@ -59,7 +61,9 @@ struct TextWriting: Sendable {
         let (text, tokens) = isLast ? choices[progress.index].next(progress.step.finished) : ("", [])
         let choice = choices[progress.index]
         let finish = progress.step.finished.map {
-          Finish(reason: choice.finishReason ?? "length", writtenCount: choice.writtenCount, generation: $0)
+          Finish(
+            reason: choice.finishReason ?? "length", stopString: choice.stopString, writtenCount: choice.writtenCount,
+            generation: $0)
         }
         if finish != nil { open -= 1 }
         try await onEvent(

@@ -19,7 +19,8 @@ struct GapWriting: Sendable {
     var text = ""
     var tokens: [Int32] = []
     var reason = "length"
-    var endedByToken = false
+    /// The stop string that ended the text; nil if none did.
+    var stopString: String?
     var givenCount = 0
     var writtenCount = 0
     /// Until the first network call that wrote something, and from there to the end.
@@ -69,6 +70,7 @@ struct GapWriting: Sendable {
       guard let finish = event.finish else { return try await onText(event.index, event.text, nil) }
       let begin = firstCall ?? .now
       results[event.index].reason = finish.reason
+      results[event.index].stopString = finish.stopString
       results[event.index].givenCount = begun.texts[event.index].givenCount
       results[event.index].writtenCount = finish.writtenCount
       results[event.index].promptSeconds = (begin - start) / .seconds(1)

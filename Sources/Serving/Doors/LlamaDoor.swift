@@ -88,7 +88,8 @@ struct LlamaDoor: Sendable {
     return [
       "index": .count(index), "content": .text(text), "tokens": .array(result.tokens.map { .count(Int($0)) }),
       "id_slot": 0, "stop": true, "model": .text(handlers.model.name), "seed": .number(Double(seed)),
-      "stop_type": .text(result.reason == "length" ? "limit" : "eos"), "stopping_word": "",
+      "stop_type": .text(result.stopString != nil ? "word" : result.reason == "length" ? "limit" : "eos"),
+      "stopping_word": .text(result.stopString ?? ""),
       "tokens_predicted": .count(written), "tokens_evaluated": .count(given), "tokens_cached": .count(given + written),
       "truncated": false, "has_new_line": .bool(result.text.contains("\n")),
       "generation_settings": ["n_predict": .count(written), "n_ctx": .count(handlers.model.length)],

@@ -155,8 +155,10 @@ package actor Engine {
       metrics.callSeconds.recordSeconds(seconds)
       speed = 0.9 * speed + 0.1 * Double(written) / max(seconds, 1e-6)
     }
-    metrics.liveTexts.record(min(members.count, limits.places))
-    metrics.waitingTexts.record(max(0, members.count - limits.places))
+    // Whoever reads that a text is finished shall not find it here.
+    let count = members.count - steps.count { $0.finished != nil }
+    metrics.liveTexts.record(min(count, limits.places))
+    metrics.waitingTexts.record(max(0, count - limits.places))
     metrics.cacheBytes.record(network.cacheByteCount)
     if sampler.isEmpty { metrics.prefixBytes.record(sampler.cacheByteCount) }
   }
