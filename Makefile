@@ -1,5 +1,5 @@
 # Variables: DATA (a text file for the demo), PORT (of the server), VOCABULARIES (a folder for `peers`), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
-.PHONY: help setup build test demo serve docs peers benchmarks bench format lint clean
+.PHONY: help setup build test demo serve docs peers benchmarks bench bench-check format lint clean
 
 # Read when a recipe runs, that is after `setup` wrote it.
 LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/config.mk)
@@ -50,6 +50,9 @@ benchmarks: setup ## build the benchmarks
 
 bench: benchmarks ## run the benchmarks
 	@.build/release/benchmarks
+
+bench-check: benchmarks ## run the benchmarks and fail where a share of the machine's best is too low
+	@.build/release/benchmarks --check
 
 format: ## format the Swift code in place
 	@swift format --in-place --recursive $(FORMATTED)

@@ -5,7 +5,7 @@ import Runs
 /// The README's example of the library, line for line, with the run's folder as an argument.
 func libraryExample(_ folder: String) throws {
   let run = try RunFolder(opening: folder)
-  let network = CachedTransformer(try run.model().transformer())
+  let network = CachedTransformer(try run.network())
   let template = try PromptTemplate("The [[5]] sat on [[12]].").tokens(run.tokenizer)
   let sampler = Sampler(network)
   for number in 0..<4 {

@@ -1,13 +1,20 @@
 import Foundation
 
 /// Measures training and sampling and prints each as a share of what this machine can do; the last line is the same as
-/// JSON. Medians of several runs.
+/// JSON. Medians of several runs. With --check it fails where a share is lower than what is on file here.
 @main
 struct Benchmarks {
   struct Report: Codable {
     let machine: Machine
     var measurements: [Measurement]
   }
+
+  /// The least shares of the machine's best, about two thirds of what was measured on two cores with AVX-512: ratios, so that
+  /// they hold on any machine with oneDNN.
+  private static let least: [(model: Model, what: String, share: KeyPath<Measurement, Double?>, least: Double)] = [
+    (.small, "train", \.shareOfProducts, 0.3), (.small, "sample a call, batch 1,", \.shareOfBandwidth, 0.5),
+    (.small, "sample a call, batch 16,", \.shareOfProducts, 0.2),
+  ]
 
   static func main() throws {
     let machine = Machine()
@@ -30,6 +37,13 @@ struct Benchmarks {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    guard CommandLine.arguments.contains("--check") else { return }
+    let missed = least.filter { check in
+      let found = report.measurements.first { $0.model == check.model.name && $0.what.hasPrefix(check.what) }!
+      return found[keyPath: check.share]! < check.least
+    }
+    for check in missed { print("\(check.model.name), \(check.what) is below \(percent(check.least))") }
+    guard missed.isEmpty else { exit(1) }
   }
 
   private static func format(_ value: Double) -> String { String(format: value < 100 ? "%.1f" : "%.0f", value) }

@@ -15,6 +15,8 @@ struct Measurement: Codable {
   let shareOfFlops: Double
   /// Bytes of weights and cache per second as a share of the machine's, where reading binds.
   let shareOfBandwidth: Double?
+
+  var shareOfProducts: Double? { shareOfFlops }
 }
 
 extension Model {
