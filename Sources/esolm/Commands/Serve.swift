@@ -69,15 +69,7 @@ struct Serve: ParsableCommand {
     if name == "" { throw ValidationError("--name is empty, expected a name") }
   }
 
-  /// oneDNN keeps what it made for each number of rows, as ideep above it does, 1,024 times each, and a server sees every
-  /// number. Measured with 64 clients on a tiny model: 525 MB and growing for minutes; with 128, 277 MB that stay, and 8 %
-  /// fewer tokens a second. It is read when the first product is computed.
-  private func boundKernelCaches() {
-    for name in ["ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"] { setenv(name, "128", 0) }
-  }
-
   func run() throws {
-    boundKernelCaches()
     try device.apply()
     var settings = ModelServer.Settings()
     settings.host = host
