@@ -333,14 +333,15 @@ struct CachedPrefix: Hashable {
   let slots: [Slot]
 }
 
-/// Caches of given tokens, the last used ones of a limited size.
+/// Caches of given tokens, the last used ones of a limited size and number: looking through thousands would take longer than
+/// computing what is short enough for so many to fit.
 private struct PrefixStore<Cache: KVCache> {
   private var entries: [(prefix: CachedPrefix, cache: Cache)] = []
   private let limit: Int
+  private static var most: Int { 256 }
+  private(set) var byteCount = 0
 
   init(limit: Int) { self.limit = limit }
-
-  var byteCount: Int { entries.reduce(0) { $0 + $1.cache.byteCount } }
 
   /// A cache that begins with as many of these slots as possible, and how many: all, or whole pieces, since what is
   /// computed of a slot may depend in its last bits on the piece that it is in.
@@ -357,8 +358,11 @@ private struct PrefixStore<Cache: KVCache> {
   }
 
   mutating func add(_ prefix: CachedPrefix, _ cache: Cache) {
-    entries.removeAll { $0.prefix == prefix }
+    if let place = entries.firstIndex(where: { $0.prefix == prefix }) { remove(at: place) }
     entries.append((prefix, cache))
-    while byteCount > limit { entries.removeFirst() }
+    byteCount += cache.byteCount
+    while byteCount > limit || entries.count > Self.most { remove(at: 0) }
   }
+
+  private mutating func remove(at place: Int) { byteCount -= entries.remove(at: place).cache.byteCount }
 }
