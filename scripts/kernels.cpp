@@ -1,0 +1,140 @@
+// Calls our own products and decoding with sizes that end in the middle of vectors, strips and pages, each operand in
+// memory of exactly its size: what reads or writes beyond it is found by the sanitizers that `check-kernels.sh` compiles
+// this with. Results are compared with libtorch's.
+#include "boundary.h"
+#include "ctorch.h"
+
+#include <ATen/ATen.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+
+using namespace ctorch;
+
+namespace {
+// A copy of a tensor's bytes in memory of their own, which ends where they do.
+struct Exact {
+  std::unique_ptr<char[]> bytes;
+  at::Tensor tensor;
+
+  explicit Exact(const at::Tensor &x) : bytes(new char[x.nbytes()]) {
+    at::Tensor from = x.contiguous();
+    std::memcpy(bytes.get(), from.data_ptr(), x.nbytes());
+    tensor = at::from_blob(bytes.get(), from.sizes(), from.options());
+  }
+  template <typename Number> const Number *data() const { return reinterpret_cast<const Number *>(bytes.get()); }
+};
+
+void require(bool holds, const char *what) {
+  if (holds) return;
+  std::fprintf(stderr, "%s: %s\n", what, ct_last_error());
+  std::exit(1);
+}
+
+struct Weight {
+  Exact rows, scales, sums, bias;
+  CTMatrix matrix;
+  at::Tensor dense;
+
+  static at::Tensor made(CTTensor *tensor) {
+    at::Tensor result = unwrap(tensor);
+    ct_free(tensor);
+    return result;
+  }
+
+  Weight(CTPrecision precision, int64_t outputs, int64_t inputs)
+      : Weight(precision, at::randn({outputs, inputs}) * 0.3, at::randn({outputs})) {}
+
+  Weight(CTPrecision precision, at::Tensor weight, at::Tensor biases)
+      : rows(weight), scales(at::zeros({1})), sums(at::zeros({1}, at::kInt)), bias(biases), dense(weight) {
+    if (precision == CTBFloat16Weights) {
+      rows = Exact(weight.to(at::kBFloat16));
+      dense = rows.tensor.to(at::kFloat);
+    } else if (precision == CTInt8Weights) {
+      CTTensor *integers = wrap(weight), *scale = nullptr, *sum = nullptr, *quantised = nullptr;
+      require(ct_quantise(integers, &quantised, &scale) == CTOK, "quantise");
+      require(ct_row_sums(quantised, &sum) == CTOK, "sums");
+      ct_free(integers);
+      rows = Exact(made(quantised));
+      scales = Exact(made(scale));
+      sums = Exact(made(sum));
+      dense = rows.tensor.to(at::kFloat) * scales.tensor.unsqueeze(1);
+    }
+    matrix = {precision,           rows.bytes.get(),  scales.data<float>(), sums.data<int32_t>(), bias.data<float>(),
+              weight.size(0), weight.size(1)};
+  }
+};
+
+void products(std::mt19937 &random) {
+  for (int round = 0; round < 150; round++) {
+    auto precision = CTPrecision(round % 3);
+    int64_t rows = 1 + random() % 17, inputs = 1 + random() % 300, outputs = 1 + random() % 600;
+    Weight weight(precision, outputs, inputs);
+    Exact x(at::randn({rows, inputs}));
+    at::Tensor expected = at::linear(x.tensor, weight.dense, weight.bias.tensor);
+    for (CTInstructions most : {CTPortable, CTAVX2, CTAVX512}) {
+      CTTensor *in = wrap(x.tensor), *out = nullptr;
+      require(ct_multiply(in, &weight.matrix, false, most, &out) == CTOK, "multiply");
+      at::Tensor found = Weight::made(out);
+      ct_free(in);
+      double tolerance = (precision == CTInt8Weights ? 0.02 : 1e-5) * (1 + std::sqrt(double(inputs)));
+      require((found - expected).abs().max().item<double>() < tolerance, "a product differs");
+    }
+  }
+}
+
+void decoding(std::mt19937 &random) {
+  for (int round = 0; round < 60; round++) {
+    auto precision = CTPrecision(round % 3);
+    bool half = round % 2;
+    int64_t heads = 1 + random() % 3, size = 2 * (1 + random() % 40), d = heads * size, vocabulary = 5 + random() % 40;
+    if (round % 4 == 0) size = 32, d = heads * size;
+    int64_t slots = 7, pageCount = 3, stored = random() % 14, count = 1 + random() % 7, kept = random() % (count + 1);
+    Exact embedding(at::randn({vocabulary, d})), norm(at::ones({d})), shift(at::zeros({d}));
+    Exact cosine(at::randn({64, size / 2})), sine(at::randn({64, size / 2}));
+    Weight qkv(precision, 3 * d, d), attentionOut(precision, d, d), mlpIn(precision, 4 * d, d), mlpOut(precision, d, 4 * d);
+    Weight output(precision, vocabulary, d);
+    CTNorm one{norm.data<float>(), round % 5 ? shift.data<float>() : nullptr};
+    CTBlock block{one, qkv.matrix, attentionOut.matrix, one, mlpIn.matrix, mlpOut.matrix};
+    CTBlock blocks[] = {block, block};
+    CTNetwork network{d, heads, vocabulary, embedding.data<float>(), blocks, 2, one, output.matrix,
+                      cosine.data<float>(), sine.data<float>(), 64};
+    std::vector<Exact> pages;
+    std::vector<CTTensor *> handles;
+    for (int64_t i = 0; i < pageCount; i++)
+      pages.emplace_back(at::randn({2, 2, heads, slots, size}).to(half ? at::kBFloat16 : at::kFloat));
+    for (Exact &page : pages) handles.push_back(wrap(page.tensor));
+    std::vector<int32_t> tokens(count);
+    std::vector<int64_t> positions(count), visible(count), outputs, topVisible;
+    for (int64_t i = 0; i < count; i++) {
+      tokens[i] = random() % vocabulary;
+      positions[i] = random() % 64;
+      visible[i] = 1 + random() % (stored + count);
+      if (random() % 2) outputs.push_back(i);
+    }
+    for (int64_t row : outputs) topVisible.push_back(visible[row]);
+    CTSequenceRows all{0, count, 0, count, stored, kept, 0}, top = all;
+    top.queryCount = int64_t(outputs.size());
+    CTDecodingRows rows{count, tokens.data(), positions.data(), visible.data(), int64_t(outputs.size()), outputs.data(),
+                        &all, &top, topVisible.data(), 1, handles.data(), pageCount, nullptr};
+    CTTensor *alone = nullptr, *together = nullptr;
+    require(ct_decode(&network, &rows, true, &alone) == CTOK, "decode");
+    require(ct_decode(&network, &rows, false, &together) == CTOK, "decode");
+    at::Tensor a = Weight::made(alone), b = Weight::made(together);
+    require(a.equal(b) && !a.isnan().any().item<bool>(), "one thread and several differ");
+    for (CTTensor *handle : handles) ct_free(handle);
+  }
+}
+} // namespace
+
+int main() {
+  at::manual_seed(1);
+  std::mt19937 random(1);
+  ct_set_num_threads(3);
+  products(random);
+  decoding(random);
+  std::puts("kernels: 450 products and 120 decoding calls, nothing out of place");
+}
