@@ -148,8 +148,8 @@ extension Tensor {
     }
   }
 
-  /// The weighted negative log-likelihood of targets under an output layer of any precision; in float32 the loss can be
-  /// differentiated. See ``negativeLogLikelihood(weight:bias:targets:lossWeights:excluding:)-(Tensor,_,_,_,_)``.
+  /// The weighted negative log-likelihood of targets under an output layer of any precision, as under one in float32, for
+  /// which alone the loss can be differentiated.
   public func negativeLogLikelihood(
     weight: LinearWeight, bias: Tensor, targets: Tensor, lossWeights: Tensor, excluding excluded: Int?
   ) -> (loss: Tensor, nll: Tensor) {
