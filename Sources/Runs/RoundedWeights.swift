@@ -25,7 +25,11 @@ extension RunFolder {
   /// another, so that it takes no more memory than its precision does; those of a folder that is rounded already stay in
   /// the mapped file.
   ///
-  /// - Parameter precision: of its matrices; nil is float32, or what the folder's weights are rounded to.
+  /// - Parameters:
+  ///   - weights: the last step's or their moving average.
+  ///   - choice: of which checkpoint.
+  ///   - precision: of its matrices; nil is float32, or what the folder's weights are rounded to.
+  ///   - device: where it computes.
   public func network(
     _ weights: Weights = .average, of choice: Choice = .latest, precision: Precision? = nil, device: Device = .cpu
   ) throws -> Transformer {
@@ -33,19 +37,26 @@ extension RunFolder {
     let folder = try folder(of: choice)
     let manifest = try CheckpointManifest.read(folder)
     if let own = configuration.rounding?.precision {
+      guard weights == .average, choice == .latest else {
+        throw FileError(
+          "\(path) holds one set of weights, in \(own.rawValue); use the run that it was made of for others")
+      }
       guard precision ?? own == own else {
         throw FileError(
           "\(path) holds weights in \(own.rawValue), so --precision cannot be \(precision!.rawValue); use the run that it "
             + "was made of")
       }
-      let file = try SafetensorsFile(contentsOf: try manifest.verified(RoundedWeights.fileName, in: folder))
+      let file = try SafetensorsFile(mapping: try manifest.verified(RoundedWeights.fileName, in: folder))
       return try named(file) {
         try Transformer(
           configuration.model, precision: own, found: file.entries.mapValues { ($0.dtype, $0.shape) },
           tensor: file.mappedTensor)
       }
     }
-    let file = try SafetensorsFile(contentsOf: try manifest.verified(weights.fileName, in: folder))
+    let file = try SafetensorsFile(mapping: try manifest.verified(weights.fileName, in: folder))
+    for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) where !entry.dtype.isFloatingPoint {
+      throw FileError("\(file.path): '\(name)' holds \(entry.dtype.rawValue), expected floating-point numbers")
+    }
     return try named(file) {
       try Transformer(
         configuration.model, precision: precision ?? .float32, shapes: file.entries.mapValues(\.shape), device: device
@@ -65,6 +76,11 @@ extension RunFolder {
 
   /// Writes a folder with this run's network in a precision, good for sampling and evaluation; what appears is complete.
   ///
+  /// - Parameters:
+  ///   - weights: the last step's or their moving average.
+  ///   - choice: of which checkpoint.
+  ///   - precision: to round to.
+  ///   - output: where the folder appears.
   /// - Throws: an error where something is at `output` already.
   public func write(
     _ weights: Weights = .average, of choice: Choice = .latest, in precision: Precision, to output: String

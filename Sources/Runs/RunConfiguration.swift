@@ -60,6 +60,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     try data.validate()
     try training.validate()
     try ConfigurationError.require(
+      rounding?.precision != .float32, "rounding.precision", "float32", expected: "bf16 or int8")
+    try ConfigurationError.require(
       method.alpha0.map { [0, 1].contains($0) } ?? true || training.batchSize >= 2, "batchSize", training.batchSize,
       expected: "at least 2 where 0 < alpha0 < 1, since a batch is split between two terms")
     try ConfigurationError.require(

@@ -36,6 +36,12 @@ public struct SafetensorsFile {
     try self.init(try MappedFile.read(path), path: path)
   }
 
+  /// The same for a file that is replaced and never shortened while it is open, as those of a run are: what is not looked at
+  /// takes no memory, and tensors can stay where they lie.
+  public init(mapping path: String) throws {
+    try self.init(try MappedFile.map(path), path: path)
+  }
+
   /// Reads a file's contents; `path` is only for messages.
   public init(_ data: Data, path: String) throws {
     func refuse(_ what: String) -> FileError { FileError("\(path) is no valid safetensors file: \(what)") }

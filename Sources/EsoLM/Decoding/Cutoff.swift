@@ -53,24 +53,32 @@ struct Cutoff {
   }
 
   /// How many tokens have probabilities of about the same size, and what these add up to. The bits of a positive float
-  /// sort as the float does, so the upper ones tell sizes apart: the exponent and five binary places.
+  /// sort as the float does, so the upper ones tell sizes apart: the exponent and five binary places. What is below 2⁻³¹
+  /// is of one size.
+  ///
+  /// Neighbours are counted in places of their own: where many tokens are of one size, each would wait for the one before.
   private struct Histogram {
-    private var counts = [Int](repeating: 0, count: 1 << 13)
-    private var masses = [Double](repeating: 0, count: 1 << 13)
+    private var counts = [Int](repeating: 0, count: sizes)
+    private var masses = [Double](repeating: 0, count: sizes)
+    private static let sizes = 1 << 10
+    private static let banks = 4
 
     init(_ chances: UnsafeBufferPointer<Float>) {
-      counts.withUnsafeMutableBufferPointer { counts in
-        masses.withUnsafeMutableBufferPointer { masses in
-          for chance in chances {
-            let size = Self.size(chance)
-            counts[size] += 1
-            masses[size] += Double(chance)
-          }
+      typealias Bin = SIMD2<Double>  // count and mass
+      withUnsafeTemporaryAllocation(of: Bin.self, capacity: Self.banks * Self.sizes) { bins in
+        bins.initialize(repeating: Bin())
+        for (index, chance) in chances.enumerated() {
+          bins[Self.banks * Self.size(chance) + index % Self.banks] += Bin(1, Double(chance))
+        }
+        for size in 0..<Self.sizes {
+          let all = (0..<Self.banks).reduce(Bin()) { $0 + bins[Self.banks * size + $1] }
+          counts[size] = Int(all.x)
+          masses[size] = all.y
         }
       }
     }
 
-    static func size(_ chance: Float) -> Int { Int(chance.bitPattern >> 18) & (1 << 13 - 1) }
+    static func size(_ chance: Float) -> Int { max(0, Int(chance.bitPattern >> 18) - 96 << 5) & (sizes - 1) }
 
     /// The size at which the walk ends, and how far it was before.
     func crossing(count: Int, mass: Double) -> (size: Int, count: Int, mass: Double) {

@@ -84,8 +84,8 @@ struct Convert: ParsableCommand {
 
   private func round(to precision: Precision) throws {
     guard precision != .float32 else { throw ValidationError("--precision is float32, expected bf16 or int8") }
-    guard checkpoint.fromHub == nil, to == nil || to == .run, tokenizer == nil else {
-      throw ValidationError("--precision rounds a run to a run: convert to a run first, then round that")
+    guard checkpoint.fromHub == nil, to == nil || to == .run, tokenizer == nil, !output.hasSuffix(".safetensors") else {
+      throw ValidationError("--precision rounds a run to a run folder: convert to a run first, then round that")
     }
     let run = try RunFolder(opening: paths[0])
     try run.write(rawWeights ? .model : .average, in: precision, to: output)
