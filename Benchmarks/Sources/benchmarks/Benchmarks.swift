@@ -11,10 +11,12 @@ struct Benchmarks {
 
   /// The least shares of the machine's best, about two thirds of what was measured on two cores with AVX-512: ratios, so that
   /// they hold on any machine with oneDNN.
-  private static let least: [(model: Model, what: String, share: KeyPath<Measurement, Double?>, least: Double)] = [
-    (.small, "train", \.shareOfProducts, 0.3), (.small, "sample a call, batch 1,", \.shareOfBandwidth, 0.5),
-    (.small, "sample a call, batch 16,", \.shareOfProducts, 0.2),
-  ]
+  private static var least: [(model: Model, what: String, share: KeyPath<Measurement, Double?>, least: Double)] {
+    [
+      (.small, "train", \.shareOfProducts, 0.3), (.small, "sample a call, batch 1,", \.shareOfBandwidth, 0.5),
+      (.small, "sample a call, batch 16,", \.shareOfProducts, 0.2),
+    ]
+  }
 
   static func main() throws {
     let machine = Machine()
