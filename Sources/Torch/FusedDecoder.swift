@@ -88,16 +88,6 @@ public final class FusedDecoder {
   }
   private static func matrix(_ layer: Linear) -> CTMatrix { layer.weight.matrix(bias: layer.bias) }
 
-  /// Bytes of all weights.
-  public var byteCount: Int {
-    func bytes(_ norm: Norm) -> Int { 4 * (norm.weight.count + (norm.bias?.count ?? 0)) }
-    func bytes(_ layer: Linear) -> Int { layer.weight.byteCount + 4 * (layer.bias?.count ?? 0) }
-    return blocks.reduce(4 * embedding.count + bytes(finalNorm) + bytes(output)) { sum, block in
-      sum + bytes(block.attentionNorm) + bytes(block.qkv) + bytes(block.attentionOut) + bytes(block.mlpNorm)
-        + bytes(block.mlpIn) + bytes(block.mlpOut)
-    }
-  }
-
   /// One call.
   ///
   /// - Parameters:

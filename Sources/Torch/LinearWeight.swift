@@ -77,11 +77,6 @@ public struct LinearWeight {
   /// How its numbers are kept.
   public var precision: Precision { scales != nil ? .int8 : rows.dtype == .bfloat16 ? .bfloat16 : .float32 }
 
-  /// Bytes of all of it.
-  public var byteCount: Int {
-    [rows, scales, sums].compactMap(\.self).reduce(0) { $0 + $1.count * $1.dtype.byteCount }
-  }
-
   /// The same weight, rounded to another precision, from float32.
   ///
   /// - Precondition: it is float32, and no wider than ``maximumInt8Inputs`` for int8.

@@ -47,7 +47,9 @@ public final class CachedTransformer: DecodingNetwork {
   /// How keys and values are kept.
   public var cachePrecision: Precision { pool.dtype == .float32 ? .float32 : .bfloat16 }
   /// The memory of all weights, in bytes.
-  public var weightByteCount: Int { (fused ?? transformer.fused()).byteCount }
+  public var weightByteCount: Int {
+    transformer.tensors.reduce(0) { $0 + $1.tensor.count * $1.tensor.dtype.byteCount }
+  }
 
   /// The weights that every call reads, in bytes: all but the embedding, of which it reads a row for each token.
   public var readByteCount: Int { weightByteCount - 4 * transformer.embedding.count }
