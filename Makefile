@@ -1,5 +1,5 @@
 # Variables: DATA (a text file for the demo), PORT (of the server), VOCABULARIES (a folder for `peers`), DEVICE and LIBTORCH (see `scripts/setup.sh --help`).
-.PHONY: help setup build test demo serve docs peers benchmarks bench bench-check format lint clean
+.PHONY: help setup build server test demo serve docs peers benchmarks bench bench-check format lint clean
 
 # Read when a recipe runs, that is after `setup` wrote it.
 LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/config.mk)
@@ -20,9 +20,12 @@ help: ## list these targets
 setup: ## find or download libtorch (DEVICE=cuda, LIBTORCH=/path; see scripts/setup.sh --help)
 	@scripts/setup.sh
 
-build: setup ## build the library and the tool
+build: setup ## build the library and the tool, without the server
 	@$(SWIFT) build --product esolm $(FLAGS)
 	@echo "Built .build/release/esolm"
+
+server: build ## build the server, which esolm serve turns into, beside the tool
+	@$(SWIFT) build --product esolm-serve $(FLAGS)
 
 test: setup ## build everything and run the tests (FILTER: some of them)
 	@scripts/clients.sh
@@ -33,11 +36,11 @@ test: setup ## build everything and run the tests (FILTER: some of them)
 demo: build ## train a small model and show what it can do (DATA=text.txt)
 	@$(PASSIVE) .build/release/esolm demo $(if $(DATA),--data $(DATA))
 
-serve: build ## serve the demo's model, trained first if there is none (PORT=8080)
+serve: server ## serve the demo's model, trained first if there is none (PORT=8080)
 	@[ -e runs/demo/config.json ] || $(PASSIVE) .build/release/esolm demo --out runs/demo
 	@$(PASSIVE) .build/release/esolm serve runs/demo --port $(or $(PORT),8080)
 
-docs: build ## build the documentation into .build/docs; warnings are errors
+docs: server ## build the documentation into .build/docs; warnings are errors
 	@scripts/docs.sh
 
 peers: build ## compare with Python's safetensors and tokenizers (VOCABULARIES=folder)

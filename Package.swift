@@ -7,6 +7,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .executable(name: "esolm", targets: ["esolm"]),
+    .executable(name: "esolm-serve", targets: ["esolm-serve"]),
     .library(name: "EsoLM", targets: ["EsoLM", "Randomness"]),
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
@@ -74,16 +75,27 @@ let package = Package(
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],
       resources: [.embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js")]),
+    .target(
+      name: "Tool",
+      dependencies: [
+        "EsoLM", "Torch", "Runs", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     .executableTarget(
       name: "esolm",
       dependencies: [
         "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Runs", "Checkpoints", "Training", "Evaluation",
-        "Comparison", "Reports", "Parity", "Serving", "Faults", "Files", "Revision",
+        "Comparison", "Reports", "Parity", "Faults", "Files", "Revision", "Tool",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    // A program of its own: `esolm` turns into it, and compiles without what the server alone stands on.
+    .executableTarget(
+      name: "esolm-serve",
+      dependencies: [
+        "EsoLM", "Tokenizers", "Runs", "Serving", "Files", "Tool",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -146,7 +158,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "esolm", "Runs", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch", "CommandSupport",
+        "esolm", "esolm-serve", "Runs", "EsoLM", "Files", "Parity", "Randomness", "Tokenizers", "Torch",
+        "CommandSupport",
         "TestSupport",
       ], exclude: ["Help", "Clients"]),
     .testTarget(

@@ -10,7 +10,6 @@ import Metrics
 import NIOCore
 import ServiceLifecycle
 import Torch
-import UnixSignals
 
 /// Serves a model over HTTP: the interfaces that people's programs speak already, and a page.
 ///
@@ -120,18 +119,49 @@ public struct ModelServer: Sendable {
       logger: logger)
   }
 
-  /// Serves until the process is asked to stop (SIGTERM, SIGINT), and then until what was begun is finished.
+  /// Serves until it is asked to stop, and then until what was begun is finished.
   ///
-  /// - Parameter onRunning: called with the port once it is listened on.
-  /// - Throws: if the address cannot be listened on.
-  public func run(onRunning: @escaping @Sendable (_ port: Int) async -> Void) async throws {
+  /// - Parameters:
+  ///   - stop: returns when the server shall stop, or when its task is cancelled.
+  ///   - onRunning: called with the port once it is listened on.
+  /// - Throws: ``ListeningError``.
+  public func run(
+    until stop: @escaping @Sendable () async -> Void, onRunning: @escaping @Sendable (_ port: Int) async -> Void
+  ) async throws {
     // The last one is shut down first: what was begun ends, then the server does.
     var configuration = ServiceGroupConfiguration(
       services: [application(onRunning: onRunning), Draining(handlers: handlers, grace: settings.grace)],
-      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+      logger: logger)
     // Who keeps a connection open beyond that is cut off.
     configuration.maximumGracefulShutdownDuration = settings.grace + .seconds(3)
-    try await ServiceGroup(configuration: configuration).run()
+    let services = ServiceGroup(configuration: configuration)
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      tasks.addTask {
+        await stop()
+        await services.triggerGracefulShutdown()
+      }
+      do { try await services.run() } catch { throw ListeningError(error) ?? error }
+      tasks.cancelAll()
+    }
+  }
+}
+
+/// An address that cannot be listened on.
+public struct ListeningError: Error, CustomStringConvertible {
+  /// Why, in words.
+  public let description: String
+  /// Whether another port may do; otherwise the host is wrong.
+  public let isOfPort: Bool
+
+  init?(_ error: any Error) {
+    switch error {
+    case let error as IOError:
+      description = String(cString: strerror(error.errnoCode))
+      isOfPort = [EADDRINUSE, EACCES].contains(error.errnoCode)
+    case is SocketAddressError, is SocketAddressError.UnknownHost:
+      (description, isOfPort) = ("there is no such name or address", false)
+    default: return nil
+    }
   }
 }
 

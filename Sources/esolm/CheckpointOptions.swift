@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import EsoLM
 import Foundation
+import Tool
 
 /// A checkpoint that lies here, or in a model repository of a hub.
 struct CheckpointOptions: ParsableArguments {

@@ -3,6 +3,7 @@ import Corpora
 import Files
 import Foundation
 import Tokenizers
+import Tool
 
 /// A tokenizer by name, or by its files.
 enum TokenizerChoice: ExpressibleByArgument, Equatable {

@@ -3,6 +3,7 @@ import Files
 import Foundation
 import Runs
 import Tokenizers
+import Tool
 import Training
 
 extension CorpusConfiguration {

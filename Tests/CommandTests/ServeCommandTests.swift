@@ -26,12 +26,13 @@ struct ServeCommandTests {
     "POST \(path) HTTP/1.1\r\nHost: localhost:\(port)\r\nContent-Length: \(body.utf8.count)\r\nConnection: close\r\n\(more)\r\n\(body)"
   }
 
-  @Test func aServerSaysWhereItIsAndEndsWhenItIsAskedTo() async throws {
+  @Test(arguments: [SIGTERM, SIGINT, SIGHUP])
+  func aServerSaysWhereItIsAndEndsWhenItIsAskedTo(signal: Int32) async throws {
     let (server, port) = try await Self.serve(Esolm.trained())
     let reply = try await RawConnection.ask(
       port, Self.post(port, "/v1/completions", #"{"model": "run", "prompt": "the ", "max_tokens": 8, "seed": 1}"#))
     #expect(reply.hasPrefix("HTTP/1.1 200 "))
-    server.send(SIGTERM)
+    server.send(signal)
     let result = try await server.end()
     #expect(result.status == 0 && result.error == "", "\(result.error)")
     #expect(result.output.wholeMatch(of: #/Serving run, Eso-LM \(B\), α₀ = 0\.5 at http://127\.0\.0\.1:\d+\n/#) != nil)
@@ -147,6 +148,17 @@ struct ServeCommandTests {
     #expect(!result.error.contains("zebra"))
   }
 
+  /// One signal is one, however fast the server is at its end: whatever it is busy with when it comes.
+  @Test func oneSignalNeverEndsAServerHalfway() async throws {
+    let run = try await Esolm.trained()
+    for _ in 0..<10 {
+      let (server, _) = try await Self.serve(run)
+      server.send(SIGTERM)
+      let result = try await server.end()
+      #expect(result.status == 0 && result.error == "", "\(result.status) \(result.error)")
+    }
+  }
+
   @Test func aKeyIsAskedFor() async throws {
     let key = try Scratch.file("s3cret\n".utf8, name: "key")
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key)
@@ -196,6 +208,20 @@ struct ServeCommandTests {
     try await refuse([run, "--port", "\(port)"], 1, "cannot listen on 127.0.0.1:\(port)")
     server.send(SIGTERM)
     #expect(try await server.end().status == 0)
+  }
+
+  /// The tool is also built without the server.
+  @Test func whereTheServerIsNotBuiltTheWayOutIsSaid() async throws {
+    let lone = "\(try Scratch.folder())/esolm"
+    try FileManager.default.copyItem(atPath: Esolm.executable(), toPath: lone)
+    let run = try await Esolm.trained()
+    let result = try await Command.run(lone, ["serve", run], environment: Esolm.environment)
+    #expect(result.status == 1 && result.output == "")
+    #expect(
+      result.error
+        == "esolm: error: the server is a program of its own, and \(lone)-serve is not there: make server builds it\n")
+    let help = try await Command.run(lone, ["serve", "--help"], environment: Esolm.environment)
+    #expect(help.status == 0 && help.output.contains("USAGE: esolm serve"))
   }
 
   @Test func aRunWithoutTextIsNotServed() async throws {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Comparison
 import EsoLM
 import Foundation
+import Tool
 import Torch
 
 struct Bench: ParsableCommand {

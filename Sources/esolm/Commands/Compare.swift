@@ -6,6 +6,7 @@ import Foundation
 import Reports
 import Runs
 import Tokenizers
+import Tool
 import Torch
 import Training
 

@@ -4,6 +4,7 @@ import EsoLM
 import Foundation
 import Runs
 import Tokenizers
+import Tool
 import Torch
 
 struct Convert: ParsableCommand {

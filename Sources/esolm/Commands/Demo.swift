@@ -5,6 +5,7 @@ import Evaluation
 import Foundation
 import Runs
 import Tokenizers
+import Tool
 import Torch
 import Training
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Foundation
+import Tool
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -4,6 +4,7 @@ import Files
 import Foundation
 import Prompts
 import Runs
+import Tool
 
 /// What is given of the texts to be written.
 struct PromptOptions: ParsableArguments {

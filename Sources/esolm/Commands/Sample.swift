@@ -5,6 +5,7 @@ import Foundation
 import Prompts
 import Runs
 import Tokenizers
+import Tool
 import Training
 
 struct Sample: ParsableCommand {

@@ -3,6 +3,7 @@ import Foundation
 import Prompts
 import Runs
 import Tokenizers
+import Tool
 import Torch
 
 /// What is told about each text, and about all of them.

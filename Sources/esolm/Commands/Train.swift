@@ -6,6 +6,7 @@ import Files
 import Foundation
 import Runs
 import Tokenizers
+import Tool
 import Torch
 import Training
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Parity
 import Runs
+import Tool
 import Torch
 
 struct Verify: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import EsoLM
 import Runs
+import Tool
 
 /// How sequences are written, whichever command writes them.
 struct WritingOptions: ParsableArguments {

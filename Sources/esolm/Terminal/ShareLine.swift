@@ -1,4 +1,5 @@
 import EsoLM
+import Tool
 import Training
 
 /// The progress of long work: what is done, how much of it, and how long the rest will take.

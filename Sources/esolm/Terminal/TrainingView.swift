@@ -1,3 +1,4 @@
+import Tool
 import Training
 
 /// Shows a training run: a progress line, and a line that stays for each validation.

@@ -1,6 +1,7 @@
 import EsoLM
 import Foundation
 import Tokenizers
+import Tool
 
 /// Shows one sequence while it is written: masks turn into text. In a terminal the text is drawn in place and what the
 /// last step wrote stands out; elsewhere every step is a line.

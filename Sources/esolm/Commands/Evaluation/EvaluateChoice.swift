@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import Reports
 import Runs
+import Tool
 
 struct EvaluateChoice: ParsableCommand {
   static let configuration = CommandConfiguration(

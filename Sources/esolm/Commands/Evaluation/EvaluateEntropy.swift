@@ -1,6 +1,7 @@
 import ArgumentParser
 import Evaluation
 import Foundation
+import Tool
 
 struct EvaluateEntropy: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@ import ArgumentParser
 import Evaluation
 import Files
 import Foundation
+import Tool
 
 struct EvaluateGenerativePerplexity: ParsableCommand {
   static let configuration = CommandConfiguration(

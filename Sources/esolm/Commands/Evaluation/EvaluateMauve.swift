@@ -1,6 +1,7 @@
 import ArgumentParser
 import Evaluation
 import Foundation
+import Tool
 
 struct EvaluateMauve: ParsableCommand {
   static let configuration = CommandConfiguration(

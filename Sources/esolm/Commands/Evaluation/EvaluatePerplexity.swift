@@ -7,6 +7,7 @@ import Foundation
 import Reports
 import Runs
 import Tokenizers
+import Tool
 import Training
 
 struct EvaluatePerplexity: ParsableCommand {

@@ -5,6 +5,7 @@ import Files
 import Foundation
 import Reports
 import Runs
+import Tool
 import Torch
 
 struct EvaluateReport: ParsableCommand {

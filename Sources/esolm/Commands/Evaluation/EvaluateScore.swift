@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import Reports
 import Runs
+import Tool
 
 struct EvaluateScore: ParsableCommand {
   static let configuration = CommandConfiguration(

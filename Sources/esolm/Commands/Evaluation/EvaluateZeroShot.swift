@@ -6,6 +6,7 @@ import Files
 import Foundation
 import Reports
 import Runs
+import Tool
 
 struct EvaluateZeroShot: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import EsoLM
 import Runs
+import Tool
 
 /// Of which run a likelihood is measured, and how: what the measures of given text have in common.
 struct LikelihoodOptions: ParsableArguments {

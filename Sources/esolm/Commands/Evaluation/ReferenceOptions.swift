@@ -5,6 +5,7 @@ import Files
 import Foundation
 import Runs
 import Tokenizers
+import Tool
 import Training
 
 /// Human text that samples are compared with.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import EsoLM
 import Runs
+import Tool
 import Torch
 
 extension RunFolder {

@@ -6,6 +6,7 @@ import Foundation
 import Reports
 import Runs
 import Tokenizers
+import Tool
 import Torch
 
 /// Samples to be measured: from a file, or written now.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Corpora
+import Tool
 
 struct ListDataSets: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@ import Corpora
 import Files
 import Foundation
 import Tokenizers
+import Tool
 
 struct Detokenize: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -5,21 +5,23 @@ import Runs
 import Torch
 
 /// Where to compute.
-struct DeviceOptions: ParsableArguments {
+package struct DeviceOptions: ParsableArguments {
+  package init() {}
+
   @Option(help: "Where to compute: cpu, cuda or mps, if the libtorch at hand has it.")
-  var device: Device = .cpu
+  package var device: Device = .cpu
 
   @Option(help: ArgumentHelp("Threads of the CPU to use.", valueName: "count"))
-  var threads: Int?
+  package var threads: Int?
 
-  func validate() throws {
+  package func validate() throws {
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads is \(threads), expected 1 to 1024")
     }
   }
 
   /// Call before anything is computed.
-  func apply() throws {
+  package func apply() throws {
     try device.requireAvailable()
     if let threads { Torch.threadCount = threads }
   }
@@ -28,21 +30,23 @@ struct DeviceOptions: ParsableArguments {
 extension Device: ExpressibleByArgument {}
 
 /// Which weights of a run to use.
-struct WeightOptions: ParsableArguments {
+package struct WeightOptions: ParsableArguments {
+  package init() {}
+
   @Flag(name: .customLong("raw-weights"), help: "Use the last step's weights instead of their moving average.")
-  var rawWeights = false
+  package var rawWeights = false
 
   @Flag(help: "Use the checkpoint with the lowest validation loss, of a run trained with --keep-best.")
-  var best = false
+  package var best = false
 
   @Option(
     help: """
       How matrices are kept and multiplied: float32, bf16 (half the memory) or int8 (a quarter); embedding and norms stay \
       float32. (default: float32, or what convert --precision rounded them to)
       """)
-  var precision: Precision?
+  package var precision: Precision?
 
-  func network(of run: RunFolder, device: Device) throws -> Transformer {
+  package func network(of run: RunFolder, device: Device) throws -> Transformer {
     try run.network(rawWeights ? .model : .average, of: best ? .best : .latest, precision: precision, device: device)
   }
 }
@@ -50,22 +54,26 @@ struct WeightOptions: ParsableArguments {
 extension Precision: ExpressibleByArgument {}
 
 /// How keys and values are kept.
-struct CacheOptions: ParsableArguments {
-  @Option(help: "How keys and values are kept: float32 or bf16 (half the memory).")
-  var cachePrecision: Precision = .float32
+package struct CacheOptions: ParsableArguments {
+  package init() {}
 
-  func validate() throws {
+  @Option(help: "How keys and values are kept: float32 or bf16 (half the memory).")
+  package var cachePrecision: Precision = .float32
+
+  package func validate() throws {
     if cachePrecision == .int8 { throw ValidationError("--cache-precision is int8, expected float32 or bf16") }
   }
 }
 
 /// Which method a run must be of.
-struct AlgorithmOptions: ParsableArguments {
+package struct AlgorithmOptions: ParsableArguments {
+  package init() {}
+
   @Option(name: .customLong("algo"), help: "Refuse a run that was not trained by this algorithm.")
-  var algorithm: Algorithm?
+  package var algorithm: Algorithm?
 
   /// The run's method, with another α₀ if one is given.
-  func method(of run: RunFolder, alpha0: Double? = nil) throws -> any GenerationMethod {
+  package func method(of run: RunFolder, alpha0: Double? = nil) throws -> any GenerationMethod {
     var configuration = run.configuration.method
     if let algorithm, algorithm != configuration.algorithm {
       throw ValidationError(
@@ -90,27 +98,29 @@ extension NoiseRange: ExpressibleByArgument {
 }
 
 /// How tokens are drawn.
-struct PickingOptions: ParsableArguments {
+package struct PickingOptions: ParsableArguments {
+  package init() {}
+
   @Option(help: ArgumentHelp("Keep the likeliest tokens whose probabilities reach this.", valueName: "p"))
-  var topP = 0.9
+  package var topP = 0.9
 
   @Option(
     help: ArgumentHelp("Keep this many of the likeliest tokens, and those that tie with the last.", valueName: "k"))
-  var topK: Int?
+  package var topK: Int?
 
   @Option(help: ArgumentHelp("Divides the logits; 0 takes the likeliest token.", valueName: "t"))
-  var temperature = 1.0
+  package var temperature = 1.0
 
-  func validate() throws { _ = try picker() }
+  package func validate() throws { _ = try picker() }
 
-  func picker() throws -> TokenPicker {
+  package func picker() throws -> TokenPicker {
     try asUsage { try TokenPicker(temperature: temperature, topP: topP, topK: topK) }
   }
 }
 
 /// Runs code in which an impossible configuration comes from the command line, so that it is reported as wrong usage of
 /// the option that was typed.
-func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
+package func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
   do {
     return try body()
   } catch let error as ConfigurationError {
@@ -119,8 +129,8 @@ func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
 }
 
 /// The option that fills a field of a configuration.
-struct OptionName: CustomStringConvertible {
-  let description: String
+package struct OptionName: CustomStringConvertible {
+  package let description: String
 
   /// Options that have another name than their field, by the field's.
   private static let others = [
@@ -129,20 +139,21 @@ struct OptionName: CustomStringConvertible {
     "keepsFirstToken": "keep-first-token", "resamplesMasks": "resample",
   ]
 
-  init(filling field: String) {
+  package init(filling field: String) {
     let words = field.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
     description = "--\(Self.others[field] ?? words)"
   }
 }
 
 /// Throws a usage error unless a number lies in a range.
-func require<Number: Comparable>(_ option: String, _ value: Number?, in range: ClosedRange<Number>) throws {
+package func require<Number: Comparable>(_ option: String, _ value: Number?, in range: ClosedRange<Number>) throws {
   guard let value, !range.contains(value) else { return }
   throw ValidationError("--\(option) is \(value), expected \(range.lowerBound) to \(range.upperBound)")
 }
 
 /// The same for a range without end.
-func require<Number: Comparable>(_ option: String, _ value: Number?, in range: PartialRangeFrom<Number>) throws {
+package func require<Number: Comparable>(_ option: String, _ value: Number?, in range: PartialRangeFrom<Number>) throws
+{
   guard let value, !range.contains(value) else { return }
   throw ValidationError("--\(option) is \(value), expected at least \(range.lowerBound)")
 }

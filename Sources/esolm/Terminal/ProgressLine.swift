@@ -1,20 +1,5 @@
-import Files
 import Foundation
-
-/// What standard error is connected to, and how to write there.
-enum Terminal {
-  static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb" }
-
-  /// Columns of the terminal, 80 where it does not say.
-  static var width: Int {
-    var size = winsize()
-    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-    return Int(size.ws_col)
-  }
-
-  /// Where messages cannot be written, work goes on without them.
-  static func write(_ text: String) { try? FileWriter.standardError.write(Data(text.utf8)) }
-}
+import Tool
 
 /// One line that is drawn over and over while something long goes on. Where there is no terminal, a line now and then.
 struct ProgressLine {
