@@ -74,6 +74,7 @@ let package = Package(
         "EsoLM", "Torch", "Tokenizers", "Prompts", "Evaluation", "Randomness", "Faults", "Files",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),

@@ -63,12 +63,30 @@ public enum JSONFile {
     switch error {
     case .keyNotFound(let key, let context): return "field '\(place(context, key))' is missing"
     case .typeMismatch(let type, let context):
-      return context.codingPath.isEmpty ? "it is no JSON object" : "field '\(place(context))' is not of type \(type)"
-    case .valueNotFound(let type, let context): return "field '\(place(context))' is null, expected \(type)"
+      return context.codingPath.isEmpty
+        ? "it is no JSON object" : "field '\(place(context))' is not \(words(for: type))"
+    case .valueNotFound(let type, let context): return "field '\(place(context))' is null, expected \(words(for: type))"
     case .dataCorrupted(let context) where context.codingPath.isEmpty:
       return "it is no valid JSON"
-    case .dataCorrupted(let context): return "field '\(place(context))': \(context.debugDescription)"
+    case .dataCorrupted(let context):
+      // A name that the standard library does not find among those of an enumeration.
+      let name = context.debugDescription.wholeMatch(of: /Cannot initialize \w+ from invalid \w+ value (.*)/)
+      let problem = name.map { " is '\($0.output.1)', which is none of its values" } ?? ": \(context.debugDescription)"
+      return "field '\(place(context))'\(problem)"
     @unknown default: return "it is no valid JSON"
+    }
+  }
+
+  /// What a field of a type holds.
+  private static func words(for type: Any.Type) -> String {
+    switch type {
+    case is String.Type: "a text"
+    case is Bool.Type: "true or false"
+    case is any FixedWidthInteger.Type: "a whole number"
+    case is any BinaryFloatingPoint.Type: "a number"
+    case is any ExpressibleByDictionaryLiteral.Type: "an object"
+    case is any ExpressibleByArrayLiteral.Type: "a list"
+    default: "what is expected there"
     }
   }
 

@@ -112,6 +112,20 @@ public struct PromptTemplate: Sendable, Equatable {
   ///   is left for the rest.
   /// - Precondition: `lengths` has a number for each open hole.
   public func tokens(_ tokenizer: any Tokenizer, length: Int = 0, lengths: [Int]? = nil) throws -> [Int32?] {
+    try layout(tokenizer, length: length, lengths: lengths).tokens
+  }
+
+  /// The same, with the positions of each hole, in order: neighbouring holes stay apart.
+  ///
+  /// - Parameters:
+  ///   - tokenizer: the one of the run that writes.
+  ///   - length: tokens of the whole text, for a part `rest`.
+  ///   - lengths: how many tokens each open hole gets, in order; nil gives each its most.
+  /// - Throws: as ``tokens(_:length:lengths:)``.
+  /// - Precondition: `lengths` has a number for each open hole.
+  public func layout(
+    _ tokenizer: any Tokenizer, length: Int = 0, lengths: [Int]? = nil
+  ) throws -> (tokens: [Int32?], holes: [Range<Int>]) {
     var open = 0
     func hole(_ count: Int) throws -> [Int32?] {
       try ConfigurationError.require(
@@ -131,15 +145,21 @@ public struct PromptTemplate: Sendable, Equatable {
       }
     }
     let count = pieces.reduce(0) { $0 + $1.count }
-    return try zip(parts, pieces).flatMap { part, piece in
-      guard part == .rest else { return piece }
-      try ConfigurationError.require(
-        count < length, "length", length, expected: "more than the \(count) given tokens, which fill the text")
-      try ConfigurationError.require(
-        length <= GenerationRequest.maximumLength, "length", length,
-        expected: "at most \(GenerationRequest.maximumLength)")
-      return Array(repeating: nil, count: length - count)
+    var (tokens, holes): ([Int32?], [Range<Int>]) = ([], [])
+    for (part, piece) in zip(parts, pieces) {
+      let start = tokens.count
+      tokens += piece
+      if part == .rest {
+        try ConfigurationError.require(
+          count < length, "length", length, expected: "more than the \(count) given tokens, which fill the text")
+        try ConfigurationError.require(
+          length <= GenerationRequest.maximumLength, "length", length,
+          expected: "at most \(GenerationRequest.maximumLength)")
+        tokens += Array(repeating: nil, count: length - count)
+      }
+      if !part.isGiven { holes.append(start..<tokens.count) }
     }
+    return (tokens, holes)
   }
 
   /// How many tokens its holes have at most, but for a `rest`; nil if no number holds it.

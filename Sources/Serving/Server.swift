@@ -64,12 +64,20 @@ public struct ModelServer: Sendable {
   // MARK: Routes
 
   func router() -> Router<ServingContext> {
+    let listed = Router(context: ServingContext.self)
+    addRoutes(to: listed)
     let router = Router(context: ServingContext.self)
-    router.add(middleware: AnswerMiddleware(metrics: handlers.metrics))
+    router.add(
+      middleware: AnswerMiddleware(
+        metrics: handlers.metrics, routes: listed.routes.map { "\($0.method) \($0.path)" }.sorted()))
     router.add(middleware: OriginGuard(hosts: settings.hosts, origins: settings.origins))
     router.add(middleware: KeyGuard(key: settings.key))
-    let handlers = handlers
+    addRoutes(to: router)
+    return router
+  }
 
+  private func addRoutes(to router: Router<ServingContext>) {
+    let handlers = handlers
     router.get("/health") { _, _ in Response.json(["status": "ok"]) }
     router.get("/metrics") { _, _ in
       Response(
@@ -93,7 +101,6 @@ public struct ModelServer: Sendable {
     router.post("/v1/score", use: handlers.post { fields, context in try await handlers.score(fields, context) })
     addDoors(to: router)
     addPage(to: router)
-    return router
   }
 
   // MARK: Running

@@ -116,7 +116,7 @@ struct ServeCommandTests {
         var random = CounterGenerator(seed: seed, stream: .toyLanguage)
         return try (0..<1000).map { number in
           let path = MalformedBodies.paths[number % MalformedBodies.paths.count]
-          let body = MalformedBodies.next(&random)
+          let body = MalformedBodies.next(&random, for: path)
           let connection = try RawConnection(port)
           connection.send(
             "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.count)\r\nConnection: close\r\n\r\n")
@@ -193,7 +193,9 @@ struct ServeCommandTests {
     try await refuse(["\(run)/none"], 1, "is no run folder")
     try await refuse([run, "--port", "65536"], 2, "--port is 65536")
     try await refuse([run, "--host", ""], 2, "--host is empty")
-    try await refuse([run, "--host", "nowhere.invalid"], 1, "cannot listen on nowhere.invalid")
+    try await refuse(
+      [run, "--host", "nowhere.invalid"], 1,
+      "cannot listen on nowhere.invalid:8080: there is no such name or address; name another --host")
     try await refuse([run, "--batch", "0"], 2, "--batch is 0")
     try await refuse([run, "--algo", "ar"], 2, "--algo is ar")
 
@@ -205,7 +207,9 @@ struct ServeCommandTests {
     try await refuse([damaged], 1, "ema.safetensors")
 
     let (server, port) = try await Self.serve(run)
-    try await refuse([run, "--port", "\(port)"], 1, "cannot listen on 127.0.0.1:\(port)")
+    try await refuse(
+      [run, "--port", "\(port)"], 1,
+      "cannot listen on 127.0.0.1:\(port): Address already in use; name another --port, or 0 for a free one")
     server.send(SIGTERM)
     #expect(try await server.end().status == 0)
   }

@@ -100,7 +100,7 @@ struct MultipleChoiceTests {
     ("{", "no valid JSON at byte 1: expected a key in quotes"), ("[]", "it is no JSON object"),
     ("{\"endings\": []}", "field 'ctx' is missing"),
     (#"{"ctx": "a", "endings": ["a", "b"]}"#, "field 'label' is missing"),
-    (#"{"ctx": "a", "endings": ["a", "b"], "label": "x"}"#, "field 'label' is not of type Int"),
+    (#"{"ctx": "a", "endings": ["a", "b"], "label": "x"}"#, "field 'label' is not a whole number"),
     (
       #"{"ctx": "a", "endings": ["a", "b"], "label": 18446744073709551616}"#,
       "a number does not fit its field (a fraction, a sign, or too large for a whole number)"

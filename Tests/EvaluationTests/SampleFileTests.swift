@@ -29,7 +29,7 @@ struct SampleFileTests {
     (#""formatVersion": 1,"#, "", "field 'formatVersion' is missing, expected 1 or 2"),
     (#""length": 3"#, #""length": 0"#, "field 'length' is 0, expected at least 1"),
     ("[1, 2, 3]", "[1, -2, 3]", "field 'samples.0.tokens' holds -2, expected numbers from 0"),
-    ("[1, 2, 3]", "\"x\"", "field 'samples.0.tokens' is not of type Array<Any>"),
+    ("[1, 2, 3]", "\"x\"", "field 'samples.0.tokens' is not a list"),
     (#""text": "","#, "", "field 'samples.1.text' is missing"),
     ("{\"formatVersion", "[\"formatVersion", "it is no valid JSON"),
   ])

@@ -52,10 +52,10 @@ struct JSONFileTests {
     ("{", "it is no valid JSON"),
     (#"{"name": "a", "steps": []} 7"#, "it is no valid JSON"),
     (#"{"steps": []}"#, "field 'name' is missing"),
-    (#"{"name": 3, "steps": []}"#, "field 'name' is not of type String"),
+    (#"{"name": 3, "steps": []}"#, "field 'name' is not a text"),
     (#"{"name": null, "steps": []}"#, "field 'name' is null, expected String"),
     (#"{"name": "a", "steps": [{"rate": 1}, {}]}"#, "field 'steps.1.rate' is missing"),
-    (#"{"name": "a", "steps": [{"rate": "fast"}]}"#, "field 'steps.0.rate' is not of type Double"),
+    (#"{"name": "a", "steps": [{"rate": "fast"}]}"#, "field 'steps.0.rate' is not a number"),
   ])
   func whatDoesNotFitIsNamed(text: String, problem: String) throws {
     try withTemporaryFolder { folder in

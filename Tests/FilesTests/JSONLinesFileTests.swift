@@ -27,7 +27,7 @@ struct JSONLinesFileTests {
   @Test(arguments: [
     ("{", "no valid JSON at byte 1: expected a key in quotes"), ("{} {}", "no valid JSON at byte 3: expected the end"),
     ("{}", "field 'name' is missing"),
-    ("7", "it is no JSON object"), (#"{"name": 7}"#, "field 'name' is not of type String"),
+    ("7", "it is no JSON object"), (#"{"name": 7}"#, "field 'name' is not a text"),
     (#"{"name": ""}"#, "field 'name' is empty"),
   ])
   func aBadLineIsNamedOrSkipped(line: String, problem: String) throws {

@@ -87,7 +87,7 @@ struct ParityTests {
 
   @Test(arguments: [
     (#""tolerance": 2e-05"#, #""tolerance": 0"#, "field 'tolerance' is 0.0, expected a number above 0"),
-    (#""tolerance": 2e-05"#, #""tolerance": "small""#, "field 'tolerance' is not of type Double"),
+    (#""tolerance": 2e-05"#, #""tolerance": "small""#, "field 'tolerance' is not a number"),
     (#""alpha_0": 1.0"#, #""alpha_0": 1.5"#, "field 'algo.alpha_0' must be a number from 0 to 1"),
     (#""alpha_0": 1.0"#, #""beta": 1"#, "field 'algo.alpha_0' must be a number from 0 to 1"),
     (#""n_blocks": 2,"#, "", "field 'network.n_blocks' is missing"),

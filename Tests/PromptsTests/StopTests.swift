@@ -95,7 +95,15 @@ struct StopTests {
   @Test func tokensAreAPartOfATemplate() throws {
     let template = PromptTemplate(parts: [.tokens([1, 2]), .hole(2), .text("ab")])
     #expect(try template.tokens(ByteTokenizer()) == [1, 2, nil, nil, 97, 98])
-    #expect(StopStrings.holes(of: [nil, 1, nil, nil, 2, nil]) == [0..<1, 2..<4, 5..<6])
+  }
+
+  /// Neighbouring holes are as many as were asked for.
+  @Test func holesStayApart() throws {
+    let bytes = ByteTokenizer()
+    let template = try PromptTemplate("[[1]][[2]]a[[..3]][[..4]]")
+    #expect(try template.layout(bytes).holes == [0..<1, 1..<3, 4..<7, 7..<11])
+    #expect(try template.layout(bytes, lengths: [2, 1]).holes == [0..<1, 1..<3, 4..<6, 6..<7])
+    #expect(try PromptTemplate(prompt: "ab", hole: nil).layout(bytes, length: 5).holes == [2..<5])
   }
 
   /// In every way of coming bit by bit, a stream says in the end what the whole text is, and never takes back.

@@ -24,11 +24,11 @@ struct ConfigurationFileTests {
     Wrong("formatVersion", 2, "formatVersion is 2, expected 1"),
     Wrong(
       "method.algorithm", "gpt",
-      "field 'method.algorithm': Cannot initialize Algorithm from invalid String value gpt"),
+      "field 'method.algorithm' is 'gpt', which is none of its values"),
     Wrong("method.alpha0", 1.5, "alpha0 is 1.5, expected a number from 0 (autoregressive) to 1 (diffusion)"),
     Wrong("method.alpha0", -0.1, "alpha0 is -0.1, expected a number from 0 (autoregressive) to 1 (diffusion)"),
     Wrong(
-      "method.weighting", "half", "field 'method.weighting': Cannot initialize Weighting from invalid String value half"
+      "method.weighting", "half", "field 'method.weighting' is 'half', which is none of its values"
     ),
     Wrong("method.weighting", "low_var", "weighting is low_var, expected elbo where alpha0 is below 1"),
     Wrong("method.length", 1, "length is 1, expected 2 to 1048576"),
@@ -47,9 +47,9 @@ struct ConfigurationFileTests {
     Wrong("model.conditioningSize", 0, "conditioningSize is 0, expected 1 to 65536"),
     Wrong("model.dropout", 1, "dropout is 1.0, expected a number from 0 up to, not including, 1"),
     Wrong("data.validationFraction", 1, "validationFraction is 1.0, expected a number between 0 and 1"),
-    Wrong("data.source.file.path", 1, "field 'data.source.file.path' is not of type String"),
-    Wrong("data.source.file.fingerprint", 1, "field 'data.source.file.fingerprint' is not of type String"),
-    Wrong("data.source", ["web": [String: String]()], "field 'data.source' is not of type Source"),
+    Wrong("data.source.file.path", 1, "field 'data.source.file.path' is not a text"),
+    Wrong("data.source.file.fingerprint", 1, "field 'data.source.file.fingerprint' is not a text"),
+    Wrong("data.source", ["web": [String: String]()], "field 'data.source' is not what is expected there"),
     Wrong(
       "data.source", ["toyLanguage": ["sequences": 1, "seed": 0]], "sequences is 1, expected 2 to 268435456"),
     Wrong("training.steps", 0, "steps is 0, expected at least 1"),
@@ -64,7 +64,7 @@ struct ConfigurationFileTests {
     Wrong("training.weightDecay", -1, "weightDecay is -1.0, expected a number from 0"),
     Wrong("training.gradientClip", 0, "gradientClip is 0.0, expected a number above 0"),
     Wrong("training.emaDecay", 1, "emaDecay is 1.0, expected a number from 0 up to, not including, 1"),
-    Wrong("training.bfloat16", 1, "field 'training.bfloat16' is not of type Bool"),
+    Wrong("training.bfloat16", 1, "field 'training.bfloat16' is not true or false"),
     Wrong("training.validationInterval", 0, "validationInterval is 0, expected at least 1"),
     Wrong("training.validationSequences", 0, "validationSequences is 0, expected at least 1"),
     Wrong("training.saveInterval", 0, "saveInterval is 0, expected at least 1"),
@@ -88,7 +88,7 @@ struct ConfigurationFileTests {
     for field in try fields() {
       try change(path, field, to: ["a", "list"])
       let wrongType = try #require(message { try RunFolder(opening: path) })
-      #expect(wrongType.hasPrefix("\(path)/config.json: field '\(field)' is not of type "))
+      #expect(wrongType.hasPrefix("\(path)/config.json: field '\(field)' is not "))
       try original.write(to: URL(fileURLWithPath: "\(path)/config.json"))
 
       // Without conditioning it is another network, which the weights do not fit.

@@ -232,7 +232,7 @@ struct RunFolderTests {
 
   @Test(arguments: [
     (#""step" : 3"#, #""step" : 4"#, "step is 4, expected 3"),
-    (#""step" : 3"#, #""step" : "many""#, "field 'step' is not of type Int"),
+    (#""step" : 3"#, #""step" : "many""#, "field 'step' is not a whole number"),
     (#""step" : 3"#, #""step" : -1"#, "step is -1, expected 0 to 1099511627776"),
     (#""formatVersion" : 1"#, #""formatVersion" : 2"#, "formatVersion is 2, expected 1"),
     (#""formatVersion" : 1,"#, "", "field 'formatVersion' is missing"),

@@ -48,6 +48,23 @@ struct ConnectionTests {
     }
   }
 
+  /// Who does not ask for more on the same connection waits for its end.
+  @Test(arguments: [("1.0", ""), ("1.0", "Connection: Close\r\n"), ("1.1", "Connection: Close, TE\r\n")])
+  func aConnectionThatIsNotKeptIsClosed(version: String, more: String) async throws {
+    try await TestServer().live { port in
+      let reply = try await RawConnection.ask(port, "GET /health HTTP/\(version)\r\nHost: localhost\r\n\(more)\r\n")
+      #expect(reply.hasPrefix("HTTP/1.1 200 ") && reply.lowercased().contains("connection: close"), "\(reply)")
+    }
+  }
+
+  @Test func aConnectionIsKeptForWhoAsks() async throws {
+    try await TestServer().live { port in
+      let get = "GET /health HTTP/1.0\r\nHost: localhost\r\n"
+      let reply = try await RawConnection.ask(port, get + "Connection: keep-alive\r\n\r\n" + get + "\r\n")
+      #expect(reply.matches(of: #/HTTP\/1\.1 200 /#).count == 2, "\(reply)")
+    }
+  }
+
   @Test func aBodyInPiecesIsRead() async throws {
     try await TestServer().live { port in
       let body = #"{"prompt": "ab", "max_tokens": 2, "seed": 1}"#

@@ -93,6 +93,12 @@ struct DoorTests {
       #expect(priming["content"]?.text == "" && priming["tokens_predicted"]?.integer == 0)
       let several = try await client.answer("/infill", #"{\#(llama), "n_predict": 6, "n_cmpl": 3, "seed": 1}"#)
       #expect(several.elements?.map { $0["index"]?.integer } == [0, 1, 2])
+      let one = try await client.answer("/infill", #"{\#(llama), "n_predict": 6, "n_cmpl": 1}"#)
+      #expect(one["content"]?.text != nil)
+      // Of a text of many calls the first is the prompt's, the others the answer's.
+      let timings = try await client.answer("/infill", #"{\#(llama), "n_predict": 20, "alpha0": 0, "seed": 1}"#)[
+        "timings"]
+      #expect(timings!["predicted_ms"]!.double! > timings!["prompt_ms"]!.double!, "\(timings!)")
       // The same text several times at once, without a seed: other fillings.
       var texts: Set<String> = []
       for _ in 0..<6 {
@@ -102,10 +108,28 @@ struct DoorTests {
     }
   }
 
+  /// The line that names a file is the server's own.
+  @Test func aFilesNameIsLeftOutWhereTheTokenizerHasNoLettersForIt() async throws {
+    try await TestServer().test { client in
+      let reply = try await client.answer(
+        "/infill",
+        #"{"input_extra": [{"filename": "X!.txt", "text": "abc"}, {"text": "de"}], "input_prefix": "fg", "n_predict": 1}"#
+      )
+      #expect(reply["timings"]?["prompt_n"]?.integer == 4 + 3 + 2)
+      let refused = try await client.post("/infill", #"{"input_extra": [{"text": "X!"}], "input_prefix": "a"}"#)
+      #expect(refused.status == 400)
+    }
+  }
+
   @Test func llamaCompletionsAreAnswered() async throws {
     try await TestServer().test { client in
       let body = #""prompt": "abc", "n_predict": 9, "seed": 4, "temperature": 1.0, "cache_prompt": true"#
       let whole = try await client.answer("/completion", "{\(body)}")
+      let fields = [
+        "content", "tokens", "stop", "stop_type", "stopping_word", "timings", "tokens_cached", "tokens_evaluated",
+        "truncated",
+      ]
+      #expect(Set(whole.keys).isSuperset(of: fields), "\(whole.keys)")
       #expect(whole["stop"]?.bool == true && ["limit", "eos"].contains(whole["stop_type"]?.text))
       #expect(whole["tokens_evaluated"]?.integer == 3)
       #expect(whole["timings"]?["prompt_n"]?.integer == 3 && whole["timings"]?["predicted_per_second"]?.double != nil)
@@ -217,6 +241,9 @@ struct DoorTests {
         }
         #expect(tokens.map { $0! }.joined() == choice["text"]?.text)
       }
+      let neighbours = try await client.answer("/v1/infill", #"{"template": "a[[2]][[..3]][[1]]b", "seed": 1}"#)
+      let fillings = try #require(neighbours.choices[0]["fillings"]?.elements?.map { $0.text! })
+      #expect(fillings.count == 3 && "a\(fillings.joined())b" == neighbours.choices[0]["text"]?.text)
       for (body, param) in [
         (#"{"template": "ab"}"#, "template"), ("{}", "template"), (#"{"template": "a[[x]]"}"#, "template"),
         (#"{"template": "a[[1000000]]"}"#, "template"), (#"{"template": "a[[9999999999999999999]]"}"#, "template"),

@@ -56,6 +56,16 @@ struct EngineTests {
     #expect(await server.engine.state == (0, 0, 0))
   }
 
+  /// So that a client can be told how long its prompt took, and how long what was written.
+  @Test func whoWaitsForTheEndIsToldOfTheBeginning() async throws {
+    let server = try TestServer { $0.limits.prefixMemory = 0 }
+    var told: [Int: [Int]] = [:]
+    for try await batch in try await server.engine.write(try generations(server, 3), isStreamed: false).steps {
+      for progress in batch { told[progress.index, default: []].append(progress.step.index) }
+    }
+    #expect(told.count == 3 && told.values.allSatisfy { $0 == [0, 39] }, "\(told)")
+  }
+
   @Test func whoStopsReadingLeaves() async throws {
     let server = try TestServer { $0.limits.prefixMemory = 0 }
     for try await _ in try await server.engine.write(try generations(server, 4), isStreamed: true).steps { break }
@@ -103,20 +113,18 @@ struct EngineTests {
 
   /// Weights that are damaged: an error for who asks, and the server goes on.
   @Test func logitsThatAreNaNAreSaid() async throws {
-    let configuration = TransformerConfiguration.small(vocabulary: TestServer.tokenizer.modelVocabularySize)
+    let configuration = TestServer.configuration
     let layout = ParameterLayout(configuration).entries
     let weights = try TransformerWeights(
       configuration,
       parameters: Dictionary(
         uniqueKeysWithValues: layout.map { ($0.name, .full($0.shape, .nan)) }))
-    let server = ModelServer(
-      try ServedModel(
-        name: "nan", method: try EsotericMethod(alpha0: 0.5), tokenizer: TestServer.tokenizer, network: configuration,
-        length: 20, created: 0), network: CachedTransformer(weights.transformer()))
-    let client = try await Client(server)
+    let client = try await Client(TestServer(weights: weights).server)
     for _ in 0..<2 {
       let reply = try await client.post("/v1/completions", #"{"prompt": "a", "max_tokens": 4}"#)
       #expect(try reply.status == 500 && reply.error.message.contains("NaN"))
+      let score = try await client.post("/v1/score", #"{"text": "abc", "spans": [[1, 2]]}"#)
+      #expect(try score.status == 500 && score.error.message.contains("NaN"), "\(score.text)")
     }
   }
 }

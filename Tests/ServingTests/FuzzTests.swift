@@ -16,7 +16,8 @@ struct FuzzTests {
       var random = CounterGenerator(seed: 15, stream: .toyLanguage)
       var refused = 0
       for number in 0..<10_000 {
-        let (path, body) = (MalformedBodies.paths[number % MalformedBodies.paths.count], MalformedBodies.next(&random))
+        let path = MalformedBodies.paths[number % MalformedBodies.paths.count]
+        let body = MalformedBodies.next(&random, for: path)
         let reply = try await client.send(.post, path, body)
         let isRefused = (400..<500).contains(reply.status)
         refused += isRefused ? 1 : 0
@@ -39,10 +40,11 @@ struct FuzzTests {
       let statuses = try await RawConnection.onThread { () throws -> [String] in
         var random = CounterGenerator(seed: 16, stream: .toyLanguage)
         return try (0..<400).map { number in
-          let body = MalformedBodies.next(&random)
+          let path = MalformedBodies.paths[number % MalformedBodies.paths.count]
+          let body = MalformedBodies.next(&random, for: path)
           let lie = [0, 0, 0, -1, 3][Int.random(in: 0..<5, using: &random)]
           var bytes = Array(
-            "POST \(MalformedBodies.paths[number % MalformedBodies.paths.count]) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(max(0, body.count + lie))\r\nConnection: close\r\n\r\n"
+            "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(max(0, body.count + lie))\r\nConnection: close\r\n\r\n"
               .utf8)
           if number.isMultiple(of: 4) {
             let place = Int.random(in: bytes.indices, using: &random)

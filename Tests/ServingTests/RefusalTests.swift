@@ -38,6 +38,9 @@ struct RefusalTests {
     (#"{"prompt": "a", "presence_penalty": 0.5}"#, "presence_penalty"),
     (#"{"prompt": "a", "frequency_penalty": 3}"#, "frequency_penalty"),
     (#"{"prompt": "a", "logit_bias": {"5": 1}}"#, "logit_bias"), (#"{"prompt": "a", "logit_bias": 5}"#, "logit_bias"),
+    (#"{"prompt": "a", "min_tokens": 5}"#, "min_tokens"), (#"{"prompt": "a", "min_p": 0.1}"#, "min_p"),
+    (#"{"prompt": "a", "repetition_penalty": 0}"#, "repetition_penalty"),
+    (#"{"prompt": "a", "grammar": "root ::= [a-z]"}"#, "grammar"), (#"{"prompt": "a", "max_token": 5}"#, "max_token"),
     (#"{"prompt": "a", "alpha0": 2}"#, "alpha0"), (#"{"prompt": "a", "steps": 0}"#, "steps"),
     (#"{"prompt": "a", "schedule": "x"}"#, "schedule"), (#"{"prompt": "a", "schedule": "left-to-right"}"#, "schedule"),
     (#"{"prompt": "a", "schedule": "block", "steps": 40, "max_tokens": 5}"#, "steps"),
@@ -56,8 +59,55 @@ struct RefusalTests {
       // What clients send though it means nothing is no mistake.
       _ = try await client.answer(
         "/v1/completions",
-        #"{"prompt": "a", "max_tokens": null, "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}, "user": "x", "top_p": 1, "stop": null, "n": null, "suffix": null, "stream_options": null, "unknown": [1, {}]}"#
+        #"{"prompt": "a", "max_tokens": null, "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}, "user": "x", "top_p": 1, "stop": null, "n": null, "suffix": null, "stream_options": null, "min_tokens": 0, "repetition_penalty": 1.0, "grammar": "", "unknown": null}"#
       )
+    }
+  }
+
+  /// The paths of our own know no others' fields; editors send much that is about another server's workings.
+  @Test func fieldsThatNobodyReadsAreSaid() async throws {
+    try await TestServer().test { client in
+      for (path, body) in [
+        ("/v1/completions", #""prompt": "a""#), ("/v1/infill", #""template": "a[[2]]""#),
+        ("/v1/score", #""text": "ab", "spans": [[0, 1]]"#),
+      ] {
+        let refused = try await client.post(path, #"{\#(body), "alpha_0": 1}"#)
+        #expect(try refused.status == 400 && refused.error.param == "alpha_0", "\(refused.text)")
+        #expect(try refused.error.message.contains("'alpha_0' is no field of this request, expected alpha0, "))
+        _ = try await client.answer(path, "{\(body)}")
+      }
+      for (path, body, options) in [
+        ("/infill", #""input_prefix": "a", "n_predict": 1"#, false),
+        ("/completion", #""prompt": "a", "n_predict": 1"#, false),
+        ("/v1/fim/completions", #""prompt": "a", "max_tokens": 1"#, false),
+        ("/api/generate", #""model": "tiny", "prompt": "a", "stream": false"#, true),
+      ] {
+        let fields = [#""id_slot": 3"#, #""min_tokens": 2"#].map { options ? #""options": {\#($0)}"# : $0 }
+        _ = try await client.answer(path, "{\(body), \(fields[0])}")
+        let refused = try await client.post(path, "{\(body), \(fields[1])}")
+        #expect(try refused.status == 400 && refused.error.param == "min_tokens", "\(refused.text)")
+      }
+    }
+  }
+
+  /// Waiting would not help.
+  @Test func moreTextsThanThereCanBeAreRefusedForGood() async throws {
+    let server = try TestServer {
+      $0.limits.places = 2
+      $0.limits.queue = 1
+    }
+    try await server.test { client in
+      for (path, body, param) in [
+        ("/v1/completions", #"{"prompt": "a", "n": 4}"#, "n"),
+        ("/v1/completions", #"{"prompt": "a", "best_of": 4}"#, "best_of"),
+        ("/v1/completions", #"{"prompt": ["a", "b"], "n": 2}"#, "prompt"),
+        ("/v1/infill", #"{"template": "[[2]]", "n": 4}"#, "n"),
+        ("/infill", #"{"input_prefix": "a", "n_cmpl": 4}"#, "n_cmpl"),
+      ] {
+        let refused = try await client.post(path, body)
+        #expect(try refused.status == 400 && refused.error.param == param, "\(refused.text)")
+      }
+      _ = try await client.answer("/v1/completions", #"{"prompt": "a", "n": 3, "max_tokens": 1}"#)
     }
   }
 
@@ -83,7 +133,9 @@ struct RefusalTests {
       #expect(list["data"]?[0]["id"]?.text == "tiny" && list["object"]?.text == "list")
       #expect(try await client.get("/v1/models/tiny").status == 200)
       #expect(try await client.get("/v1/models/other").status == 404)
-      #expect(try await client.get("/v1/nothing").error.code == "not_found")
+      let nothing = try await client.get("/v1/nothing").error
+      #expect(nothing.code == "not_found" && nothing.message.contains("GET '/v1/nothing', expected one of GET /, "))
+      #expect(nothing.message.contains("POST /v1/infill") && nothing.message.contains("GET /v1/models/:model"))
       #expect(try await client.get("/v1/completions").status == 404)
     }
   }

@@ -87,6 +87,48 @@ struct ScoringTests {
     }
   }
 
+  /// As the harness asks where it is told to send texts instead of ids.
+  @Test func aPromptOfTextIsScoredLikeItsTokens() async throws {
+    try await TestServer().test { client in
+      let ids = try TestServer.tokenizer.encode("abc de")
+      let tail = #""temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": true"#
+      let text = try await client.answer(path, #"{"model": "tiny", "prompt": "abc de", \#(tail)}"#)
+      let tokens = try await client.answer(path, #"{"model": "tiny", "prompt": [\#(ids)], \#(tail)}"#)
+      #expect(text["choices"]?.strictJSON == tokens["choices"]?.strictJSON)
+    }
+  }
+
+  /// As the harness asks for texts: more stops than OpenAI's interface has, and nested ids.
+  @Test func theHarnessLetsTextsBeWritten() async throws {
+    try await TestServer().test { client in
+      let prompt = try TestServer.tokenizer.encode("ab")
+      let whole = try await client.answer(
+        path,
+        #"{"model": "tiny", "prompt": [\#(prompt)], "max_tokens": 30, "temperature": 0, "stop": ["zz", "yy", "xx", "ww", "vv"], "seed": 1234}"#
+      )
+      let again = try await client.answer(path, #"{"prompt": "ab", "max_tokens": 30, "temperature": 0, "seed": 99}"#)
+      #expect(whole.texts == again.texts && whole.choices.count == 1)
+    }
+  }
+
+  /// JSON has no number for it.
+  @Test func whatCannotBeIsWrittenAsAFiniteNumber() async throws {
+    let (configuration, impossible) = (TestServer.configuration, 3)
+    let random = TransformerWeights.random(configuration)
+    var parameters = Dictionary(uniqueKeysWithValues: zip(random.names, random.parameters))
+    let name = "output_layer.linear.bias"
+    var bias: [Float] = try #require(parameters[name]).array()
+    bias[impossible] = -.infinity
+    parameters[name] = Tensor(bias)
+    let weights = try TransformerWeights(configuration, parameters: parameters)
+    try await TestServer(weights: weights).test { client in
+      let reply = try await client.answer(path, harness([[1, Int32(impossible), 2]]))
+      let list = try #require(reply.choices[0]["logprobs"])
+      #expect(list["token_logprobs"]?[1].double == -9999)
+      #expect(list["token_logprobs"]![2].double! > -100)
+    }
+  }
+
   @Test func otherOrdersAreScoredWhereTheyAreAskedFor() async throws {
     let server = try TestServer()
     let prompt = randomSequences(1, length: 12, tokens: 11)[0]
@@ -135,13 +177,25 @@ struct ScoringTests {
       #expect(reply["per_order"]?.elements?.count == 5 && reply["tokens"]?.integer == 2)
       for (body, param) in [
         (#"{"text": "abc"}"#, "spans"), (#"{"spans": [[0, 1]]}"#, "text"),
-        (#"{"text": "abc", "spans": [[0, 9]]}"#, "spans"), (#"{"text": "abc", "spans": [[2, 1]]}"#, "spans"),
+        (#"{"text": "abc", "spans": [[2, 1]]}"#, "spans[0]"),
+        (#"{"text": "abc", "spans": [[0, 1], [1, 9]]}"#, "spans[1]"),
+        (#"{"text": "abc", "spans": [[0, 1], [1, 2, 3]]}"#, "spans[1]"), (#"{"text": "abc", "spans": []}"#, "spans"),
+        (#"{"text": "abc", "spans": [[0, 1], "b"]}"#, "spans[1]"),
+        (#"{"text": "abc", "spans": [[2, 3]], "given": [[0, 1], [1, 1]]}"#, "given[1]"),
         (#"{"text": "a!c", "spans": [[0, 1]]}"#, "text"),
         (#"{"text": "abc", "spans": [[0, 1]], "orders": 100000}"#, "orders"),
       ] {
         let refused = try await client.post("/v1/score", body)
         #expect(try refused.status == 400 && refused.error.param == param, "\(body) \(refused.text)")
       }
+    }
+  }
+
+  @Test func rangesThatOverlapAreBothNamed() async throws {
+    try await TestServer().test { client in
+      let refused = try await client.post(
+        "/v1/score", #"{"text": "abcdef", "spans": [[4, 6], [0, 2]], "given": [[2, 3], [1, 3]]}"#)
+      #expect(try refused.error.message == "spans[1] and given[1]: ranges 0:2 and 1:3 overlap", "\(refused.text)")
     }
   }
 

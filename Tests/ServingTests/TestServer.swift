@@ -21,10 +21,13 @@ struct TestServer: Sendable {
   private let configuration: TransformerConfiguration
   let method: any GenerationMethod
 
+  /// The network that the server has unless another is given.
+  static var configuration: TransformerConfiguration { .small(vocabulary: tokenizer.modelVocabularySize) }
+
   init(
     _ method: any GenerationMethod = try! EsotericMethod(alpha0: 0.5), tokenizer: any Tokenizer = tokenizer,
     length: Int = 48, conditioning: Int? = 8, created: Int = 1,
-    _ change: (inout ModelServer.Settings) -> Void = { _ in }
+    weights given: sending TransformerWeights? = nil, _ change: (inout ModelServer.Settings) -> Void = { _ in }
   ) throws {
     configuration = .small(
       vocabulary: tokenizer.modelVocabularySize, conditioning: method is AutoregressiveMethod ? nil : conditioning)
@@ -38,7 +41,7 @@ struct TestServer: Sendable {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     server = ModelServer(
-      model, network: CachedTransformer(TransformerWeights.random(configuration).transformer()), settings: settings,
+      model, network: CachedTransformer((given ?? .random(configuration)).transformer()), settings: settings,
       logger: logger)
   }
 

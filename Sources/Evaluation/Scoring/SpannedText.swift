@@ -17,14 +17,19 @@ public struct SpannedText: Sendable {
   public init(_ text: String, spans: [Range<Int>], given: [Range<Int>]? = nil) throws {
     let count = text.unicodeScalars.count
     guard !spans.isEmpty else { throw SpanError("no span to score") }
-    let all = (spans + (given ?? [])).sorted { $0.lowerBound < $1.lowerBound }
-    for range in all where range.isEmpty || range.lowerBound < 0 || range.upperBound > count {
+    let places =
+      spans.indices.map { SpanError.Place(isGiven: false, index: $0) }
+      + (given ?? []).indices.map { SpanError.Place(isGiven: true, index: $0) }
+    let all = zip(places, spans + (given ?? [])).sorted { $0.1.lowerBound < $1.1.lowerBound }
+    for (place, range) in all where range.isEmpty || range.lowerBound < 0 || range.upperBound > count {
       throw SpanError(
+        at: [place],
         "range \(range.lowerBound):\(range.upperBound), expected START:END with 0 ≤ START < END ≤ \(count), "
           + "the text's characters")
     }
-    for (a, b) in zip(all, all.dropFirst()) where a.overlaps(b) {
+    for ((first, a), (second, b)) in zip(all, all.dropFirst()) where a.overlaps(b) {
       throw SpanError(
+        at: [first, second],
         "ranges \(a.lowerBound):\(a.upperBound) and \(b.lowerBound):\(b.upperBound) overlap")
     }
     self.text = text
@@ -54,7 +59,20 @@ public struct SpannedText: Sendable {
 
 /// Ranges that do not fit a text.
 public struct SpanError: Error, CustomStringConvertible, Sendable, Equatable {
-  public let description: String
+  /// Which range.
+  public struct Place: Sendable, Equatable {
+    /// Whether it is one of the given ranges; otherwise it is one of the spans.
+    public let isGiven: Bool
+    /// Its place among them, from 0.
+    public let index: Int
+  }
 
-  init(_ description: String) { self.description = description }
+  public let description: String
+  /// The ranges at fault; empty where it is none of them.
+  public let places: [Place]
+
+  init(at places: [Place] = [], _ description: String) {
+    self.description = description
+    self.places = places
+  }
 }

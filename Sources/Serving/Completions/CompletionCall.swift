@@ -25,10 +25,15 @@ struct CompletionCall: Sendable {
   /// - Throws: ``APIError``, which names the field.
   init(_ fields: RequestFields, model: ServedModel, limits: Limits) throws {
     try Self.checkModel(fields, model)
-    try Self.refuseUnsupported(fields)
+    try fields.refuseUnmet()
+    try fields.refuseUnknown(
+      beside: [
+        "prompt", "suffix", "max_tokens", "n", "best_of", "stream", "stream_options", "logprobs", "echo", "order",
+        "user",
+      ] + Self.commonNames)
     seed = try fields.seed() ?? FreshSeed.next()
-    choices = try fields.integer("n", in: 1...limits.textsPerRequest) ?? 1
-    candidates = try fields.integer("best_of", in: 1...limits.textsPerRequest) ?? choices
+    choices = try fields.integer("n", in: 1...limits.mostTexts) ?? 1
+    candidates = try fields.integer("best_of", in: 1...limits.mostTexts) ?? choices
     streams = try fields.bool("stream") ?? false
     guard candidates >= choices else {
       throw APIError.field("best_of", "\(candidates)", expected: "at least n, which is \(choices)")
@@ -45,10 +50,10 @@ struct CompletionCall: Sendable {
     order = try fields.choice("order") ?? .leftToRight
 
     let prompts = try Self.prompts(fields.value("prompt") ?? .text(""), model)
-    guard prompts.count * candidates <= limits.textsPerRequest else {
+    guard prompts.count * candidates <= limits.mostTexts else {
       throw APIError.field(
         "prompt", "\(prompts.count) texts, each written \(candidates) times",
-        expected: "at most \(limits.textsPerRequest) in one request")
+        expected: "at most \(limits.mostTexts) in one request")
     }
     let suffix = try fields.text("suffix") ?? ""
     guard suffix.isEmpty || !echoes else { throw APIError.field("echo", "true", expected: "false with a suffix") }
@@ -85,23 +90,16 @@ struct CompletionCall: Sendable {
 
   // MARK: Fields that several doors have
 
+  /// What /v1/infill knows too.
+  static let commonNames = [
+    "model", "seed", "stop", "ignore_eos", "temperature", "top_p", "top_k", "alpha0", "steps", "schedule",
+  ]
+
   static func checkModel(_ fields: RequestFields, _ model: ServedModel) throws {
     guard let name = try fields.text("model"), name != model.name else { return }
     throw APIError(
       .notFound, "there is no model \(name.quotedShort) here, expected \(model.name.quotedShort)", parameter: "model",
       code: "model_not_found")
-  }
-
-  private static func refuseUnsupported(_ fields: RequestFields) throws {
-    for name in ["presence_penalty", "frequency_penalty"] {
-      guard let value = try fields.number(name, in: -2...2), value != 0 else { continue }
-      throw APIError.field(
-        name, "\(value)",
-        expected: "0: texts are exactly distributed as the model says, which penalties would change")
-    }
-    if let bias = try fields.object("logit_bias"), case .object(let members) = bias.body, !members.isEmpty {
-      throw APIError.field("logit_bias", "set for \(members.count) tokens", expected: "none")
-    }
   }
 
   /// How texts are written.

@@ -15,6 +15,8 @@ struct InfillCall: Sendable {
   /// - Throws: ``APIError``, or an error of the template.
   init(_ fields: RequestFields, model: ServedModel, limits: Limits) throws {
     try CompletionCall.checkModel(fields, model)
+    try fields.refuseUnmet()
+    try fields.refuseUnknown(beside: ["template", "n", "stream", "logprobs", "user"] + CompletionCall.commonNames)
     guard let template = try fields.text("template") else {
       throw APIError.field("template", "missing", expected: "a text with holes, such as 'The [[5]] sat on [[..20]].'")
     }
@@ -28,7 +30,7 @@ struct InfillCall: Sendable {
         expected: "one of an exact length, [[5]]: how well text fits behind others Eso-LM (B) alone can tell")
     }
     seed = try fields.seed() ?? FreshSeed.next()
-    candidates = try fields.integer("n", in: 1...limits.textsPerRequest) ?? 1
+    candidates = try fields.integer("n", in: 1...limits.mostTexts) ?? 1
     streams = try fields.bool("stream") ?? false
     alternativeCount = try fields.integer("logprobs", in: 0...CompletionCall.mostAlternatives)
     let stop = try fields.stops(atMost: CompletionCall.longestStops)
@@ -128,7 +130,7 @@ struct InfillWriter: Sendable {
     }
     var choice: JSONValue = [
       "index": .count(index), "text": .text(text.stop.text(of: generation.tokens, given: generation.givenEnd)),
-      "fillings": .array(text.stop.fillings(of: text.template, generation).map { .text($0) }),
+      "fillings": .array(text.stop.fillings(of: text.holes, generation).map { .text($0) }),
       "finish_reason": .text(generation.finishReason?.rawValue ?? "length"),
       "network_calls": .count(generation.networkCalls),
       "log_probability": .logProbability(generation.logProbability),

@@ -17,6 +17,7 @@ struct ScoreCall: Sendable {
   /// - Throws: ``APIError``.
   init(_ fields: RequestFields, model: ServedModel) throws {
     try CompletionCall.checkModel(fields, model)
+    try fields.refuseUnknown(beside: ["model", "text", "spans", "given", "orders", "seed", "alpha0", "user"])
     guard let text = try fields.text("text") else { throw APIError.field("text", "missing", expected: "a text") }
     guard let spans = try Self.ranges(fields, "spans") else {
       throw APIError.field("spans", "missing", expected: "a list of [start, end] in characters of the text")
@@ -49,10 +50,16 @@ struct ScoreCall: Sendable {
     guard let elements = value.elements, elements.count <= 1024 else {
       throw APIError.field(name, value.found, expected: expected)
     }
-    return try elements.map { element in
+    return try elements.enumerated().map { place, element in
       guard let ends = element.elements?.map(\.integer), ends.count == 2, let start = ends[0], let end = ends[1],
         start <= end
-      else { throw APIError.field(name, "a list with \(element.found)", expected: expected) }
+      else {
+        let found = element.elements.map {
+          "[\($0.prefix(3).map(\.found).joined(separator: ", "))\($0.count > 3 ? ", …" : "")]"
+        }
+        throw APIError.field(
+          "\(name)[\(place)]", found ?? element.found, expected: "[start, end] in characters, start not behind end")
+      }
       return start..<end
     }
   }

@@ -49,24 +49,25 @@ struct TextRequest: Sendable {
         "this model's texts have at most \(model.length) tokens, but the holes alone have more", parameter: parameter)
     }
     let stop = try StopStrings(stop, tokens: ignoresEnd ? [] : [model.tokenizer.endOfText], tokenizer: model.tokenizer)
-    let longest = try tokens(template.tokens(model.tokenizer), of: model)
-    var tokens = Array(repeating: longest, count: numbers.count)
+    let longest = try template.layout(model.tokenizer)
+    try require(longest.tokens, fits: model)
+    var layouts = Array(repeating: longest, count: numbers.count)
     if template.hasOpenLengths, model.drawsLengths {
       // Whatever else is wrong is found without the network.
-      _ = try generation(longest, numbers.lowerBound, stop, model)
+      _ = try generation(longest.tokens, numbers.lowerBound, stop, model)
       let (template, seed) = (template, writing.seed)
-      tokens = try await engine.perform { access in
+      layouts = try await engine.perform { access in
         let holes = HoleLengths(
           model.method, network: access.network, tokenizer: model.tokenizer, rowLimit: Self.lengthRows)
         return try numbers.map { number in
-          try template.tokens(model.tokenizer, lengths: holes.draw(template, seed: seed, number: number))
+          try template.layout(model.tokenizer, lengths: holes.draw(template, seed: seed, number: number))
         }
       }
     }
-    return try zip(numbers, tokens).map { number, tokens in
+    return try zip(numbers, layouts).map { number, layout in
       PreparedText(
-        template: tokens, longestCount: longest.count, stop: stop,
-        generation: try generation(tokens, number, stop, model))
+        template: layout.tokens, holes: layout.holes, longestCount: longest.tokens.count, stop: stop,
+        generation: try generation(layout.tokens, number, stop, model))
     }
   }
 
@@ -81,7 +82,7 @@ struct TextRequest: Sendable {
     return try model.method.generation(request, for: model.network)
   }
 
-  private func tokens(_ tokens: [Int32?], of model: ServedModel) throws -> [Int32?] {
+  private func require(_ tokens: [Int32?], fits model: ServedModel) throws {
     guard tokens.count <= model.length else {
       let holes = tokens.count { $0 == nil }
       throw APIError.tooLong(
@@ -89,7 +90,6 @@ struct TextRequest: Sendable {
           + "(\(tokens.count - holes) given, \(holes) to be written); shorten the text or ask for fewer",
         parameter: parameter)
     }
-    return tokens
   }
 }
 
@@ -97,6 +97,8 @@ struct TextRequest: Sendable {
 struct PreparedText: Sendable {
   /// Its tokens, nil where one is to be written.
   let template: [Int32?]
+  /// The positions of each hole.
+  let holes: [Range<Int>]
   /// How many it has if every hole becomes as long as it may.
   let longestCount: Int
   let stop: StopStrings

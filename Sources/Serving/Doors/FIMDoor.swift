@@ -9,6 +9,7 @@ struct FIMDoor: Sendable {
 
   func completions(_ fields: RequestFields, _ context: ServingContext) async throws -> Response {
     try CompletionCall.checkModel(fields, handlers.model)
+    try fields.refuseUnmet()
     let gap = try GapWriting(
       fields, handlers: handlers, prefix: try fields.text("prompt") ?? "", suffix: try fields.text("suffix") ?? "",
       most: try fields.integer("max_tokens", in: 0...Int(Int32.max)), stop: try fields.stops(atMost: 64))

@@ -23,7 +23,7 @@ struct GapWriting: Sendable {
     var stopString: String?
     var givenCount = 0
     var writtenCount = 0
-    /// Until the first network call that wrote something, and from there to the end.
+    /// Until the end of the first network call that wrote something, and from there to the end.
     var promptSeconds = 0.0
     var writingSeconds = 0.0
   }
@@ -60,15 +60,15 @@ struct GapWriting: Sendable {
       return try await onText(0, "", result)
     }
     var results = [Result](repeating: Result(), count: begun.texts.count)
-    var firstCall: ContinuousClock.Instant?
+    var begins = [ContinuousClock.Instant?](repeating: nil, count: begun.texts.count)
     try await handlers.writing.write(
       begun.texts, ticket, ignoresEnd: text.ignoresEnd, context: context
     ) { event in
-      if firstCall == nil, !event.step.written.positions.isEmpty { firstCall = .now }
+      if begins[event.index] == nil, !event.step.written.positions.isEmpty { begins[event.index] = .now }
       results[event.index].text += event.text
       results[event.index].tokens += event.tokens.map(\.token)
       guard let finish = event.finish else { return try await onText(event.index, event.text, nil) }
-      let begin = firstCall ?? .now
+      let begin = begins[event.index] ?? .now
       results[event.index].reason = finish.reason
       results[event.index].stopString = finish.stopString
       results[event.index].givenCount = begun.texts[event.index].givenCount
@@ -86,7 +86,8 @@ extension GapWriting {
     _ fields: RequestFields, handlers: Handlers, prefix: String, suffix: String, most: Int?, count: Int = 1,
     stop: [String]
   ) throws {
-    let seed = try fields.seed() ?? FreshSeed.next()
+    // Mistral's name for it.
+    let seed = try fields.seed() ?? fields.seed("random_seed") ?? FreshSeed.next()
     try self.init(
       handlers: handlers, prefix: prefix, suffix: suffix, most: most, count: count, stop: stop,
       writing: CompletionCall.writing(fields, seed: seed, alternativeCount: 0))

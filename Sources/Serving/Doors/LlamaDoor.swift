@@ -17,7 +17,11 @@ struct LlamaDoor: Sendable {
       }
       let chunk = try RequestFields(value)
       guard let text = try chunk.text("text") else { continue }
-      prefix += (try chunk.text("filename")).map { "# \($0)\n" } ?? ""
+      if let name = try chunk.text("filename") {
+        // The client did not write this line: it is left out where the tokenizer has no such letters.
+        let head = "# \(name)\n"
+        if (try? handlers.model.tokenizer.encode(head)) != nil { prefix += head }
+      }
       prefix += text.hasSuffix("\n") ? text : text + "\n"
     }
     prefix += try fields.text("input_prefix") ?? ""
@@ -42,11 +46,12 @@ struct LlamaDoor: Sendable {
   private func respond(
     _ fields: RequestFields, prefix: String, suffix: String, _ context: ServingContext
   ) async throws -> Response {
+    try fields.refuseUnmet()
     let most = try fields.integer("n_predict", in: -2...Int(Int32.max))
     // Clients send −1 for a seed of the server's choice.
     let asked = fields.value("seed")?.integer.flatMap { $0 < 0 ? nil : UInt64($0) }
     let seed = asked.map { $0 % (1 << 53) } ?? FreshSeed.next()
-    let count = try fields.integer("n_cmpl", in: 1...16)
+    let count = try fields.integer("n_cmpl", in: 1...min(16, handlers.limits.mostTexts))
     let gap = try GapWriting(
       handlers: handlers, prefix: prefix, suffix: suffix, most: most.flatMap { $0 < 0 ? nil : $0 }, count: count ?? 1,
       stop: try fields.stops(atMost: 64),

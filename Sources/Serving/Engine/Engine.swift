@@ -15,7 +15,7 @@ package actor Engine {
   /// What a request is told of one of its texts after a network call.
   package struct Progress: Sendable {
     /// Which of the request's texts.
-    let index: Int
+    package let index: Int
     /// What the call did.
     package let step: Generation.Step
   }
@@ -23,6 +23,8 @@ package actor Engine {
   private struct Member {
     let job: Int
     let index: Int
+    /// Whether anything of it is written.
+    var hasBegun = false
   }
 
   private struct Job {
@@ -67,7 +69,8 @@ package actor Engine {
   ///
   /// - Parameters:
   ///   - generations: what to write.
-  ///   - isStreamed: whether every call is told; otherwise only the one that finishes a text.
+  ///   - isStreamed: whether every call is told; otherwise only the first that writes something of a text, and the one
+  ///     that finishes it.
   /// - Returns: tells what happens to them; who lets go of it takes them out before the next call, as ``leave(_:)`` does.
   /// - Throws: ``APIError`` if there is no room.
   package func write(_ generations: [Generation], isStreamed: Bool) throws -> Ticket {
@@ -134,7 +137,9 @@ package actor Engine {
 
   private func deliver(_ step: Generation.Step) {
     guard let member = members[step.id], var job = jobs[member.job] else { return }
-    if job.isStreamed || step.finished != nil {
+    let begins = !member.hasBegun && !step.written.positions.isEmpty
+    if begins { members[step.id]?.hasBegun = true }
+    if job.isStreamed || begins || step.finished != nil {
       job.ticket?.tell(Progress(index: member.index, step: step))
     }
     guard step.finished != nil else { return }

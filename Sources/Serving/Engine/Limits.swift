@@ -21,6 +21,9 @@ public struct Limits: Sendable {
   /// Bytes of caches of given tokens that are kept for later requests that begin alike.
   public var prefixMemory = 256 << 20
 
+  /// The most texts that one request can ever have: more than there is room for would be refused for good.
+  var mostTexts: Int { max(1, min(textsPerRequest, places + queue)) }
+
   /// The usual limits.
   public init() {}
 }

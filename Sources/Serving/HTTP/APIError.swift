@@ -63,7 +63,12 @@ struct APIError: Error, Sendable, Equatable {
     case let error as ConfigurationError:
       self = .field(names[error.field] ?? Self.names[error.field] ?? error.field, error.found, expected: error.expected)
     case let error as PromptTemplate.SyntaxError: self.init(.badRequest, "\(error)", parameter: "template")
-    case let error as SpanError: self.init(.badRequest, "spans: \(error)", parameter: "spans")
+    case let error as SpanError:
+      let names = error.places.map { $0.isGiven ? "given[\($0.index)]" : "spans[\($0.index)]" }
+      self.init(
+        .badRequest, "\(names.isEmpty ? "spans" : names.joined(separator: " and ")): \(error)",
+        parameter: names.first ?? "spans")
+    case PassageScoring.ScoringError.logits(let error): self.init(error)
     case let error as PassageScoring.ScoringError: self.init(.badRequest, "\(error)")
     case let error as LogitsError:
       self.init(.internalServerError, type: "server_error", "\(error)")

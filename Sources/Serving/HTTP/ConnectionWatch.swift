@@ -1,5 +1,6 @@
 import HTTPTypes
 import NIOCore
+import NIOHTTP1
 import NIOHTTPTypes
 import Synchronization
 
@@ -56,6 +57,10 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, Send
   func handlerAdded(context: ChannelHandlerContext) {
     let key = ObjectIdentifier(context.channel)
     Self.all.withLock { $0[key] = self }
+    let pipeline = context.pipeline.syncOperations
+    if let decoder = try? pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self) {
+      try? pipeline.addHandler(LastRequestMark(), position: .after(decoder.handler))
+    }
   }
 
   func handlerRemoved(context: ChannelHandlerContext) {
@@ -79,5 +84,18 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, Send
       context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
     }
     context.fireChannelRead(data)
+  }
+}
+
+/// Says `Connection: close` in its plainest form for whoever means it: HTTP/1.0 without keep-alive, and lists of options.
+/// Behind this the version of a request is not known any more.
+private final class LastRequestMark: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias InboundOut = HTTPServerRequestPart
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard case .head(var head) = unwrapInboundIn(data), !head.isKeepAlive else { return context.fireChannelRead(data) }
+    head.headers.replaceOrAdd(name: "connection", value: "close")
+    context.fireChannelRead(wrapInboundOut(.head(head)))
   }
 }

@@ -6,6 +6,8 @@ import Logging
 /// Turns whatever is thrown into what clients read, counts answers and logs them, without anything that was sent.
 struct AnswerMiddleware: RouterMiddleware {
   let metrics: ServingMetrics
+  /// What is answered: `GET /health`.
+  let routes: [String]
 
   func handle(
     _ request: Request, context: ServingContext, next: (Request, ServingContext) async throws -> Response
@@ -19,7 +21,8 @@ struct AnswerMiddleware: RouterMiddleware {
       if let error = error as? HTTPError, error.status == .notFound {
         told = APIError(
           .notFound,
-          "there is nothing at \(request.method) \(request.uri.path.quotedShort); see the documentation's list",
+          "there is nothing at \(request.method) \(request.uri.path.quotedShort), expected one of "
+            + routes.joined(separator: ", "),
           code: "not_found")
       } else {
         told = APIError(error)
@@ -28,6 +31,7 @@ struct AnswerMiddleware: RouterMiddleware {
       response = .error(told, in: context)
     }
     response.headers[.init("X-Content-Type-Options")!] = "nosniff"
+    if request.headers[.connection] == "close" { response.headers[.connection] = "close" }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     let path = context.endpointPath ?? "none"
     metrics.answered(path, status: response.status.code)

@@ -103,6 +103,44 @@ struct RequestFields: Sendable {
     return value
   }
 
+  /// What other servers do and this one does not, with the number that asks for nothing; nil for what is empty then.
+  private static let unmet: [(name: String, neutral: Double?)] = [
+    ("presence_penalty", 0), ("frequency_penalty", 0), ("repeat_penalty", 1), ("repetition_penalty", 1),
+    ("min_tokens", 0), ("min_p", 0), ("logit_bias", nil), ("grammar", nil),
+  ]
+
+  /// Refuses what would change texts, and is not done here.
+  func refuseUnmet() throws {
+    for (name, neutral) in Self.unmet {
+      guard let value = value(name) else { continue }
+      switch (value, neutral) {
+      case (.number(let number), let neutral?) where number == neutral: continue
+      case (.array(let elements), nil) where elements.isEmpty: continue
+      case (.object(let members), nil) where members.isEmpty: continue
+      case (.string(let bytes), nil) where bytes.isEmpty: continue
+      default:
+        throw APIError.field(
+          name, value.found,
+          expected: "\(neutral.map { "\(Int($0))" } ?? "none"): texts are exactly distributed as the model says, which "
+            + "this would change")
+      }
+    }
+  }
+
+  /// Refuses fields that nobody here reads, such as misspelt ones.
+  func refuseUnknown(beside names: [String]) throws {
+    guard case .object(let members) = body else { return }
+    let known = Set((names + Self.unmet.map(\.name)).map { Array($0.utf8) })
+    for member in members where !known.contains(member.key) {
+      if case .null = member.value { continue }
+      let name = String(decoding: member.key.prefix(80), as: UTF8.self)
+      throw APIError(
+        .badRequest,
+        "\(name.quotedShort) is no field of this request, expected \(names.sorted().joined(separator: ", "))",
+        parameter: name)
+    }
+  }
+
   /// Token ids.
   static func tokens(_ elements: [JSONValue], _ name: String, vocabulary: Int) throws -> [Int32] {
     try elements.enumerated().map { place, value in

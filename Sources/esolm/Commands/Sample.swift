@@ -127,7 +127,8 @@ struct TextMaker {
 
   struct Text {
     let number: Int
-    let template: PromptTemplate?
+    /// The positions of each hole; nil where nothing was given.
+    let holes: [Range<Int>]?
     let request: GenerationRequest
     let generation: Generation
   }
@@ -142,15 +143,14 @@ struct TextMaker {
         let holes = HoleLengths(method, network: network, tokenizer: run.tokenizer)
         lengths = try holes.draw(template, seed: command.writing.seed, number: number)
       }
-      let tokens =
-        try prompt.template?.tokens(run.tokenizer, length: length, lengths: lengths)
-        ?? Array(repeating: nil, count: length)
-      var request = try command.writing.request(tokens, of: run, number: number)
+      let layout = try prompt.template?.layout(run.tokenizer, length: length, lengths: lengths)
+      var request = try command.writing.request(
+        layout?.tokens ?? Array(repeating: nil, count: length), of: run, number: number)
       request.contextOrder = command.prompting.contextOrder
       request.alternativeCount = min(command.alternatives, network.configuration.vocabularySize - 1)
       if prompt.template != nil || !command.prompting.stop.isEmpty { request.stop = stop }
       return Text(
-        number: number, template: prompt.template, request: request,
+        number: number, holes: layout?.holes, request: request,
         generation: try method.generation(request, for: network.configuration))
     }
   }

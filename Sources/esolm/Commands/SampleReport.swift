@@ -96,7 +96,7 @@ struct SampleReport {
     return Line(
       run: command.folder, algorithm: configuration.algorithm.rawValue, number: text.number,
       text: stop.text(of: generation.tokens, given: generation.givenEnd), tokens: generation.tokens,
-      fillings: text.template == nil ? nil : stop.fillings(of: text.request.template, generation),
+      fillings: text.holes.map { stop.fillings(of: $0, generation) },
       finishReason: generation.finishReason!.rawValue,
       alpha0: method.diffusedShare(of: text.request), steps: text.request.timeSteps(of: method),
       schedule: text.request.schedule?.rawValue, length: text.request.length, seed: text.request.seed,

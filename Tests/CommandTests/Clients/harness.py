@@ -33,8 +33,17 @@ doc_to_text: ""
 doc_to_target: "{{text}}"
 metric_list: [{metric: byte_perplexity}]
 """
+writing = task.format(name="writing") + """
+output_type: generate_until
+doc_to_text: "{{ctx}}"
+doc_to_target: "{{ending}}"
+generation_kwargs: {until: [".", "!", "?", ";", ":"], max_gen_toks: 8, do_sample: false}
+metric_list: [{metric: exact_match}]
+"""
 path = pathlib.Path(folder)
-for name, text in [("choice", choice), ("ending", ending), ("rolling", rolling)]:
+# The texts that are to be gone on with are those whose endings are scored.
+(path / "writing.jsonl").write_text((path / "ending.jsonl").read_text())
+for name, text in [("choice", choice), ("ending", ending), ("rolling", rolling), ("writing", writing)]:
     (path / f"{name}.yaml").write_text(text)
 
 result = simple_evaluate(
@@ -42,11 +51,14 @@ result = simple_evaluate(
     model_args=dict(
         model=model, base_url=f"{base}/v1/completions", max_length=length, num_concurrent=2, max_retries=1, batch_size=4
     ),
-    tasks=["choice", "ending", "rolling"],
+    tasks=["choice", "ending", "rolling", "writing"],
     task_manager=TaskManager(include_path=folder, include_defaults=False),
     log_samples=True,
     bootstrap_iters=0,
 )
+written = [doc["resps"][0][0] for doc in result["samples"].pop("writing")]
+# Characters are tokens here, and a text ends before a stop.
+assert written and all(isinstance(text, str) and len(text) <= 8 and "." not in text for text in written), written
 samples = {
     name: [
         [pair[0][0] if isinstance(pair[0], (list, tuple)) else pair[0] for pair in doc["resps"]]
