@@ -66,7 +66,7 @@ public struct ModelServer: Sendable {
   func router() -> Router<ServingContext> {
     let listed = Router(context: ServingContext.self)
     addRoutes(to: listed)
-    let router = Router(context: ServingContext.self)
+    let router = Router(context: ServingContext.self, options: .autoGenerateHeadEndpoints)
     router.add(
       middleware: AnswerMiddleware(
         metrics: handlers.metrics, routes: listed.routes.map { "\($0.method) \($0.path)" }.sorted()))

@@ -53,7 +53,7 @@ struct JSONFileTests {
     (#"{"name": "a", "steps": []} 7"#, "it is no valid JSON"),
     (#"{"steps": []}"#, "field 'name' is missing"),
     (#"{"name": 3, "steps": []}"#, "field 'name' is not a text"),
-    (#"{"name": null, "steps": []}"#, "field 'name' is null, expected String"),
+    (#"{"name": null, "steps": []}"#, "field 'name' is null, expected a text"),
     (#"{"name": "a", "steps": [{"rate": 1}, {}]}"#, "field 'steps.1.rate' is missing"),
     (#"{"name": "a", "steps": [{"rate": "fast"}]}"#, "field 'steps.0.rate' is not a number"),
   ])

@@ -65,6 +65,17 @@ struct ConnectionTests {
     }
   }
 
+  /// What follows a head would be taken for the next answer.
+  @Test func whoAsksForTheHeadGetsNoMore() async throws {
+    try await TestServer().live { port in
+      for (path, status) in [("/health", 200), ("/v1/nothing", 404)] {
+        let reply = try await RawConnection.ask(
+          port, "HEAD \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        #expect(reply.hasPrefix("HTTP/1.1 \(status) ") && reply.hasSuffix("\r\n\r\n"), "\(reply)")
+      }
+    }
+  }
+
   @Test func aBodyInPiecesIsRead() async throws {
     try await TestServer().live { port in
       let body = #"{"prompt": "ab", "max_tokens": 2, "seed": 1}"#

@@ -135,7 +135,7 @@ struct RefusalTests {
       #expect(try await client.get("/v1/models/other").status == 404)
       let nothing = try await client.get("/v1/nothing").error
       #expect(nothing.code == "not_found" && nothing.message.contains("GET '/v1/nothing', expected one of GET /, "))
-      #expect(nothing.message.contains("POST /v1/infill") && nothing.message.contains("GET /v1/models/:model"))
+      #expect(nothing.message.contains("POST /v1/infill") && nothing.message.contains("GET /v1/models/{model}"))
       #expect(try await client.get("/v1/completions").status == 404)
     }
   }

@@ -30,6 +30,8 @@ struct AnswerMiddleware: RouterMiddleware {
       if told.status == .internalServerError { context.logger.error("\(request.method) \(request.uri.path): \(error)") }
       response = .error(told, in: context)
     }
+    // A body where none is expected would be read as the next answer.
+    if request.method == .head { response = response.createHeadResponse() }
     response.headers[.init("X-Content-Type-Options")!] = "nosniff"
     if request.headers[.connection] == "close" { response.headers[.connection] = "close" }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
