@@ -105,6 +105,7 @@ extension ServeOptions {
   private static func key(_ path: String) throws -> [UInt8] {
     var status = stat()
     guard stat(path, &status) == 0 else { throw FileError("cannot read \(path): there is no such file") }
+    guard status.st_mode & S_IFMT != S_IFDIR else { throw FileError("cannot read \(path): it is a folder") }
     guard status.st_mode & 0o077 == 0 else {
       throw FileError("\(path) can be read by others than its owner, expected a key that is secret: chmod 600 \(path)")
     }

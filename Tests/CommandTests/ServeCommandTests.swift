@@ -190,6 +190,7 @@ struct ServeCommandTests {
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: empty)
     try await refuse([run, "--api-key-file", empty], 1, "holds no key")
     try await refuse([run, "--api-key-file", "\(run)/none"], 1, "there is no such file")
+    try await refuse([run, "--api-key-file", run], 1, "it is a folder")
     try await refuse(["\(run)/none"], 1, "is no run folder")
     try await refuse([run, "--port", "65536"], 2, "--port is 65536")
     try await refuse([run, "--host", ""], 2, "--host is empty")
