@@ -46,6 +46,13 @@ template <typename Body> CTStatus produce(CTTensor **out, Body body) {
   return guarded([&] { *out = wrap(body()); });
 }
 
+// The elements of a tensor of this type. `const_data_ptr<T>` of libtorch 2.11 and 2.12 has a name to GCC, which compiles
+// the wheels, and another one to newer clangs.
+template <typename T> const T *elements(const at::Tensor &tensor) {
+  TORCH_CHECK(tensor.scalar_type() == c10::CppTypeToScalarType<T>::value, "a tensor of ", tensor.scalar_type());
+  return static_cast<const T *>(tensor.const_data_ptr());
+}
+
 inline std::vector<at::Tensor> list(CTTensor *const *tensors, int64_t count) {
   std::vector<at::Tensor> result;
   result.reserve(count);

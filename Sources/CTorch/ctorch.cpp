@@ -97,8 +97,12 @@ const char *ct_version(void) { return TORCH_VERSION; }
 bool ct_device_available(CTDevice which) {
   if (which == CTCPU) return true;
 #if !defined(_WIN32) && !defined(__APPLE__)
-  // The program links no CUDA library, so that it runs without one; asking for the device loads them.
-  if (which == CTCUDA && !at::hasCUDA()) dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  // The program links no CUDA library, so that it runs without one; asking for the device loads them. That comes before
+  // libtorch is asked: it looks for them once, and remembers that there were none.
+  if (which == CTCUDA) {
+    static void *library = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+    if (!library) return false;
+  }
 #endif
   try {
     return which == CTCUDA ? at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0 : at::hasMPS();
@@ -199,7 +203,11 @@ CTStatus ct_to_dtype(const CTTensor *tensor, CTDType dtype, CTTensor **out) {
 }
 
 CTStatus ct_to_device(const CTTensor *tensor, CTDevice where, CTTensor **out) {
-  return produce(out, [&] { return unwrap(tensor).to(device(where)); });
+  return produce(out, [&] {
+    const at::Tensor &source = unwrap(tensor);
+    // CUDA has taken what it needs of ordinary memory when it returns, and need not wait for what it is doing.
+    return source.to(device(where), /*non_blocking=*/where == CTCUDA && source.is_cpu());
+  });
 }
 
 CTStatus ct_data(const CTTensor *tensor, void **out) {
@@ -373,8 +381,9 @@ CTStatus ct_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTen
   return guarded([&] {
     at::NoGradGuard guard;
     auto weights = list(parameters, count);
-    std::vector<at::Tensor> steps;
-    for (const auto &weight : weights) steps.push_back(at::full({}, double(step), weight.options().dtype(at::kFloat)));
+    // Only read, so one serves all: on a device each would be an operation of its own.
+    std::vector<at::Tensor> steps(count);
+    if (count > 0) steps.assign(count, at::full({}, double(step), weights[0].options().dtype(at::kFloat)));
     at::_fused_adamw_(weights, list(gradients, count), list(firstMoments, count), list(secondMoments, count),
                       /*max_exp_avg_sqs=*/{}, steps, learningRate, beta1, beta2, weightDecay, epsilon,
                       /*amsgrad=*/false, /*maximize=*/false);

@@ -377,7 +377,7 @@ CTStatus ct_quantise(const CTTensor *weight, CTTensor **rows, CTTensor **scales)
     int64_t outputs = w.size(0), inputs = w.size(1);
     at::Tensor bytes = at::empty({outputs, inputs}, w.options().dtype(at::kChar));
     at::Tensor scale = at::empty({outputs}, w.options());
-    const float *from = w.const_data_ptr<float>();
+    const float *from = elements<float>(w);
     auto to = bytes.mutable_data_ptr<int8_t>();
     float *scaleOf = scale.mutable_data_ptr<float>();
     parallelFor(outputs, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, inputs)), [&](int64_t b, int64_t e) {
@@ -397,7 +397,7 @@ CTStatus ct_row_sums(const CTTensor *rows, CTTensor **sums) {
     at::Tensor w = unwrap(rows);
     TORCH_CHECK(w.dim() == 2 && w.scalar_type() == at::kChar && w.is_contiguous() && w.is_cpu(), "an int8 matrix");
     at::Tensor result = at::empty({w.size(0)}, w.options().dtype(at::kInt));
-    auto from = w.const_data_ptr<int8_t>();
+    auto from = elements<int8_t>(w);
     auto to = result.mutable_data_ptr<int32_t>();
     for (int64_t n = 0; n < w.size(0); n++) {
       int32_t total = 0;
@@ -416,7 +416,7 @@ CTStatus ct_multiply(const CTTensor *input, const CTMatrix *weight, bool gelu, C
     int64_t rows = x.size(0), stride = quantisedStride(weight->inputs);
     std::vector<uint8_t> bytes;
     std::vector<float> scales;
-    const float *from = x.const_data_ptr<float>();
+    const float *from = elements<float>(x);
     if (weight->precision == CTInt8Weights) {
       bytes.resize(rows * stride);
       scales.resize(rows);

@@ -7,8 +7,8 @@
 #include "parallel.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -20,9 +20,17 @@ using torch::autograd::variable_list;
 namespace {
 using Tensors = std::array<at::Tensor, 3>;
 
-at::Tensor turned(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine) {
-  auto halves = x.chunk(2, -1);
-  return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
+// Turns x [n, rows, heads, size] into `out`, which is contiguous, in three of libtorch's operations; sign is −1 to turn back.
+void turn(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine, const at::Tensor &positions, int sign,
+          const at::Tensor &out) {
+  int64_t half = x.size(-1) / 2;
+  auto angles = [&](const at::Tensor &table) {
+    return table.index_select(0, positions).to(x.scalar_type()).view({-1, 1, half});
+  };
+  at::Tensor from = x.unflatten(-1, {2, half}), to = out.view(from.sizes()), c = angles(cosine), s = angles(sine);
+  at::mul_out(to, from, c.unsqueeze(1));
+  to.select(-2, 0).addcmul_(from.select(-2, 1), s, -sign);
+  to.select(-2, 1).addcmul_(from.select(-2, 0), s, sign);
 }
 
 // x and y point to one head; sign is −1 to turn back.
@@ -49,18 +57,19 @@ Tensors split(const at::Tensor &packed, const at::Tensor &cosine, const at::Tens
               int64_t heads) {
   int64_t rows = packed.size(0), width = packed.size(1) / 3, size = width / heads, half = size / 2;
   if (!plain(packed, positions)) {
-    auto parts = packed.view({rows, 3, heads, size}).unbind(1);
-    auto c = cosine.index_select(0, positions).unsqueeze(1).to(packed.scalar_type());
-    auto s = sine.index_select(0, positions).unsqueeze(1).to(packed.scalar_type());
-    return {turned(parts[0], c, s), turned(parts[1], c, s), parts[2].contiguous()};
+    at::Tensor parts = packed.view({rows, 3, heads, size}).transpose(0, 1);
+    at::Tensor all = at::empty({3, rows, heads, size}, packed.options());
+    turn(parts.narrow(0, 0, 2), cosine, sine, positions, 1, all.narrow(0, 0, 2));
+    all.select(0, 2).copy_(parts.select(0, 2));
+    return {all.select(0, 0), all.select(0, 1), all.select(0, 2)};
   }
   at::Tensor source = packed.contiguous();
   auto shape = {rows, heads, size};
   Tensors out = {at::empty(shape, packed.options()), at::empty(shape, packed.options()),
                  at::empty(shape, packed.options())};
-  const float *from = source.const_data_ptr<float>();
-  const float *cosines = cosine.const_data_ptr<float>(), *sines = sine.const_data_ptr<float>();
-  const int64_t *position = positions.const_data_ptr<int64_t>(), table = std::min(cosine.size(0), sine.size(0));
+  const float *from = elements<float>(source);
+  const float *cosines = elements<float>(cosine), *sines = elements<float>(sine);
+  const int64_t *position = elements<int64_t>(positions), table = std::min(cosine.size(0), sine.size(0));
   float *query = out[0].data_ptr<float>(), *key = out[1].data_ptr<float>(), *value = out[2].data_ptr<float>();
   forRows(rows, width, [&](int64_t r) {
     TORCH_CHECK(position[r] >= 0 && position[r] < table, "position ", position[r], " in a table of ", table);
@@ -79,16 +88,16 @@ at::Tensor joined(const Tensors &gradients, const at::Tensor &cosine, const at::
   int64_t rows = gradients[0].size(0), heads = gradients[0].size(1), size = gradients[0].size(2);
   int64_t width = heads * size, half = size / 2;
   if (!plain(gradients[0], positions)) {
-    auto c = cosine.index_select(0, positions).unsqueeze(1).to(gradients[0].scalar_type());
-    auto s = -sine.index_select(0, positions).unsqueeze(1).to(gradients[0].scalar_type());
-    return at::stack({turned(gradients[0], c, s), turned(gradients[1], c, s), gradients[2]}, 1).view({rows, 3 * width});
+    at::Tensor turned = at::empty({2, rows, heads, size}, gradients[0].options());
+    turn(at::stack({gradients[0], gradients[1]}), cosine, sine, positions, -1, turned);
+    return at::stack({turned.select(0, 0), turned.select(0, 1), gradients[2]}, 1).view({rows, 3 * width});
   }
   Tensors dense = {gradients[0].contiguous(), gradients[1].contiguous(), gradients[2].contiguous()};
   at::Tensor out = at::empty({rows, 3 * width}, dense[0].options());
-  const float *cosines = cosine.const_data_ptr<float>(), *sines = sine.const_data_ptr<float>();
-  const int64_t *position = positions.const_data_ptr<int64_t>();
-  const float *query = dense[0].const_data_ptr<float>(), *key = dense[1].const_data_ptr<float>();
-  const float *value = dense[2].const_data_ptr<float>();
+  const float *cosines = elements<float>(cosine), *sines = elements<float>(sine);
+  const int64_t *position = elements<int64_t>(positions);
+  const float *query = elements<float>(dense[0]), *key = elements<float>(dense[1]);
+  const float *value = elements<float>(dense[2]);
   float *to = out.data_ptr<float>();
   forRows(rows, width, [&](int64_t r) {
     const float *c = cosines + position[r] * half, *s = sines + position[r] * half;

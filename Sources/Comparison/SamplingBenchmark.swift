@@ -142,7 +142,7 @@ public struct SamplingBenchmark {
     let texts = try Texts(request, of: method, batch: batch, network: network)
     let expected = try Self.secondsOfMiddleCall(Texts(request, of: method, batch: batch, network: network))
     let affordable = Int(min(budget / expected, 1e9))
-    var probe = ReadProbe()
+    var probe = ReadProbe(device)
     probe.measure()
     network.profile = .init()
     var seconds = 0.0

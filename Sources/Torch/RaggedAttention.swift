@@ -18,6 +18,7 @@ public struct RaggedAttention {
     /// How many of the new keys and values, the first ones, its pages take over.
     public var kept: Int
     /// Each [blocks, 2, heads, slots, size], keys then values, with room for all that is stored and kept.
+    /// ``GatheredAttention`` needs them to be parts of one tensor.
     public var pages: [Tensor]
 
     /// The rows of one sequence.
@@ -30,7 +31,7 @@ public struct RaggedAttention {
     }
   }
 
-  private let sequences: [CTSequenceRows]
+  let sequences: [CTSequenceRows]
   let visible: [Int64]
   private let pages: [Tensor]
   private let handles: [OpaquePointer?]
@@ -59,25 +60,34 @@ public struct RaggedAttention {
     handles = pages.map(\.handle)
   }
 
-  /// Stores what is kept and attends.
+  /// Stores what is kept and attends, on the CPU in float32, as ``FusedDecoder`` does.
   ///
   /// - Parameters:
   ///   - query: [queries, heads, size].
   ///   - key: [keys, heads, size].
   ///   - value: [keys, heads, size].
   ///   - block: which part of the pages is this block's.
-  ///   - fused: false computes the same as devices other than the CPU do.
   /// - Returns: [queries, heads, size].
-  public func callAsFunction(
-    query: Tensor, key: Tensor, value: Tensor, block: Int = 0, fused: Bool = true
-  ) -> Tensor {
+  public func callAsFunction(query: Tensor, key: Tensor, value: Tensor, block: Int = 0) -> Tensor {
     trap(unless: query.size(0) == visible.count, "\(query.size(0)) queries for \(visible.count) rows")
     return withExtendedLifetime((value, pages)) {
       produce(query, key) { query, key, out in
         ct_ragged_attention(
           query, key, value.handle, sequences, Int64(sequences.count), visible, handles, Int64(handles.count),
-          Int64(block), fused, out)
+          Int64(block), out)
       }
+    }
+  }
+
+  /// The tensor that all pages are parts of, [pages, blocks, 2, heads, slots, size], and which of its parts each is; nil
+  /// without pages.
+  func store() -> (whole: Tensor, places: [Int])? {
+    guard !pages.isEmpty else { return nil }
+    return withExtendedLifetime(pages) {
+      var whole: OpaquePointer?
+      var places = [Int64](repeating: 0, count: pages.count)
+      must(ct_whole(handles, Int64(handles.count), &places, &whole))
+      return (Tensor(owning: whole!), places.map(Int.init))
     }
   }
 

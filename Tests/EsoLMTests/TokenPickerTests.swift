@@ -150,6 +150,37 @@ struct TokenPickerTests {
     }
   }
 
+  /// A device's operations draw what the CPU draws, and tell the same of it.
+  @Test(arguments: rows.indices)
+  func devicesDrawTheSame(row: Int) throws {
+    let (name, logits) = Self.rows[row]
+    var generator = CounterGenerator(seed: 3, stream: .samplingToken)
+    let draws = Self.pickers.flatMap { picker in
+      (0..<4).map { TokenPicker.Draw(picker, .at(generator.uniform()), alternativeCount: $0) }
+        + [0, logits.count - 1].map { TokenPicker.Draw(picker, .token(Int32($0))) }
+    }
+    for excluded in [nil, logits.count > 1 ? 0 : nil] {
+      func tensor() -> Tensor { Tensor(draws.flatMap { _ in logits }, shape: [draws.count, logits.count]) }
+      let expected = try TokenPicker.pick(from: tensor(), excluding: excluded, draws)
+      let found = try TokenPicker.pickInPlace(from: tensor(), excluding: excluded, draws)
+      for (a, b) in zip(found, expected) {
+        #expect(a.token == b.token, "\(name)")
+        // Zero and the smallest numbers differ by rounding alone.
+        func agree(_ a: Double, _ b: Double) -> Bool { a == b || abs(a - b) < 1e-5 * max(1, abs(b)) }
+        #expect(agree(a.logProbability, b.logProbability), "\(name): \(a) \(b)")
+        #expect(agree(a.modelLogProbability, b.modelLogProbability), "\(name): \(a) \(b)")
+        #expect(a.alternatives.map(\.token) == b.alternatives.map(\.token), "\(name)")
+        for (a, b) in zip(a.alternatives, b.alternatives) { #expect(agree(a.logProbability, b.logProbability)) }
+      }
+    }
+  }
+
+  @Test func devicesTellOfDamage() throws {
+    let logits = Tensor([1, 2, 3, 1, .nan, 2] as [Float], shape: [2, 3])
+    let draws = [0.1, 0.2].map { TokenPicker.Draw(.plain, .at($0)) }
+    #expect(throws: LogitsError.self) { try TokenPicker.pickInPlace(from: logits, excluding: nil, draws) }
+  }
+
   // MARK: Values that make no sense
 
   @Test(

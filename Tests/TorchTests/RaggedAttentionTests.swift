@@ -16,6 +16,26 @@ struct RaggedAttentionTests {
     var visible: [Int]
   }
 
+  /// Parts of one tensor, as a pool's pages are.
+  private func pages(_ counts: [Int], size: Int) -> [[Tensor]] {
+    let shape = [2, 2, heads, 5, size]
+    let all = Tensor.random([counts.reduce(0, +)] + shape, seed: 10)
+    var next = 0
+    return counts.map { count in
+      defer { next += count }
+      return (next..<next + count).map { all.narrowed(dim: 0, to: $0..<$0 + 1).reshaped(shape) }
+    }
+  }
+
+  private func attend(
+    _ attention: RaggedAttention, _ query: Tensor, _ key: Tensor, _ value: Tensor, block: Int, fused: Bool
+  ) -> Tensor {
+    fused
+      ? attention(query: query, key: key, value: value, block: block)
+      : GatheredAttention(attention, heads: key.size(1), device: .cpu)(
+        query: query, key: key, value: value, block: block)
+  }
+
   /// All rows one after another, attended to at once, and each sequence by itself, with all its slots in one tensor.
   private func check(_ members: [Member], size: Int, fused: Bool, tolerance: Double = 1e-6) {
     let block = 1
@@ -25,10 +45,9 @@ struct RaggedAttentionTests {
     let all = members.reduce(0) { $0 + $1.rows }
     let (key, value) = (Tensor.random([all, heads, size], seed: 1), Tensor.random([all, heads, size], seed: 2))
     let query = Tensor.random([members.reduce(0) { $0 + $1.queries }, heads, size], seed: 3)
-    for (number, member) in members.enumerated() {
-      // Pages of five slots, of two blocks.
-      let count = (member.stored + member.kept + 4) / 5
-      let pages = (0..<count).map { Tensor.random([2, 2, heads, 5, size], seed: UInt64(100 * number + $0 + 10)) }
+    // Pages of five slots, of two blocks.
+    let allPages = pages(members.map { ($0.stored + $0.kept + 4) / 5 }, size: size)
+    for (member, pages) in zip(members, allPages) {
       func stored(_ kind: Int) -> [Tensor] {
         guard member.stored > 0 else { return [] }
         let parts = pages.map {
@@ -48,8 +67,8 @@ struct RaggedAttentionTests {
       rows += member.rows
       queries += member.queries
     }
-    let result = RaggedAttention(sequences, visible: members.flatMap(\.visible))(
-      query: query, key: key, value: value, block: block, fused: fused)
+    let result = attend(
+      RaggedAttention(sequences, visible: members.flatMap(\.visible)), query, key, value, block: block, fused: fused)
     for (number, member) in members.enumerated() {
       let own = query.narrowed(dim: 0, to: sequences[number].queries).transposed(0, 1)
       func batched(_ x: Tensor) -> Tensor { x.reshaped([1] + x.shape) }
@@ -86,6 +105,17 @@ struct RaggedAttentionTests {
       ], size: size, fused: fused)
   }
 
+  /// Where no slot is stored, keys need no other place if all sequences have as many, and a triangle no mask.
+  @Test(arguments: [true, false]) func sequencesMayStandAlone(fused: Bool) {
+    for visible in [Array(1...9), Array(repeating: 9, count: 9), [9, 1, 4, 4, 2, 9, 8, 3, 3]] {
+      let member = Member(stored: 0, rows: 9, queries: 9, visible: visible)
+      check([member, member], size: 16, fused: fused)
+      check([member, Member(stored: 0, rows: 3, queries: 3, visible: [1, 2, 3])], size: 16, fused: fused)
+    }
+    check([Member(stored: 0, rows: 9, queries: 2, visible: [3, 9])], size: 16, fused: fused)
+    check([Member(stored: 5, rows: 5, queries: 5, visible: Array(repeating: 10, count: 5))], size: 16, fused: fused)
+  }
+
   /// Keys and values of 16 bits are those of 32 bits that were rounded.
   @Test(arguments: [8, 64], [2, 20]) func pagesMayHoldBFloat16(size: Int, rows: Int) {
     let (query, key, value) = (
@@ -97,7 +127,7 @@ struct RaggedAttentionTests {
       let attention = RaggedAttention(
         [.init(queries: 0..<rows, keys: 0..<rows, stored: 15, kept: rows, pages: [page])],
         visible: (0..<rows).map { 16 + $0 })
-      return (attention(query: query, key: key, value: value, block: 1, fused: fused), page)
+      return (attend(attention, query, key, value, block: 1, fused: fused), page)
     }
     for fused in [true, false] {
       let (half, page) = attended(.bfloat16, fused)

@@ -106,10 +106,40 @@ typedef struct {
   int64_t firstPage; // where its pages begin among all
 } CTSequenceRows;
 // Row i of the query, [rows, heads, size], looks at the first visible[i] slots of its sequence. A page is [blocks, 2,
-// heads, slots, size], keys then values, in float32 or bfloat16. Not `fused`: as devices other than the CPU do it.
+// heads, slots, size], keys then values, in float32 or bfloat16. On the CPU.
 CTStatus ct_ragged_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value,
                              const CTSequenceRows *sequences, int64_t count, const int64_t *visible,
-                             CTTensor *const *pages, int64_t pageCount, int64_t block, bool fused, CTTensor **out);
+                             CTTensor *const *pages, int64_t pageCount, int64_t block, CTTensor **out);
+
+// The same on any device: sequences that are computed at once, n of them with q queries and s slots, where one has fewer
+// filled up.
+typedef struct {
+  int64_t sequences, queries, slots; // n, q, s
+  const CTTensor *queryRows; // [n·q], rows of the query; NULL: all as they stand
+  const CTTensor *pageRows;  // [blocks, 2·n·heads·pages], of the pages as rows of slots·size; NULL: nothing is stored
+  const CTTensor *keyRows;   // new rows that are keys here; NULL: all
+  const CTTensor *keyPlaces; // [2·rows·heads], theirs in [2, n, heads, s]; NULL: they are [n, s] as they stand
+  const CTTensor *bias;      // [n, 1, q, s], added to scores; NULL: none
+  bool isCausal;
+} CTGather;
+// resultRows: of the groups' results, which is each query's; NULL: as they stand. Of the new rows those in keptRows (NULL:
+// all) go to the pages, [pages, blocks, 2, heads, slots, size], as rows of one head's size to keptPlaces [blocks,
+// 2·kept·heads] (NULL: none do).
+CTStatus ct_gathered_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value,
+                               const CTGather *groups, int64_t count, const CTTensor *resultRows,
+                               const CTTensor *pages, const CTTensor *keptRows, const CTTensor *keptPlaces,
+                               int64_t block, CTTensor **out);
+// From how many slots, the first ones, each query sees, [n, q], to 0 for those and −∞ for the others, [n, 1, q, slots].
+CTStatus ct_visibility_bias(const CTTensor *visible, int64_t slots, CTTensor **out);
+// The contiguous tensor [n, ...] whose parts [...] tensors are, and which part each is.
+CTStatus ct_whole(CTTensor *const *parts, int64_t count, int64_t *places, CTTensor **whole);
+
+// Draws one token from each row of logits, [rows, vocabulary] in float32, where they lie. `draws` is [5, rows]: what logits
+// are multiplied with (0 takes the likeliest token), top-p, top-k (0: all), a number in [0, 1), and a token that is asked
+// about instead of drawn (or −1). `excluded` is never drawn (or −1). -> [rows, 3 + 2·alternatives] in float64: the token,
+// its probability where it was drawn from, its log-probability by the logits alone; the likeliest tokens, then their
+// log-probabilities.
+CTStatus ct_pick(const CTTensor *logits, const double *draws, int64_t excluded, int64_t alternatives, CTTensor **out);
 
 // Weights in three precisions. What they point to belongs to the caller.
 typedef enum : int32_t { CTFloat32Weights, CTBFloat16Weights, CTInt8Weights } CTPrecision;

@@ -71,6 +71,8 @@ public struct TokenPicker: Codable, Sendable, Equatable {
   /// - Throws: ``LogitsError`` if a logit is NaN, as damaged or diverged weights give.
   public static func pick(from logits: Tensor, excluding excluded: Int?, _ draws: [Draw]) throws -> [Pick] {
     let logits = withoutGradients { logits.to(.float32) }
+    // Where a device has float64, no more than the tokens leaves it.
+    if logits.device == .cuda { return try pickInPlace(from: logits, excluding: excluded, draws) }
     if let excluded { withoutGradients { logits.narrowed(dim: 1, to: excluded..<excluded + 1).fill(-.infinity) } }
     let size = logits.size(1)
     let model = withoutGradients { logits.softmax(dim: 1).to(.cpu) }
@@ -119,6 +121,20 @@ public struct TokenPicker: Codable, Sendable, Equatable {
       }
       // A few short rows are done sooner than other threads awake.
       return draws.count * size < 1 << 15 ? draws.indices.map(pick) : Torch.parallelMap(draws.count, pick)
+    }
+  }
+
+  /// The same in libtorch's operations, on the device that has the logits.
+  package static func pickInPlace(from logits: Tensor, excluding excluded: Int?, _ draws: [Draw]) throws -> [Pick] {
+    let alternatives = draws.map(\.alternativeCount).max() ?? 0
+    let found = withoutGradients {
+      logits.picking(draws.map(\.ofTensor), excluding: excluded, alternatives: alternatives)
+    }
+    guard found.allSatisfy({ !$0.logProbability.isNaN }) else { throw LogitsError() }
+    return zip(found, draws).map { row, draw in
+      Pick(
+        token: row.token, logProbability: log(row.chance), modelLogProbability: row.logProbability,
+        alternatives: Array(row.likeliest.prefix(draw.alternativeCount)))
     }
   }
 
@@ -191,6 +207,19 @@ public struct TokenPicker: Codable, Sendable, Equatable {
     let limit = min(topK ?? chances.count, chances.count)
     guard topP < 1 || limit < chances.count else { return .none }
     return Cutoff(chances, count: limit, topP: topP)
+  }
+}
+
+extension TokenPicker.Draw {
+  fileprivate var ofTensor: TensorDraw {
+    let (uniform, token): (Double, Int32?) =
+      switch choice {
+      case .at(let uniform): (uniform, nil)
+      case .token(let token): (0, token)
+      }
+    return TensorDraw(
+      factor: picker.temperature == 0 ? 0 : min(1 / picker.temperature, 1e30), topP: picker.topP, topK: picker.topK,
+      uniform: uniform, token: token)
   }
 }
 

@@ -3,7 +3,8 @@ import Torch
 
 /// A network that decodes with a KV cache.
 ///
-/// On the CPU a call is one operation (``Torch/FusedDecoder``), elsewhere it is made of the operations that training uses.
+/// On the CPU a call is one operation (``Torch/FusedDecoder``), elsewhere it is made of the operations that training uses
+/// and ``Torch/GatheredAttention``.
 /// On the CPU a row's logits are the same bit for bit whichever sequences share its call and on any number of threads.
 public final class CachedTransformer: DecodingNetwork {
   /// What it computes, without a cache.
@@ -31,7 +32,8 @@ public final class CachedTransformer: DecodingNetwork {
       cachePrecision != .int8, "cachePrecision", cachePrecision.rawValue, expected: "float32 or bf16")
     transformer = try network.converted(to: precision ?? network.precision)
     pool = PagePool(
-      network.configuration, dtype: cachePrecision == .float32 ? .float32 : .bfloat16, device: network.device)
+      network.configuration, dtype: cachePrecision == .float32 ? .float32 : .bfloat16, device: network.device,
+      isOneTensor: !fuses)
     fused = fuses ? transformer.fused() : nil
   }
 
@@ -77,7 +79,8 @@ public final class CachedTransformer: DecodingNetwork {
 
   public func logits(_ feed: DecodingFeed, caches: [PagedCache]) -> Tensor {
     trap(unless: feed.sequences.count == caches.count && !feed.tokens.isEmpty, "a cache for each sequence")
-    let pages = zip(feed.sequences, caches).map { $1.reserve($0.keptCount) }
+    for (sequence, cache) in zip(feed.sequences, caches) { cache.reserve(sequence.keptCount) }
+    let pages = caches.map(\.tensors)
     func rows(_ queries: [Range<Int>], visible: [Int]) -> RaggedAttention {
       RaggedAttention(
         feed.sequences.indices.map { index in
@@ -102,18 +105,26 @@ public final class CachedTransformer: DecodingNetwork {
   }
 
   /// The same call made of single operations.
+  ///
+  /// It is not captured in a CUDA graph: libtorch's class for that needs CUDA's own headers and libraries, without which
+  /// this package is built, and shapes that stay while caches grow.
   private func composed(
     _ feed: DecodingFeed, _ attention: RaggedAttention, _ topAttention: RaggedAttention
   ) -> Tensor {
-    let device = transformer.device
+    // All that goes to the device goes before it has something to do: a transfer waits for that.
+    let (device, heads) = (transformer.device, transformer.configuration.numHeads)
+    let (gathered, topGathered) = (
+      GatheredAttention(attention, heads: heads, device: device),
+      GatheredAttention(topAttention, heads: heads, device: device)
+    )
     let angles = transformer.rotary.angles(at: feed.positions.map(Int64.init))
+    let outputs = Tensor(feed.outputs.map(Int64.init)).to(device)
     var stream = transformer.embedding.embedding(Tensor(feed.tokens.map(Int64.init)).to(device))
     for (number, block) in transformer.blocks.dropLast().enumerated() {
-      stream = block(stream, rotary: angles) { attention(query: $0, key: $1, value: $2, block: number) }
+      stream = block(stream, rotary: angles) { gathered(query: $0, key: $1, value: $2, block: number) }
     }
-    let outputs = Tensor(feed.outputs.map(Int64.init)).to(device)
     stream = transformer.blocks.last!(stream, rotary: angles, kept: outputs) {
-      topAttention(query: $0, key: $1, value: $2, block: transformer.blocks.count - 1)
+      topGathered(query: $0, key: $1, value: $2, block: transformer.blocks.count - 1)
     }
     return transformer.logits(transformer.finalNorm(stream))
   }

@@ -30,37 +30,39 @@ public final class PagedCache: KVCache {
   public func pad(to count: Int) {
     guard count > self.count else { return }
     let fresh = pages.count
-    _ = reserve(count - self.count)
-    for page in pages[fresh...] { page.tensor.fill(0.01) }
+    reserve(count - self.count)
+    for page in pages[fresh...] { pool[page.number].fill(0.01) }
     self.count = count
   }
 
-  /// The pages, with room for more slots that the caller is about to write.
-  func reserve(_ more: Int) -> [Tensor] {
-    guard more > 0 else { return pages.map(\.tensor) }
+  /// Makes room for more slots that the caller is about to write.
+  func reserve(_ more: Int) {
+    guard more > 0 else { return }
     if count % pool.slots > 0, !isKnownUniquelyReferenced(&pages[count / pool.slots]) {
       let own = Page(of: pool)
-      own.tensor.copy(from: pages[count / pool.slots].tensor)
+      pool[own.number].copy(from: pool[pages[count / pool.slots].number])
       pages[count / pool.slots] = own
     }
     while pages.count < pool.pages(for: count + more) { pages.append(Page(of: pool)) }
-    return pages.map(\.tensor)
   }
+
+  /// The pages, as long as nothing more is reserved, here or by others.
+  var tensors: [Tensor] { pages.map { pool[$0.number] } }
 
   func grow(by more: Int) { count += more }
 }
 
 /// Some slots of one sequence in all blocks: [blocks, 2, heads, slots, head size], keys then values.
 private final class Page {
-  let tensor: Tensor
+  let number: Int
   private let pool: PagePool
 
   init(of pool: PagePool) {
     self.pool = pool
-    tensor = pool.take()
+    number = pool.take()
   }
 
-  deinit { pool.giveBack(tensor) }
+  deinit { pool.giveBack(number) }
 }
 
 /// The memory of all caches of one network. Pages that are given back serve again.
@@ -73,31 +75,52 @@ final class PagePool {
   let dtype: DType
   private let shape: [Int]
   private let device: Device
-  private var free: [Tensor] = []
+  /// Whether all pages are parts of one tensor, which then moves as it grows.
+  private let isOneTensor: Bool
+  private var pages: [Tensor] = []
+  private var free: [Int] = []
 
   /// Pages in use, and the most that were at one time.
   private(set) var count = 0
   private(set) var peak = 0
 
-  init(_ configuration: TransformerConfiguration, dtype: DType, device: Device) {
+  init(_ configuration: TransformerConfiguration, dtype: DType, device: Device, isOneTensor: Bool) {
     self.dtype = dtype
     shape = [configuration.numBlocks, 2, configuration.numHeads, slots, configuration.headSize]
     self.device = device
+    self.isOneTensor = isOneTensor
   }
 
   var pageByteCount: Int { shape.reduce(dtype.byteCount, *) }
 
   func pages(for count: Int) -> Int { (count + slots - 1) / slots }
 
-  func take() -> Tensor {
+  subscript(number: Int) -> Tensor { pages[number] }
+
+  func take() -> Int {
     count += 1
     peak = max(peak, count)
-    return free.popLast() ?? .zeros(shape, dtype: dtype, device: device)
+    if free.isEmpty { grow() }
+    return free.removeLast()
   }
 
-  func giveBack(_ page: Tensor) {
+  func giveBack(_ page: Int) {
     count -= 1
     free.append(page)
+  }
+
+  private func grow() {
+    guard isOneTensor else {
+      free.append(pages.count)
+      pages.append(.zeros(shape, dtype: dtype, device: device))
+      return
+    }
+    let known = pages.count
+    let all = Tensor.zeros([max(8, 2 * known)] + shape, dtype: dtype, device: device)
+    let grown = (0..<all.size(0)).map { all.narrowed(dim: 0, to: $0..<$0 + 1).reshaped(shape) }
+    for (page, before) in zip(grown, pages) { page.copy(from: before) }
+    free += (known..<grown.count).reversed()
+    pages = grown
   }
 
   /// Starts to look for the peak anew.

@@ -104,10 +104,10 @@ public struct GPT2 {
         all.narrowed(dim: 2, to: number * hidden..<(number + 1) * hidden)
           .reshaped([batch * length, heads, hidden / heads])
       }
-      let attention = RaggedAttention(
-        (0..<batch).map { .init(queries: $0 * length..<($0 + 1) * length, keys: $0 * length..<($0 + 1) * length) },
-        visible: (0..<batch).flatMap { _ in 1...length })
-      let attended = attention(query: part(0), key: part(1), value: part(2))
+      let sequences = (0..<batch).map { $0 * length..<($0 + 1) * length }
+      let attended = part(0).attention(
+        key: part(1), value: part(2),
+        parts: sequences.map { AttentionPart(rows: $0, keys: $0, reach: .upToBlock(of: 1)) })
       let x = stream + attentionOut(attended.reshaped([batch, length, hidden]))
       return x + mlpOut(mlpIn(mlpNorm(x)).gelu())
     }
