@@ -46,7 +46,7 @@ template <typename Body> CTStatus produce(CTTensor **out, Body body) {
   return guarded([&] { *out = wrap(body()); });
 }
 
-// The elements of a tensor of this type. `const_data_ptr<T>` of libtorch 2.11 and 2.12 has a name to GCC, which compiles
+// The elements of a tensor of this type. `const_data_ptr<T>` of libtorch 2.11 has a name to GCC, which compiles
 // the wheels, and another one to newer clangs.
 template <typename T> const T *elements(const at::Tensor &tensor) {
   TORCH_CHECK(tensor.scalar_type() == c10::CppTypeToScalarType<T>::value, "a tensor of ", tensor.scalar_type());
