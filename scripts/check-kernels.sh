@@ -10,7 +10,7 @@ lib=$(sed -n 's/^LIBTORCH_LIB := //p' .libtorch/config.mk)
 include=$(dirname "$lib")/include
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-sources=(matrix cached_attention decoding parallel ctorch)
+sources=(matrix tiles panels cached_attention decoding parallel ctorch)
 for source in "${sources[@]}" ../../scripts/kernels; do
   "${CXX:-clang++}" -std=c++20 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
     -fno-omit-frame-pointer -I Sources/CTorch -I Sources/CTorch/include -I "$include" \

@@ -35,7 +35,7 @@ void require(bool holds, const char *what) {
 }
 
 struct Weight {
-  Exact rows, scales, sums, bias;
+  Exact panels, scales, sums, bias;
   CTMatrix matrix;
   at::Tensor dense;
 
@@ -46,25 +46,21 @@ struct Weight {
   }
 
   Weight(CTPrecision precision, int64_t outputs, int64_t inputs)
-      : Weight(precision, at::randn({outputs, inputs}) * 0.3, at::randn({outputs})) {}
-
-  Weight(CTPrecision precision, at::Tensor weight, at::Tensor biases)
-      : rows(weight), scales(at::zeros({1})), sums(at::zeros({1}, at::kInt)), bias(biases), dense(weight) {
-    if (precision == CTBFloat16Weights) {
-      rows = Exact(weight.to(at::kBFloat16));
-      dense = rows.tensor.to(at::kFloat);
-    } else if (precision == CTInt8Weights) {
-      CTTensor *integers = wrap(weight), *scale = nullptr, *sum = nullptr, *quantised = nullptr;
-      require(ct_quantise(integers, &quantised, &scale) == CTOK, "quantise");
-      require(ct_row_sums(quantised, &sum) == CTOK, "sums");
-      ct_free(integers);
-      rows = Exact(made(quantised));
+      : panels(at::zeros({1})), scales(at::zeros({1})), sums(at::zeros({1}, at::kInt)), bias(at::randn({outputs})) {
+    CTTensor *weight = wrap(at::randn({outputs, inputs}) * 0.3), *packed = nullptr, *scale = nullptr, *sum = nullptr;
+    require(ct_pack(weight, precision, &packed, &scale) == CTOK, "pack");
+    if (precision == CTInt8Weights) {
+      require(ct_panel_sums(packed, outputs, inputs, &sum) == CTOK, "sums");
       scales = Exact(made(scale));
       sums = Exact(made(sum));
-      dense = rows.tensor.to(at::kFloat) * scales.tensor.unsqueeze(1);
     }
-    matrix = {precision,           rows.bytes.get(),  scales.data<float>(), sums.data<int32_t>(), bias.data<float>(),
-              weight.size(0), weight.size(1)};
+    panels = Exact(made(packed));
+    ct_free(weight);
+    matrix = {precision, panels.bytes.get(), scales.data<float>(), sums.data<int32_t>(), bias.data<float>(), outputs,
+              inputs};
+    CTTensor *unpacked = nullptr;
+    require(ct_unpack(&matrix, &unpacked) == CTOK, "unpack");
+    dense = made(unpacked);
   }
 };
 

@@ -5,6 +5,7 @@
 #include "cached_attention.h"
 #include "lanes.h"
 #include "matrix.h"
+#include "panels.h"
 #include "parallel.h"
 #include "widest.h"
 
@@ -133,7 +134,7 @@ struct ForwardPass {
   // x [count, inputs], whose rows are quantised already if they had to be.
   void multiplied(const CTMatrix &weight, FloatRows x, int64_t count, const ProductTarget &to) {
     Activations in{x.first, x.stride, bytes, byteStride, scales, count};
-    team.each(weight.outputs, outputsAtOnce(weight, team.size),
+    team.each(panelCount(weight.outputs), panelsAtOnce(weight, team.size),
               [&](int64_t begin, int64_t end) { multiply(weight, in, begin, end, to); });
   }
 

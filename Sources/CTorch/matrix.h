@@ -1,4 +1,4 @@
-// Products of a few rows, or of many, with weights that are read as they lie in memory, in one of three precisions.
+// Products of a few rows, or of many, with packed weights in one of three precisions.
 #pragma once
 
 #include "ctorch.h"
@@ -25,15 +25,15 @@ struct ProductTarget {
   bool gelu;
 };
 
-// Computes outputs begin ..< end of x · weightᵀ + bias for all rows.
+// Computes x · weightᵀ + bias for all rows and the outputs of panels begin ..< end.
 //
 // Every number is the sum of its products in one order, which depends on nothing but the number of inputs: a row comes
 // out the same bit for bit among any others, on any number of threads, and, in int8, on any processor.
 void multiply(const CTMatrix &weight, const Activations &x, int64_t begin, int64_t end, const ProductTarget &out,
               CTInstructions most = CTAVX512);
 
-// How many outputs a thread should take at a time.
-int64_t outputsAtOnce(const CTMatrix &weight, int64_t threads);
+// How many panels a thread should take at a time.
+int64_t panelsAtOnce(const CTMatrix &weight, int64_t threads);
 
 // Bytes of a quantised row of so many numbers.
 constexpr int64_t quantisedStride(int64_t inputs) { return (inputs + 63) / 64 * 64; }

@@ -24,7 +24,7 @@ public struct Machine: Codable, Sendable {
     let weight = LinearWeight(.uniform([size, size], in: -1..<1, seed: 2))
     operationsPerSecond = Dictionary(
       uniqueKeysWithValues: Precision.allCases.map { precision in
-        let own = weight.converted(to: precision)
+        let own = weight.packed(in: precision)
         let seconds = withoutGradients { fastest(of: 10) { _ = x.multiplied(by: own) } }
         return (precision.rawValue, 2 * Double(rows * size * size) / seconds)
       })
@@ -33,7 +33,7 @@ public struct Machine: Codable, Sendable {
   /// How many rows a call computes in the time in which it reads the weights: F / B · b / 2 with F operations and B bytes
   /// a second and b bytes of a weight.
   public func freeRows(_ precision: Precision) -> Double {
-    operationsPerSecond[precision.rawValue]! / bytesPerSecond * precision.byteCount / 2
+    operationsPerSecond[precision.rawValue]! / bytesPerSecond * Double(precision.dtype.byteCount) / 2
   }
 }
 
@@ -56,17 +56,6 @@ struct ReadProbe {
 
   /// In the median.
   var bytesPerSecond: Double { 4 * Double(array.count) / seconds.sorted()[seconds.count / 2] }
-}
-
-extension Precision {
-  /// Bytes of a weight.
-  public var byteCount: Double {
-    switch self {
-    case .float32: 4
-    case .bfloat16: 2
-    case .int8: 1
-    }
-  }
 }
 
 /// The seconds of the fastest of several runs, after one that warms up.

@@ -22,11 +22,13 @@ public struct SamplingBenchmark {
   public var precision: Precision
   /// How keys and values are kept.
   public var cachePrecision: Precision
+  /// Given tokens that every text begins with, each text with its own.
+  public var prompt: Int
 
   /// A benchmark of networks with random weights.
   public init(
     model: TransformerConfiguration, batch: Int = 1, budget: Double = 20, seed: UInt64 = 0, device: Device = .cpu,
-    precision: Precision = .float32, cachePrecision: Precision = .float32
+    precision: Precision = .float32, cachePrecision: Precision = .float32, prompt: Int = 0
   ) {
     self.model = model
     self.batch = batch
@@ -35,6 +37,7 @@ public struct SamplingBenchmark {
     self.device = device
     self.precision = precision
     self.cachePrecision = cachePrecision
+    self.prompt = prompt
   }
 
   /// One line of the table.
@@ -55,6 +58,8 @@ public struct SamplingBenchmark {
     public let secondsPerSequence: Double
     /// Seconds of one network call, drawing included.
     public let secondsPerCall: Double
+    /// Seconds until the first call has written tokens, with all that is given computed in it.
+    public var secondsToFirstToken = 0.0
     /// Rows that the network computes for each token written.
     public let slotsPerToken: Double
     /// Network calls over tokens of a text.
@@ -134,13 +139,17 @@ public struct SamplingBenchmark {
       budget > 0 && budget.isFinite, "budget", budget, expected: "a number of seconds above 0")
     try ConfigurationError.require(calls >= 1, "calls", calls, expected: "at least 1")
     let method = try contestant.method(length: length, maskToken: model.maskToken)
+    try ConfigurationError.require(
+      (0..<length).contains(prompt), "prompt", prompt, expected: "0 to \(length - 1), for texts of \(length) tokens")
     guard var request = method.request(length: length, calls: calls) else { return nil }
     let network = try networks.network(isModulated: contestant.isModulated)
     request.seed = seed
     request.picker = try TokenPicker(topP: 0.9)
     network.resetPeak()
-    let texts = try Texts(request, of: method, batch: batch, network: network)
-    let expected = try Self.secondsOfMiddleCall(Texts(request, of: method, batch: batch, network: network))
+    let texts = try Texts(request, prompt: prompt, of: method, batch: batch, network: network)
+    let begun = try Texts(request, prompt: prompt, of: method, batch: batch, network: network)
+    let first = try begun.time()
+    let expected = try Self.secondsOfMiddleCall(begun)
     let affordable = Int(min(budget / expected, 1e9))
     var probe = ReadProbe(device)
     probe.measure()
@@ -188,6 +197,7 @@ public struct SamplingBenchmark {
     measurement.bytesPerCall = Double(network.readByteCount) + texts.cachedBytes / Double(measured)
     measurement.bytesPerSecond = probe.bytesPerSecond
     measurement.weightBytes = network.weightByteCount
+    measurement.secondsToFirstToken = first
     measurement.profile = network.profile.map { profile in
       var profile = profile
       for stage in [\FusedDecoder.Profile.rows, \.products, \.attention, \.output] {
@@ -210,10 +220,16 @@ public struct SamplingBenchmark {
     private(set) var cachedBytes = 0.0
     private let network: CachedTransformer
 
-    init(_ request: GenerationRequest, of method: any GenerationMethod, batch: Int, network: CachedTransformer) throws {
+    init(
+      _ request: GenerationRequest, prompt: Int, of method: any GenerationMethod, batch: Int, network: CachedTransformer
+    ) throws {
       let texts = try (0..<batch).map { number in
         var request = request
         request.number = number
+        for position in 0..<prompt {
+          // Other tokens in every text, so that none finds what another one computed.
+          request.template[position] = Int32((position + 7919 * number) % network.configuration.maskToken)
+        }
         return try method.generation(request, for: network.configuration)
       }
       self.network = network
@@ -241,7 +257,8 @@ public struct SamplingBenchmark {
 
   /// What a call in the middle takes, which tells how many can be afforded.
   private static func secondsOfMiddleCall(_ texts: Texts) throws -> Double {
-    texts.skip(to: texts.calls / 2)
+    texts.skip(to: max(texts.made, texts.calls / 2))
+    guard !texts.sampler.isEmpty else { return 1e-6 }
     let first = try texts.time()
     // A short call is measured again: the first one found everything cold.
     return max(1e-6, first > 1 || texts.sampler.isEmpty ? first : try texts.time())

@@ -36,6 +36,7 @@ extension RunFolder {
     try (precision ?? configuration.rounding?.precision)?.requireAvailable(on: device)
     let folder = try folder(of: choice)
     let manifest = try CheckpointManifest.read(folder)
+    if device == .cpu { try requireMemory(for: precision ?? configuration.rounding?.precision ?? .float32) }
     if let own = configuration.rounding?.precision {
       guard weights == .average, choice == .latest else {
         throw FileError(
@@ -62,6 +63,19 @@ extension RunFolder {
         configuration.model, precision: precision ?? .float32, shapes: file.entries.mapValues(\.shape), device: device
       ) { try! file.mappedTensor($0) }
     }
+  }
+
+  private func requireMemory(for precision: Precision) throws {
+    func bytes(_ precision: Precision) -> Int {
+      Transformer.descriptions(configuration.model, precision: precision).reduce(0) {
+        $0 + $1.shape.reduce($1.dtype.byteCount, *)
+      }
+    }
+    try SystemMemory.require(
+      bytes(precision), for: "\(path): the network in \(precision.rawValue)",
+      wayOut: precision == .int8
+        ? "free some of it, or use a larger machine"
+        : "in int8 it takes \(bytes(.int8) / 1_000_000) MB (--precision int8)")
   }
 
   private func named<Result>(_ file: SafetensorsFile, _ body: () throws -> Result) throws -> Result {

@@ -17,6 +17,15 @@ public enum Precision: String, CaseIterable, Sendable, Codable {
     throw TorchError("precision \(rawValue) computes on the CPU alone, not on '\(device.rawValue)'; use float32 there")
   }
 
+  /// The type of packed numbers.
+  public var dtype: DType {
+    switch self {
+    case .float32: .float32
+    case .bfloat16: .bfloat16
+    case .int8: .int8
+    }
+  }
+
   var code: CTPrecision {
     switch self {
     case .float32: CTFloat32Weights
@@ -26,111 +35,157 @@ public enum Precision: String, CaseIterable, Sendable, Codable {
   }
 }
 
-/// A weight of a linear layer, [outputs, inputs], in one of three precisions.
+/// A weight of a linear layer, [outputs, inputs]: as it is trained, or packed for products on the CPU.
 public struct LinearWeight {
-  /// The numbers, or for int8 integers, [outputs, inputs].
-  public let rows: Tensor
-  /// What the integers of each row are multiplied with, [outputs]; nil unless int8.
-  public let scales: Tensor?
-  /// The sum of each row's integers, which their products need.
-  private let sums: Tensor?
+  private enum Form {
+    case trainable(Tensor)
+    case packed(Packed)
+  }
+  private let form: Form
+
+  /// How its numbers are kept.
+  public let precision: Precision
+  /// The numbers that a product gives for each row.
+  public let outputs: Int
+  /// The numbers of a row that it takes.
+  public let inputs: Int
+
+  /// A weight in the order in which products on the CPU read it.
+  public struct Packed {
+    /// Panels of 64 outputs, the last one of as many sixteens as are left. A panel goes through the inputs in groups of 32
+    /// bits (one number in float32, two in bf16, four in int8) and holds, for each group, that of every output, one behind
+    /// the other. What fills up the last sixteen outputs and the last group is zero. One dimension.
+    public let panels: Tensor
+    /// What the integers of each output are multiplied with, [outputs]; nil unless int8.
+    public let scales: Tensor?
+    /// The sum of each output's integers, which their products need.
+    fileprivate let sums: Tensor?
+  }
 
   /// More inputs could overflow the 32 bits of a sum of products of bytes.
   public static let maximumInt8Inputs = 1 << 16
 
-  /// A weight in float32, which may be trained.
+  /// A weight in float32, [outputs, inputs], which may be trained.
   public init(_ tensor: Tensor) {
-    rows = tensor
-    scales = nil
-    sums = nil
+    trap(unless: tensor.rank == 2, "a weight of two dimensions")
+    form = .trainable(tensor)
+    precision = .float32
+    (outputs, inputs) = (tensor.size(0), tensor.size(1))
   }
 
-  /// Integers with a scale for each row, or numbers without.
+  /// A packed weight, as ``packed`` gave its parts.
   ///
+  /// - Parameters:
+  ///   - panels: as many numbers as ``panelShape(_:outputs:inputs:)`` says, of the precision's type.
+  ///   - scales: [outputs] with int8, otherwise nil.
+  ///   - outputs: of the layer.
+  ///   - inputs: of the layer.
   /// - Throws: ``TorchError`` where they don't fit each other.
-  public init(rows: Tensor, scales: Tensor?) throws {
-    func require(_ condition: Bool, _ problem: @autoclosure () -> String) throws {
-      guard !condition else { return }
-      throw TorchError(problem())
+  public init(panels: Tensor, scales: Tensor?, outputs: Int, inputs: Int) throws {
+    guard let precision = Precision.allCases.first(where: { $0.dtype == panels.dtype }) else {
+      throw TorchError("a weight has type \(panels.dtype.rawValue), expected F32, BF16 or I8")
     }
-    try require(rows.rank == 2, "a weight has shape \(rows.shape), expected [outputs, inputs]")
-    if let scales {
-      try require(
-        rows.dtype == .int8 && scales.dtype == .float32 && scales.shape == [rows.size(0)],
-        "scales of type \(scales.dtype.rawValue) and shape \(scales.shape) do not fit a weight of type "
-          + "\(rows.dtype.rawValue) and shape \(rows.shape), expected I8 and an F32 for each row")
-      try require(
-        rows.size(1) <= Self.maximumInt8Inputs, "\(rows.size(1)) inputs, int8 takes \(Self.maximumInt8Inputs) at most")
-    } else {
-      try require(
-        [.float32, .bfloat16].contains(rows.dtype), "a weight has type \(rows.dtype.rawValue), expected F32 or BF16")
+    guard outputs > 0, inputs > 0, precision != .int8 || inputs <= Self.maximumInt8Inputs else {
+      throw TorchError(
+        "\(inputs) inputs and \(outputs) outputs, expected 1 or more of each, and at most \(Self.maximumInt8Inputs) inputs "
+          + "for int8")
     }
-    self.init(unchecked: rows, scales: scales)
+    let shape = Self.panelShape(precision, outputs: outputs, inputs: inputs)
+    guard panels.shape == shape else {
+      throw TorchError(
+        "the panels of a weight of \(outputs) outputs and \(inputs) inputs have shape \(panels.shape), expected \(shape)")
+    }
+    guard (scales != nil) == (precision == .int8),
+      scales.map({ $0.dtype == .float32 && $0.shape == [outputs] }) ?? true
+    else {
+      throw TorchError("a weight in int8, and no other, has scales in F32, one for each of its \(outputs) outputs")
+    }
+    self.init(panels, scales, precision, outputs, inputs)
   }
 
-  private init(unchecked rows: Tensor, scales: Tensor?) {
-    self.rows = rows
-    self.scales = scales
-    sums = scales.map { _ in produce(rows, ct_row_sums) }
+  private init(_ panels: Tensor, _ scales: Tensor?, _ precision: Precision, _ outputs: Int, _ inputs: Int) {
+    let sums = scales.map { _ in produce(panels) { ct_panel_sums($0, Int64(outputs), Int64(inputs), $1) } }
+    form = .packed(Packed(panels: panels, scales: scales, sums: sums))
+    self.precision = precision
+    self.outputs = outputs
+    self.inputs = inputs
   }
 
-  /// How its numbers are kept.
-  public var precision: Precision { scales != nil ? .int8 : rows.dtype == .bfloat16 ? .bfloat16 : .float32 }
+  /// The shape of ``Packed/panels``.
+  public static func panelShape(_ precision: Precision, outputs: Int, inputs: Int) -> [Int] {
+    [Int(ct_panel_size(precision.code, Int64(outputs), Int64(inputs)))]
+  }
 
-  /// The same weight, rounded to another precision, from float32.
+  /// The weight as it is trained, [outputs, inputs]; nil once it is packed.
+  public var trainable: Tensor? {
+    guard case .trainable(let tensor) = form else { return nil }
+    return tensor
+  }
+
+  /// The parts of a packed weight; nil for one that may be trained.
+  public var packed: Packed? {
+    guard case .packed(let packed) = form else { return nil }
+    return packed
+  }
+
+  /// The weight packed in a precision: a copy, which no later training changes.
   ///
-  /// - Precondition: it is float32, and no wider than ``maximumInt8Inputs`` for int8.
-  public func converted(to precision: Precision) -> LinearWeight {
-    guard precision != self.precision else { return self }
-    trap(unless: self.precision == .float32, "a weight is rounded once")
+  /// - Precondition: it is trainable, on the CPU, and no wider than ``maximumInt8Inputs`` for int8; or packed so already.
+  public func packed(in precision: Precision) -> LinearWeight {
+    guard let tensor = trainable else {
+      trap(unless: precision == self.precision, "a weight is rounded once")
+      return self
+    }
+    trap(unless: precision != .int8 || inputs <= Self.maximumInt8Inputs, "too many inputs for int8")
     return withoutGradients {
-      guard precision == .int8 else { return LinearWeight(unchecked: rows.to(.bfloat16), scales: nil) }
-      trap(unless: rows.size(1) <= Self.maximumInt8Inputs, "too many inputs for int8")
-      return withExtendedLifetime(rows) {
-        var integers: OpaquePointer?
+      withExtendedLifetime(tensor) {
+        var panels: OpaquePointer?
         var scales: OpaquePointer?
-        must(ct_quantise(rows.handle, &integers, &scales))
-        return LinearWeight(unchecked: Tensor(owning: integers!), scales: Tensor(owning: scales!))
+        must(ct_pack(tensor.handle, precision.code, &panels, &scales))
+        return LinearWeight(
+          Tensor(owning: panels!), scales.map { Tensor(owning: $0) }, precision, outputs, inputs)
       }
     }
   }
 
-  /// What the numbers stand for, in float32.
+  /// What the numbers stand for, in float32, [outputs, inputs].
   public var dense: Tensor {
-    withoutGradients {
-      guard let scales else { return rows.to(.float32) }
-      return rows.to(.float32) * scales.reshaped([scales.count, 1])
+    guard packed != nil else { return trainable! }
+    var matrix = matrix(bias: nil)
+    return withExtendedLifetime(self) {
+      var dense: OpaquePointer?
+      must(ct_unpack(&matrix, &dense))
+      return Tensor(owning: dense!)
     }
   }
 
-  /// The weight as C functions read it, with a bias; valid as long as both live.
+  /// The packed weight as C functions read it, with a bias; valid as long as both live.
   func matrix(bias: Tensor?) -> CTMatrix {
-    CTMatrix(
-      precision: precision.code, rows: rows.address,
-      scales: scales.map { $0.address.assumingMemoryBound(to: Float.self) },
-      sums: sums.map { $0.address.assumingMemoryBound(to: Int32.self) },
-      bias: bias.map { $0.address.assumingMemoryBound(to: Float.self) }, outputs: Int64(rows.size(0)),
-      inputs: Int64(rows.size(1)))
+    trap(unless: packed != nil, "a packed weight")
+    return CTMatrix(
+      precision: precision.code, panels: packed!.panels.address,
+      scales: packed!.scales.map { $0.address.assumingMemoryBound(to: Float.self) },
+      sums: packed!.sums.map { $0.address.assumingMemoryBound(to: Int32.self) },
+      bias: bias.map { $0.address.assumingMemoryBound(to: Float.self) }, outputs: Int64(outputs),
+      inputs: Int64(inputs))
   }
 }
 
 extension Tensor {
-  /// `self · weightᵀ + bias`: [..., inputs] to [..., outputs]. In float32 it can be differentiated.
+  /// `self · weightᵀ + bias`: [..., inputs] to [..., outputs]. With a trainable weight it can be differentiated.
   ///
   /// - Parameters:
   ///   - weight: [outputs, inputs].
   ///   - bias: [outputs].
   ///   - gelu: whether ``gelu()`` is applied to it, at less cost than afterwards.
   public func linear(_ weight: LinearWeight, bias: Tensor? = nil, gelu: Bool = false) -> Tensor {
-    weight.precision == .float32
-      ? linear(weight.rows, bias: bias, gelu: gelu) : multiplied(by: weight, bias: bias, gelu: gelu)
+    weight.trainable.map { linear($0, bias: bias, gelu: gelu) } ?? multiplied(by: weight, bias: bias, gelu: gelu)
   }
 
-  /// The same by the operation that decoding uses, on the CPU, in every precision, without autograd: a row comes out the
-  /// same bit for bit among any others.
+  /// The same with a packed weight, without autograd: a row comes out the same bit for bit among any others.
   ///
   /// - Parameters:
-  ///   - weight: [outputs, inputs].
+  ///   - weight: packed, [outputs, inputs].
   ///   - bias: [outputs].
   ///   - gelu: whether ``gelu()`` is applied to it.
   ///   - instructions: to use, or the machine's best if that has less; for checking.
@@ -143,14 +198,14 @@ extension Tensor {
     }
   }
 
-  /// The weighted negative log-likelihood of targets under an output layer of any precision, as under one in float32, for
-  /// which alone the loss can be differentiated.
+  /// The weighted negative log-likelihood of targets under an output layer, as under one that may be trained, for which
+  /// alone the loss can be differentiated.
   public func negativeLogLikelihood(
     weight: LinearWeight, bias: Tensor, targets: Tensor, lossWeights: Tensor, excluding excluded: Int?
   ) -> (loss: Tensor, nll: Tensor) {
-    guard weight.precision != .float32 else {
+    if let trainable = weight.trainable {
       return negativeLogLikelihood(
-        weight: weight.rows, bias: bias, targets: targets, lossWeights: lossWeights, excluding: excluded)
+        weight: trainable, bias: bias, targets: targets, lossWeights: lossWeights, excluding: excluded)
     }
     // Never all logits at a time.
     let rowsAtOnce = 128

@@ -52,7 +52,7 @@ struct RoundedTransformerTests {
   @Test(arguments: configurations, Precision.allCases) func tensorsMakeTheSameNetwork(
     configuration: TransformerConfiguration, precision: Precision
   ) throws {
-    let network = try TransformerWeights.random(configuration).transformer().converted(to: precision)
+    let network = try TransformerWeights.random(configuration).transformer().packed(in: precision)
     let tensors = Dictionary(uniqueKeysWithValues: network.tensors.map { ($0.name, $0.tensor) })
     let descriptions = Transformer.descriptions(configuration, precision: precision)
     #expect(network.tensors.map(\.name) == descriptions.map(\.name))
@@ -78,7 +78,7 @@ struct RoundedTransformerTests {
     let weights = TransformerWeights.random(configuration)
     let shapes = Dictionary(uniqueKeysWithValues: weights.namedParameters.map { ($0.name, $0.tensor.shape) })
     let network = try Transformer(configuration, precision: precision, shapes: shapes) { weights[$0] }
-    let expected = try weights.transformer().converted(to: precision)
+    let expected = try weights.transformer().packed(in: precision)
     // What is folded in is computed with autograd in a training and without it here.
     let difference = try distance(logits(CachedTransformer(network)), logits(CachedTransformer(expected)))
     #expect(difference < (precision == .float32 ? 1e-5 : 0.05))
@@ -88,8 +88,8 @@ struct RoundedTransformerTests {
   }
 
   @Test func whatCannotBeRoundedIsRefused() throws {
-    let network = try TransformerWeights.random().transformer().converted(to: .int8)
-    #expect(throws: ConfigurationError.self) { try network.converted(to: .bfloat16) }
+    let network = try TransformerWeights.random().transformer().packed(in: .int8)
+    #expect(throws: ConfigurationError.self) { try network.packed(in: .bfloat16) }
     #expect(throws: ConfigurationError.self) { try CachedTransformer(network, cachePrecision: .int8) }
   }
 

@@ -145,15 +145,19 @@ CTStatus ct_pick(const CTTensor *logits, const double *draws, int64_t excluded, 
 typedef enum : int32_t { CTFloat32Weights, CTBFloat16Weights, CTInt8Weights } CTPrecision;
 typedef struct {
   CTPrecision precision;
-  const void *rows;    // [outputs, inputs]
-  const float *scales; // of each row, int8 alone: a number is its integer times this
-  const int32_t *sums; // of each row's integers, int8 alone
+  const void *panels;  // in the order that panels.h describes
+  const float *scales; // of each output, int8 alone: a number is its integer times this
+  const int32_t *sums; // of each output's integers, int8 alone
   const float *bias;   // [outputs], or NULL
   int64_t outputs, inputs;
 } CTMatrix;
-// [outputs, inputs] in float32 to int8 and a scale for each row; and the sums of int8 rows.
-CTStatus ct_quantise(const CTTensor *weight, CTTensor **rows, CTTensor **scales);
-CTStatus ct_row_sums(const CTTensor *rows, CTTensor **sums);
+// How many numbers the panels of a weight hold.
+int64_t ct_panel_size(CTPrecision precision, int64_t outputs, int64_t inputs);
+// [outputs, inputs] in float32 to panels, for int8 with a scale of each output, otherwise NULL; the sums of each output's
+// integers; and back to float32.
+CTStatus ct_pack(const CTTensor *weight, CTPrecision precision, CTTensor **panels, CTTensor **scales);
+CTStatus ct_panel_sums(const CTTensor *panels, int64_t outputs, int64_t inputs, CTTensor **sums);
+CTStatus ct_unpack(const CTMatrix *weight, CTTensor **out);
 // Instructions of processors, and the best that this machine has of them.
 typedef enum : int32_t { CTPortable, CTAVX2, CTAVX512 } CTInstructions;
 CTInstructions ct_instructions(void);

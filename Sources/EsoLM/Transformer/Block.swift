@@ -69,10 +69,8 @@ struct Linear {
     self.bias = bias
   }
 
-  /// The same with a rounded weight.
-  func converted(to precision: Precision) -> Linear {
-    Linear(weight: weight.converted(to: precision), bias: bias)
-  }
+  /// The same with a packed weight.
+  func packed(in precision: Precision) -> Linear { Linear(weight: weight.packed(in: precision), bias: bias) }
 
   func callAsFunction(_ x: Tensor, gelu: Bool = false) -> Tensor { x.linear(weight, bias: bias, gelu: gelu) }
 
@@ -111,11 +109,11 @@ struct Block {
     self.mlpOut = mlpOut
   }
 
-  /// The same with rounded weights.
-  func converted(to precision: Precision) -> Block {
+  /// The same with packed weights.
+  func packed(in precision: Precision) -> Block {
     var block = self
     for layer in [\Block.qkv, \.attentionOut, \.mlpIn, \.mlpOut] {
-      block[keyPath: layer] = self[keyPath: layer].converted(to: precision)
+      block[keyPath: layer] = self[keyPath: layer].packed(in: precision)
     }
     return block
   }

@@ -12,8 +12,8 @@ public final class CachedTransformer: DecodingNetwork {
   private let pool: PagePool
   private let fused: FusedDecoder?
 
-  /// A network in the form that decodes. It shares weights with `network` where they are not rounded, so it must not be
-  /// trained meanwhile.
+  /// A network in the form that decodes. On the CPU it has weights of its own, unless those of `network` are packed
+  /// already; elsewhere it shares them, so `network` must not be trained meanwhile.
   ///
   /// - Parameters:
   ///   - network: what computes.
@@ -30,7 +30,8 @@ public final class CachedTransformer: DecodingNetwork {
   package init(_ network: Transformer, precision: Precision?, cachePrecision: Precision, fuses: Bool) throws {
     try ConfigurationError.require(
       cachePrecision != .int8, "cachePrecision", cachePrecision.rawValue, expected: "float32 or bf16")
-    transformer = try network.converted(to: precision ?? network.precision)
+    let precision = precision ?? network.precision
+    transformer = fuses || precision != .float32 ? try network.packed(in: precision) : network
     pool = PagePool(
       network.configuration, dtype: cachePrecision == .float32 ? .float32 : .bfloat16, device: network.device,
       isOneTensor: !fuses)

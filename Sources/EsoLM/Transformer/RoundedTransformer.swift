@@ -1,15 +1,16 @@
 import Torch
 
-// A network in the form that runs, as tensors by name: what a file of a rounded network holds. The names are those of its
-// parameters, without the modulation, which is folded in; norms have a bias where there was one, and an int8 weight has
-// its scales beside it.
+// A network in the form that runs, as tensors by name: what a file of a packed network holds. The names are those of its
+// parameters, without the modulation, which is folded in; norms have a bias where there was one. Matrices but the embedding
+// lie in the order in which products read them (`LinearWeight.Packed.panels`), so that they can stay in the mapped file; an
+// int8 weight has its scales beside it.
 extension Transformer {
   /// A tensor of a file: its name, type and shape.
   public typealias Description = (name: String, dtype: DType, shape: [Int])
 
   private static func scales(of weight: String) -> String { "\(weight)_scale" }
 
-  /// The tensors of a network in a precision, in their order in files.
+  /// The tensors of a network that is packed in a precision, in their order in files.
   public static func descriptions(
     _ configuration: TransformerConfiguration, precision: Precision
   ) -> [Description] {
@@ -18,11 +19,9 @@ extension Transformer {
     return ParameterLayout(plain).entries.flatMap { entry -> [Description] in
       let (name, shape) = (entry.name, entry.shape)
       if shape.count == 2, name != "vocab_embed.embedding" {
-        switch precision {
-        case .float32: return [(name, .float32, shape)]
-        case .bfloat16: return [(name, .bfloat16, shape)]
-        case .int8: return [(name, .int8, shape), (scales(of: name), .float32, [shape[0]])]
-        }
+        let panels = LinearWeight.panelShape(precision, outputs: shape[0], inputs: shape[1])
+        return [(name, precision.dtype, panels)]
+          + (precision == .int8 ? [(scales(of: name), .float32, [shape[0]])] : [])
       }
       guard name.hasSuffix("norm1.weight") || name.hasSuffix("norm2.weight") || name.hasSuffix("norm_final.weight"),
         configuration.conditioningSize != nil
@@ -31,7 +30,7 @@ extension Transformer {
     }
   }
 
-  /// The tensors, in the order of ``descriptions(_:precision:)``.
+  /// The tensors, in the order of ``descriptions(_:precision:)``, which describes them once they are packed.
   public var tensors: [(name: String, tensor: Tensor)] {
     var all: [(name: String, tensor: Tensor)] = [("vocab_embed.embedding", embedding)]
     func add(_ name: String, _ norm: Norm) {
@@ -39,8 +38,8 @@ extension Transformer {
       if let bias = norm.bias { all.append(("\(name).bias", bias)) }
     }
     func add(_ name: String, _ layer: Linear) {
-      all.append(("\(name).weight", layer.weight.rows))
-      if let scales = layer.weight.scales { all.append((Self.scales(of: "\(name).weight"), scales)) }
+      all.append(("\(name).weight", layer.weight.packed?.panels ?? layer.weight.trainable!))
+      if let scales = layer.weight.packed?.scales { all.append((Self.scales(of: "\(name).weight"), scales)) }
       if let bias = layer.bias { all.append(("\(name).bias", bias)) }
     }
     for (number, block) in blocks.enumerated() {
@@ -75,12 +74,15 @@ extension Transformer {
       let bias = "\(name).bias"
       return Norm(weight: try tensor("\(name).weight"), bias: found[bias] == nil ? nil : try tensor(bias))
     }
+    let layers = Dictionary(
+      uniqueKeysWithValues: ParameterLayout(configuration).entries.map { ($0.name, $0.shape) })
     func linear(_ name: String) throws -> Linear {
       let (weight, bias) = ("\(name).weight", "\(name).bias")
-      let scales = Self.scales(of: weight)
+      let (scales, shape) = (Self.scales(of: weight), layers[weight]!)
       return Linear(
         weight: try LinearWeight(
-          rows: try tensor(weight), scales: found[scales] == nil ? nil : try tensor(scales)),
+          panels: try tensor(weight), scales: found[scales] == nil ? nil : try tensor(scales), outputs: shape[0],
+          inputs: shape[1]),
         bias: found[bias] == nil ? nil : try tensor(bias))
     }
     self.init(

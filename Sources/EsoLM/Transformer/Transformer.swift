@@ -18,21 +18,21 @@ public struct Transformer {
   /// How its matrices are kept; embedding, norms and biases are float32.
   public var precision: Precision { output.weight.precision }
 
-  /// The form of given parameters, each made before the next is read.
-  init(folding source: some ParameterSource, precision: Precision, dropout: Double, rotary: RotaryCache) {
+  /// The form of given parameters, each made before the next is read; packed in a precision, or to be trained.
+  init(folding source: some ParameterSource, packedIn precision: Precision?, dropout: Double, rotary: RotaryCache) {
     let configuration = source.configuration
     let conditioning = Conditioning(source)
+    let output = Linear(weight: source["output_layer.linear.weight"], bias: source["output_layer.linear.bias"])
     self.init(
       configuration: configuration, embedding: source["vocab_embed.embedding"],
       blocks: (0..<configuration.numBlocks).map {
-        Block(source, prefix: "blocks.\($0)", conditioning: conditioning).converted(to: precision)
+        let block = Block(source, prefix: "blocks.\($0)", conditioning: conditioning)
+        return precision.map(block.packed) ?? block
       },
       finalNorm: Norm(
         source["output_layer.norm_final.weight"],
         modulation: conditioning?.vectors(of: "output_layer", count: 2, in: source)),
-      output: Linear(weight: source["output_layer.linear.weight"], bias: source["output_layer.linear.bias"])
-        .converted(to: precision),
-      dropout: dropout, rotary: rotary)
+      output: precision.map(output.packed) ?? output, dropout: dropout, rotary: rotary)
   }
 
   init(
@@ -74,8 +74,8 @@ public struct Transformer {
     }
     self = withoutGradients {
       Transformer(
-        folding: Source(configuration: configuration, device: device, parameter: parameter), precision: precision,
-        dropout: 0, rotary: RotaryCache(configuration, device: device))
+        folding: Source(configuration: configuration, device: device, parameter: parameter),
+        packedIn: device == .cpu ? precision : nil, dropout: 0, rotary: RotaryCache(configuration, device: device))
     }
   }
 
@@ -89,19 +89,19 @@ public struct Transformer {
       expected: "at most \(LinearWeight.maximumInt8Inputs / 4) for precision int8")
   }
 
-  /// The same with all matrices, the output layer's too, rounded to a precision: a copy, which no later update of weights
-  /// changes. It computes, but is not trained.
+  /// The same with all matrices, the output layer's too, packed in a precision on the CPU: a copy, which no later update
+  /// of weights changes. It computes, but is not trained. On other devices weights stay as they are.
   ///
   /// - Throws: an error where the precision does not suit the device or the sizes, or the network is rounded already.
-  public func converted(to precision: Precision) throws -> Transformer {
-    guard precision != self.precision else { return self }
+  public func packed(in precision: Precision) throws -> Transformer {
     try ConfigurationError.require(
-      self.precision == .float32, "precision", precision.rawValue,
+      self.precision == .float32 || self.precision == precision, "precision", precision.rawValue,
       expected: "\(self.precision.rawValue), which the weights are rounded to")
     try Self.require(precision, for: configuration, on: device)
+    guard device == .cpu else { return self }
     var network = self
-    network.blocks = blocks.map { $0.converted(to: precision) }
-    network.output = output.converted(to: precision)
+    network.blocks = blocks.map { $0.packed(in: precision) }
+    network.output = output.packed(in: precision)
     return network
   }
 

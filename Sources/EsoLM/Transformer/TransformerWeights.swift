@@ -109,7 +109,7 @@ public final class TransformerWeights: ParameterSource {
   ///
   /// - Parameter training: whether dropout is on.
   public func transformer(training: Bool = false) -> Transformer {
-    Transformer(folding: self, precision: .float32, dropout: training ? configuration.dropout : 0, rotary: rotary)
+    Transformer(folding: self, packedIn: nil, dropout: training ? configuration.dropout : 0, rotary: rotary)
   }
 }
 

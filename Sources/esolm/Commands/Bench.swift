@@ -78,6 +78,9 @@ struct BenchSample: ParsableCommand {
   @Option(help: "Texts that are written at a time.")
   var batch = 1
 
+  @Option(help: "Given tokens that each text begins with; its length counts them.")
+  var prompt = 0
+
   @Option(help: "Seconds that a line of the table may take, about.")
   var seconds = 20.0
 
@@ -120,6 +123,7 @@ struct BenchSample: ParsableCommand {
     try require("batch", batch, in: 1...4096)
     try require("seconds", seconds, in: 0.001...1e6)
     _ = try shares
+    try require("prompt", prompt, in: 0...(try textLengths.min()! - 1))
     for contestant in try contestants {
       for length in try textLengths { try asUsage { _ = try contestant.configuration(length: length) } }
     }
@@ -130,7 +134,7 @@ struct BenchSample: ParsableCommand {
     try precision.requireAvailable(on: device.device)
     let benchmark = SamplingBenchmark(
       model: TransformerConfiguration(model, vocabularySize: vocabulary), batch: batch, budget: seconds, seed: seed,
-      device: device.device, precision: precision, cachePrecision: cache.cachePrecision)
+      device: device.device, precision: precision, cachePrecision: cache.cachePrecision, prompt: prompt)
     let networks = SamplingBenchmark.Networks(benchmark)
     var line = ShareLine()
     var measurements: [SamplingBenchmark.Measurement] = []
@@ -165,14 +169,14 @@ struct BenchSample: ParsableCommand {
 
   private func table(_ measurements: [SamplingBenchmark.Measurement]) -> String {
     var table = Table([
-      "method", "L", "NFE", "s/sequence", "ms/call", "of floor", "slots/token", "calls/token", "cache MB",
+      "method", "L", "NFE", "s/sequence", "ms to first", "ms/call", "of floor", "slots/token", "calls/token", "cache MB",
       "of NFE timed",
     ])
     for row in measurements {
       table.add([
         row.title, "\(row.length)", "\(row.calls)",
         (row.isInferred ? "≈ " : "") + Format.seconds(row.secondsPerSequence),
-        Format.seconds(1000 * row.secondsPerCall),
+        Format.seconds(1000 * row.secondsToFirstToken), Format.seconds(1000 * row.secondsPerCall),
         Format.number(row.secondsPerCall / row.floorSecondsPerCall, digits: 2) + "×",
         Format.number(row.slotsPerToken, digits: 1),
         Format.number(row.callsPerToken, digits: 3), Format.number(Double(row.cacheBytesPerSequence) / 1e6, digits: 1),
