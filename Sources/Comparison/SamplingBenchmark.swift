@@ -145,11 +145,10 @@ public struct SamplingBenchmark {
     let network = try networks.network(isModulated: contestant.isModulated)
     request.seed = seed
     request.picker = try TokenPicker(topP: 0.9)
+    let (first, expected) = try Self.foreseen(
+      Texts(request, prompt: prompt, of: method, batch: batch, network: network))
     network.resetPeak()
     let texts = try Texts(request, prompt: prompt, of: method, batch: batch, network: network)
-    let begun = try Texts(request, prompt: prompt, of: method, batch: batch, network: network)
-    let first = try begun.time()
-    let expected = try Self.secondsOfMiddleCall(begun)
     let affordable = Int(min(budget / expected, 1e9))
     var probe = ReadProbe(device)
     probe.measure()
@@ -255,13 +254,14 @@ public struct SamplingBenchmark {
     }
   }
 
-  /// What a call in the middle takes, which tells how many can be afforded.
-  private static func secondsOfMiddleCall(_ texts: Texts) throws -> Double {
-    texts.skip(to: max(texts.made, texts.calls / 2))
-    guard !texts.sampler.isEmpty else { return 1e-6 }
+  /// What the first call takes, and one in the middle, which tells how many can be afforded.
+  private static func foreseen(_ texts: Texts) throws -> (first: Double, middle: Double) {
     let first = try texts.time()
+    texts.skip(to: max(texts.made, texts.calls / 2))
+    guard !texts.sampler.isEmpty else { return (first, first) }
+    let middle = try texts.time()
     // A short call is measured again: the first one found everything cold.
-    return max(1e-6, first > 1 || texts.sampler.isEmpty ? first : try texts.time())
+    return (first, max(1e-6, middle > 1 || texts.sampler.isEmpty ? middle : try texts.time()))
   }
 
   /// How many times as long as Eso-LM (B) each method takes for texts of a length in as many network calls.

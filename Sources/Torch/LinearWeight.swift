@@ -93,7 +93,8 @@ public struct LinearWeight {
     let shape = Self.panelShape(precision, outputs: outputs, inputs: inputs)
     guard panels.shape == shape else {
       throw TorchError(
-        "the panels of a weight of \(outputs) outputs and \(inputs) inputs have shape \(panels.shape), expected \(shape)")
+        "the panels of a weight of \(outputs) outputs and \(inputs) inputs have shape \(panels.shape), expected \(shape)"
+      )
     }
     guard (scales != nil) == (precision == .int8),
       scales.map({ $0.dtype == .float32 && $0.shape == [outputs] }) ?? true

@@ -148,7 +148,9 @@ struct LinearWeightTests {
   @Test(arguments: Precision.allCases) func numbersLieAsDocumented(precision: Precision) {
     let (outputs, inputs, group) = (70, 5, 4 / precision.dtype.byteCount)
     let weight = LinearWeight(.random([outputs, inputs], seed: 1)).packed(in: precision)
-    let (numbers, dense) = (weight.packed!.panels.to(.float32).array(of: Float.self), weight.dense.array(of: Float.self))
+    let (numbers, dense) = (
+      weight.packed!.panels.to(.float32).array(of: Float.self), weight.dense.array(of: Float.self)
+    )
     let groups = (inputs + group - 1) / group
     #expect(numbers.count == 80 * groups * group)
     for output in 0..<outputs {

@@ -169,8 +169,8 @@ struct BenchSample: ParsableCommand {
 
   private func table(_ measurements: [SamplingBenchmark.Measurement]) -> String {
     var table = Table([
-      "method", "L", "NFE", "s/sequence", "ms to first", "ms/call", "of floor", "slots/token", "calls/token", "cache MB",
-      "of NFE timed",
+      "method", "L", "NFE", "s/sequence", "ms to first", "ms/call", "of floor", "slots/token", "calls/token",
+      "cache MB", "of NFE timed",
     ])
     for row in measurements {
       table.add([
