@@ -22,13 +22,12 @@
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/stack.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
 #include <torch/version.h>
 
 #ifndef _WIN32
 #include <dlfcn.h>
-#endif
-#ifdef __GLIBC__
-#include <malloc.h>
 #endif
 
 using namespace ctorch;
@@ -114,12 +113,6 @@ bool ct_device_available(CTDevice which) {
 int32_t ct_num_threads(void) { return at::get_num_threads(); }
 CTStatus ct_set_num_threads(int32_t count) {
   return guarded([&] { at::set_num_threads(count); });
-}
-void ct_keep_memory(void) {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, -1);
-#endif
 }
 bool ct_shares_threads(void) { return sharesThreads(); }
 void ct_parallel_for(int64_t count, void (*body)(int64_t, void *), void *context) {
@@ -335,6 +328,39 @@ CTStatus ct_set_requires_grad(CTTensor *tensor, bool required) {
 
 CTStatus ct_backward(const CTTensor *loss) {
   return guarded([&] { torch::autograd::backward({unwrap(loss)}, {}); });
+}
+
+namespace {
+struct Watch : torch::autograd::PostAccumulateGradHook {
+  int64_t index;
+  void (*complete)(int64_t, void *);
+  void *context;
+  Watch(int64_t index, void (*complete)(int64_t, void *), void *context)
+      : index(index), complete(complete), context(context) {}
+  void operator()(const torch::autograd::Variable &) override {
+    at::NoGradGuard guard;
+    complete(index, context);
+  }
+};
+} // namespace
+
+CTStatus ct_backward_watching(const CTTensor *loss, CTTensor *const *parameters, int64_t count,
+                              void (*complete)(int64_t, void *), void *context) {
+  return guarded([&] {
+    auto watched = list(parameters, count);
+    for (int64_t i = 0; i < count; i++)
+      torch::autograd::impl::set_post_acc_grad_hooks(watched[i], std::make_unique<Watch>(i, complete, context));
+    auto forget = [&] {
+      for (auto &tensor : watched) torch::autograd::impl::set_post_acc_grad_hooks(tensor, nullptr);
+    };
+    try {
+      torch::autograd::backward({unwrap(loss)}, {});
+    } catch (...) {
+      forget();
+      throw;
+    }
+    forget();
+  });
 }
 
 CTStatus ct_grad(const CTTensor *tensor, CTTensor **out) {

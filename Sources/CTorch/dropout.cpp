@@ -1,16 +1,22 @@
 // Dropout that draws on all threads, the same numbers for any number of them: libtorch draws one after another.
+#include "dropout.h"
+
 #include "boundary.h"
+#include "lanes.h"
 #include "parallel.h"
 #include "widest.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/dropout.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 
 using namespace ctorch;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 namespace {
 // The CPU's generator of the calling thread, so that trainings on different threads do not draw from each other. It
@@ -24,13 +30,64 @@ inline uint32_t mixed(uint32_t x) {
   return x ^ x >> 16;
 }
 
-// factor[i] = 0 with a chance of threshold / 2³², else `scale`.
-WIDEST void fill(float *factor, int64_t begin, int64_t end, uint64_t key, uint32_t threshold, float scale) {
+// out[i] = 0 · x[i] with a chance of threshold / 2³², else scale · x[i].
+INLINED float number(float x) { return x; }
+INLINED float number(BFloat16 x) { return widened(x); }
+INLINED void put(float x, float &to) { to = x; }
+INLINED void put(float x, BFloat16 &to) { to = rounded(x); }
+
+template <typename Number>
+INLINED void drop(Number *out, const Number *x, int64_t begin, int64_t end, uint64_t key, uint32_t threshold,
+                  float scale) {
   uint32_t low = uint32_t(key), high = uint32_t(key >> 32);
   for (int64_t i = begin; i < end; i++)
-    factor[i] = mixed(mixed(uint32_t(i) ^ low) + high + uint32_t(i >> 32)) < threshold ? 0 : scale;
+    put(number(x[i]) * (mixed(mixed(uint32_t(i) ^ low) + high + uint32_t(i >> 32)) < threshold ? 0 : scale), out[i]);
 }
+WIDEST void dropSome(float *out, const float *x, int64_t begin, int64_t end, uint64_t key, uint32_t threshold,
+                     float scale) {
+  drop(out, x, begin, end, key, threshold, scale);
+}
+WIDEST void dropSome(BFloat16 *out, const BFloat16 *x, int64_t begin, int64_t end, uint64_t key,
+                     uint32_t threshold, float scale) {
+  drop(out, x, begin, end, key, threshold, scale);
+}
+
+template <typename Number> at::Tensor droppedNumbers(const at::Tensor &x, double probability, uint64_t key) {
+  auto threshold = uint32_t(std::ldexp(probability, 32));
+  at::Tensor out = at::empty_like(x);
+  parallelFor(x.numel(), 1 << 14,
+              [&, to = static_cast<Number *>(out.mutable_data_ptr()),
+               from = static_cast<const Number *>(x.const_data_ptr())](int64_t begin, int64_t end) {
+                dropSome(to, from, begin, end, key, threshold, float(1 / (1 - probability)));
+              });
+  return out;
+}
+
+at::Tensor dropped(const at::Tensor &x, double probability, uint64_t key) {
+  return x.scalar_type() == at::kBFloat16
+             ? droppedNumbers<BFloat16>(x.contiguous(), probability, key)
+             : droppedNumbers<float>(x.to(at::kFloat).contiguous(), probability, key).to(x.scalar_type());
+}
+
+// What is dropped is found again from the key: nothing is kept for the backward pass.
+struct Dropout : torch::autograd::Function<Dropout> {
+  static at::Tensor forward(AutogradContext *context, at::Tensor x, double probability, int64_t key) {
+    context->saved_data["probability"] = probability;
+    context->saved_data["key"] = key;
+    return dropped(x, probability, uint64_t(key));
+  }
+
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    return {dropped(gradients[0], context->saved_data["probability"].toDouble(),
+                    uint64_t(context->saved_data["key"].toInt())),
+            {},
+            {}};
+  }
+};
 } // namespace
+
+at::Tensor ctorch::dropoutState() { return generator.get_state(); }
+void ctorch::setDropoutState(const at::Tensor &state) { generator.set_state(state); }
 
 CTStatus ct_manual_seed(uint64_t seed) {
   return guarded([&] {
@@ -43,12 +100,6 @@ CTStatus ct_dropout(const CTTensor *a, double probability, CTTensor **out) {
   return produce(out, [&] {
     const at::Tensor &x = unwrap(a);
     if (!x.is_cpu()) return at::dropout(x, probability, /*train=*/true);
-    at::Tensor factors = at::empty(x.sizes(), x.options().dtype(at::kFloat).requires_grad(false));
-    uint64_t key = generator.get<at::CPUGeneratorImpl>()->random64();
-    auto threshold = uint32_t(std::ldexp(probability, 32));
-    parallelFor(x.numel(), 1 << 14, [&, factor = factors.data_ptr<float>()](int64_t begin, int64_t end) {
-      fill(factor, begin, end, key, threshold, float(1 / (1 - probability)));
-    });
-    return x * factors.to(x.scalar_type());
+    return Dropout::apply(x, probability, int64_t(generator.get<at::CPUGeneratorImpl>()->random64()));
   });
 }

@@ -10,7 +10,10 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/linear.h>
+#include <algorithm>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -67,6 +70,38 @@ struct LinearLayer : torch::autograd::Function<LinearLayer> {
     return result;
   }
 };
+// Two layers with gelu between them. What comes after gelu is computed anew in the backward pass: kept, it would be a
+// quarter of all that a block keeps.
+struct TwoLayers : torch::autograd::Function<TwoLayers> {
+  static at::Tensor forward(AutogradContext *context, at::Tensor x, at::Tensor weight, at::Tensor bias, at::Tensor weight2,
+                            at::Tensor bias2) {
+    at::Tensor inner = product(x, weight, bias);
+    context->save_for_backward({x, weight, weight2, inner});
+    return product(at::gelu(inner, "tanh"), weight2, bias2);
+  }
+
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &weight2 = saved[2], &inner = saved[3], &g = gradients[0];
+    variable_list result(5);
+    result[3] = product(g.t(), at::gelu(inner, "tanh").t());
+    result[4] = g.sum(0);
+    at::Tensor dInner = at::gelu_backward(product(g, weight2.t()), inner, "tanh");
+    result[0] = product(dInner, weight.t());
+    result[1] = product(dInner.t(), x.t());
+    result[2] = dInner.sum(0);
+    return result;
+  }
+};
+
+bool isRecorded(std::initializer_list<at::Tensor> tensors) {
+  return at::GradMode::is_enabled() &&
+         std::any_of(tensors.begin(), tensors.end(), [](auto &t) { return t.defined() && t.requires_grad(); });
+}
+
+// Where libtorch computes in bfloat16, its own layers do that. The header that says so by name doubles the time that this
+// file takes to compile.
+bool isAutocast() { return !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutocastCPU); }
 } // namespace
 
 at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, bool gelu) {
@@ -80,19 +115,25 @@ CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor
   return produce(out, [&] {
     const at::Tensor &x = unwrap(input), &w = unwrap(weight);
     at::Tensor b = optional(bias), rows = x.dim() == 2 ? x : x.reshape({-1, x.size(-1)});
-    // Where libtorch computes in bfloat16, its own layer does that. The header that says so by name doubles the time that
-    // this file takes to compile.
-    bool isAutocast = !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutocastCPU);
-    if (isAutocast || !suits(rows, w))
+    if (isAutocast() || !suits(rows, w))
       return activated(at::linear(x, w, b), gelu);
-    auto recorded = [](const at::Tensor &t) { return t.defined() && t.requires_grad(); };
-    bool isRecorded = at::GradMode::is_enabled() && (recorded(x) || recorded(w) || recorded(b));
-    at::Tensor y = isRecorded
+    at::Tensor y = isRecorded({x, w, b})
                        ? activated(LinearLayer::apply(rows, w, b.defined() ? std::optional(b) : std::nullopt), gelu)
                        : product(rows, w, b, gelu);
     auto shape = x.sizes().vec();
     shape.back() = w.size(0);
     return y.reshape(shape);
+  });
+}
+
+CTStatus ct_two_layers(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, const CTTensor *weight2,
+                       const CTTensor *bias2, CTTensor **out) {
+  return produce(out, [&] {
+    const at::Tensor &x = unwrap(input), &w = unwrap(weight), &w2 = unwrap(weight2), &b = unwrap(bias), &b2 = unwrap(bias2);
+    if (isAutocast() || !suits(x, w) || !isPlain(w2))
+      return at::linear(activated(at::linear(x, w, b), true), w2, b2);
+    return isRecorded({x, w, b, w2, b2}) ? TwoLayers::apply(x, w, b, w2, b2)
+                                         : product(product(x, w, b, true), w2, b2);
   });
 }
 

@@ -34,7 +34,8 @@ void turn(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine,
 }
 
 // x and y point to one head; sign is −1 to turn back.
-inline void turnHead(const float *x, float *y, const float *cosine, const float *sine, int64_t half, float sign) {
+template <typename Number>
+inline void turnHead(const Number *x, Number *y, const float *cosine, const float *sine, int64_t half, float sign) {
   for (int64_t i = 0; i < half; i++) {
     float a = x[i], b = x[i + half], s = sign * sine[i];
     y[i] = a * cosine[i] - b * s;
@@ -50,12 +51,17 @@ template <typename Row> void forRows(int64_t rows, int64_t width, Row row) {
 }
 
 bool plain(const at::Tensor &x, const at::Tensor &positions) {
-  return x.device().is_cpu() && x.scalar_type() == at::kFloat && positions.is_contiguous();
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
+         positions.is_contiguous();
 }
+
+template <typename Number>
+Tensors splitRows(const at::Tensor &packed, const at::Tensor &cosine, const at::Tensor &sine,
+                  const at::Tensor &positions, int64_t heads);
 
 Tensors split(const at::Tensor &packed, const at::Tensor &cosine, const at::Tensor &sine, const at::Tensor &positions,
               int64_t heads) {
-  int64_t rows = packed.size(0), width = packed.size(1) / 3, size = width / heads, half = size / 2;
+  int64_t rows = packed.size(0), width = packed.size(1) / 3, size = width / heads;
   if (!plain(packed, positions)) {
     at::Tensor parts = packed.view({rows, 3, heads, size}).transpose(0, 1);
     at::Tensor all = at::empty({3, rows, heads, size}, packed.options());
@@ -63,52 +69,69 @@ Tensors split(const at::Tensor &packed, const at::Tensor &cosine, const at::Tens
     all.select(0, 2).copy_(parts.select(0, 2));
     return {all.select(0, 0), all.select(0, 1), all.select(0, 2)};
   }
+  return packed.scalar_type() == at::kFloat ? splitRows<float>(packed, cosine, sine, positions, heads)
+                                            : splitRows<at::BFloat16>(packed, cosine, sine, positions, heads);
+}
+
+template <typename Number>
+Tensors splitRows(const at::Tensor &packed, const at::Tensor &cosine, const at::Tensor &sine,
+                  const at::Tensor &positions, int64_t heads) {
+  int64_t rows = packed.size(0), width = packed.size(1) / 3, size = width / heads, half = size / 2;
   at::Tensor source = packed.contiguous();
   auto shape = {rows, heads, size};
   Tensors out = {at::empty(shape, packed.options()), at::empty(shape, packed.options()),
                  at::empty(shape, packed.options())};
-  const float *from = elements<float>(source);
+  const Number *from = elements<Number>(source);
   const float *cosines = elements<float>(cosine), *sines = elements<float>(sine);
   const int64_t *position = elements<int64_t>(positions), table = std::min(cosine.size(0), sine.size(0));
-  float *query = out[0].data_ptr<float>(), *key = out[1].data_ptr<float>(), *value = out[2].data_ptr<float>();
+  Number *query = out[0].data_ptr<Number>(), *key = out[1].data_ptr<Number>(), *value = out[2].data_ptr<Number>();
   forRows(rows, width, [&](int64_t r) {
     TORCH_CHECK(position[r] >= 0 && position[r] < table, "position ", position[r], " in a table of ", table);
-    const float *c = cosines + position[r] * half, *s = sines + position[r] * half, *x = from + r * 3 * width;
+    const float *c = cosines + position[r] * half, *s = sines + position[r] * half;
+    const Number *x = from + r * 3 * width;
     for (int64_t h = 0; h < width; h += size) {
       turnHead(x + h, query + r * width + h, c, s, half, 1);
       turnHead(x + width + h, key + r * width + h, c, s, half, 1);
     }
-    std::memcpy(value + r * width, x + 2 * width, width * sizeof(float));
+    std::memcpy(value + r * width, x + 2 * width, width * sizeof(Number));
+  });
+  return out;
+}
+
+template <typename Number>
+at::Tensor joinedRows(const Tensors &gradients, const at::Tensor &cosine, const at::Tensor &sine,
+                      const at::Tensor &positions) {
+  int64_t rows = gradients[0].size(0), heads = gradients[0].size(1), size = gradients[0].size(2);
+  int64_t width = heads * size, half = size / 2;
+  Tensors dense = {gradients[0].contiguous(), gradients[1].contiguous(), gradients[2].contiguous()};
+  at::Tensor out = at::empty({rows, 3 * width}, dense[0].options());
+  const float *cosines = elements<float>(cosine), *sines = elements<float>(sine);
+  const int64_t *position = elements<int64_t>(positions);
+  const Number *query = elements<Number>(dense[0]), *key = elements<Number>(dense[1]);
+  const Number *value = elements<Number>(dense[2]);
+  Number *to = out.data_ptr<Number>();
+  forRows(rows, width, [&](int64_t r) {
+    const float *c = cosines + position[r] * half, *s = sines + position[r] * half;
+    Number *y = to + r * 3 * width;
+    for (int64_t h = 0; h < width; h += size) {
+      turnHead(query + r * width + h, y + h, c, s, half, -1);
+      turnHead(key + r * width + h, y + width + h, c, s, half, -1);
+    }
+    std::memcpy(y + 2 * width, value + r * width, width * sizeof(Number));
   });
   return out;
 }
 
 at::Tensor joined(const Tensors &gradients, const at::Tensor &cosine, const at::Tensor &sine,
                   const at::Tensor &positions) {
-  int64_t rows = gradients[0].size(0), heads = gradients[0].size(1), size = gradients[0].size(2);
-  int64_t width = heads * size, half = size / 2;
+  int64_t rows = gradients[0].size(0), heads = gradients[0].size(1), size = gradients[0].size(2), width = heads * size;
   if (!plain(gradients[0], positions)) {
     at::Tensor turned = at::empty({2, rows, heads, size}, gradients[0].options());
     turn(at::stack({gradients[0], gradients[1]}), cosine, sine, positions, -1, turned);
     return at::stack({turned.select(0, 0), turned.select(0, 1), gradients[2]}, 1).view({rows, 3 * width});
   }
-  Tensors dense = {gradients[0].contiguous(), gradients[1].contiguous(), gradients[2].contiguous()};
-  at::Tensor out = at::empty({rows, 3 * width}, dense[0].options());
-  const float *cosines = elements<float>(cosine), *sines = elements<float>(sine);
-  const int64_t *position = elements<int64_t>(positions);
-  const float *query = elements<float>(dense[0]), *key = elements<float>(dense[1]);
-  const float *value = elements<float>(dense[2]);
-  float *to = out.data_ptr<float>();
-  forRows(rows, width, [&](int64_t r) {
-    const float *c = cosines + position[r] * half, *s = sines + position[r] * half;
-    float *y = to + r * 3 * width;
-    for (int64_t h = 0; h < width; h += size) {
-      turnHead(query + r * width + h, y + h, c, s, half, -1);
-      turnHead(key + r * width + h, y + width + h, c, s, half, -1);
-    }
-    std::memcpy(y + 2 * width, value + r * width, width * sizeof(float));
-  });
-  return out;
+  return gradients[0].scalar_type() == at::kFloat ? joinedRows<float>(gradients, cosine, sine, positions)
+                                                  : joinedRows<at::BFloat16>(gradients, cosine, sine, positions);
 }
 
 struct SplitRotary : torch::autograd::Function<SplitRotary> {
@@ -124,8 +147,11 @@ struct SplitRotary : torch::autograd::Function<SplitRotary> {
     auto saved = context->get_saved_variables();
     auto shape = context->saved_data["shape"].toIntVector();
     Tensors dense;
+    at::TensorOptions type = saved[0].options();
+    for (const at::Tensor &gradient : gradients)
+      if (gradient.defined()) type = gradient.options();
     for (int i = 0; i < 3; i++) {
-      dense[i] = gradients[i].defined() ? gradients[i] : at::zeros(shape, saved[0].options());
+      dense[i] = gradients[i].defined() ? gradients[i] : at::zeros(shape, type);
     }
     return {joined(dense, saved[0], saved[1], saved[2]), {}, {}, {}, {}};
   }

@@ -54,15 +54,10 @@ extension Array where Element == Tensor {
     return result
   }
 
-  /// Scales all tensors down in place so that their joint norm is at most `limit`.
-  ///
-  /// - Returns: the norm before.
-  @discardableResult
-  public func clipNorm(to limit: Double) -> Double {
-    let before = norm
-    let factor = limit / (before + 1e-6)
+  /// Scales all tensors down in place so that their joint norm, which is `norm` now, is at most `limit`.
+  public func clip(norm: Double, to limit: Double) {
+    let factor = limit / (norm + 1e-6)
     if factor < 1 { withHandles(self) { must(ct_scale($0, Int64(count), factor)) } }
-    return before
   }
 
   /// Moves each tensor in place by `fraction` of the way to its counterpart in `targets`.

@@ -12,6 +12,20 @@ extension Tensor {
     withExtendedLifetime(bias) { produce(self, weight) { ct_linear($0, $1, bias?.handle, gelu, $2) } }
   }
 
+  /// `gelu(self · weightᵀ + bias) · weight2ᵀ + bias2` of rows [rows, in]; its backward pass keeps less than that of two
+  /// layers one after another.
+  ///
+  /// - Parameters:
+  ///   - weight: [middle, in].
+  ///   - bias: [middle].
+  ///   - weight2: [out, middle].
+  ///   - bias2: [out].
+  public func twoLayers(_ weight: Tensor, bias: Tensor, _ weight2: Tensor, bias2: Tensor) -> Tensor {
+    withExtendedLifetime((bias, weight2, bias2)) {
+      produce(self, weight) { ct_two_layers($0, $1, bias.handle, weight2.handle, bias2.handle, $2) }
+    }
+  }
+
   /// Normalises the last dimension to mean 0 and variance 1, then scales and shifts it: weight and bias [size].
   public func layerNorm(weight: Tensor, bias: Tensor? = nil, epsilon: Double = 1e-5) -> Tensor {
     withExtendedLifetime(bias) { produce(self, weight) { ct_layer_norm($0, $1, bias?.handle, epsilon, $2) } }

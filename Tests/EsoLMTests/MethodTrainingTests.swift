@@ -57,7 +57,7 @@ struct MethodTrainingTests {
     }
     let noise = EvaluationNoise(seed: 1, count: 4)
     let batches = [
-      method.trainingBatch(padded, maskToken: 12, seed: 1, step: 0),
+      method.trainingBatch(BatchShare(padded), maskToken: 12, seed: 1, step: 0),
       method.boundBatch(padded, maskToken: 12, noise: noise),
     ]
     for batch in batches {

@@ -74,7 +74,9 @@ struct SecondBackwardTests {
   }
 
   /// Gradients would be wrong, or made of memory that holds something else by then.
-  @Test(arguments: Operation.allCases) func whatKeptSomethingRefusesIt(_ operation: Operation) async throws {
+  @Test(arguments: Operation.allCases.filter { $0 != .dropout }) func whatKeptSomethingRefusesIt(_ operation: Operation)
+    async throws
+  {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { [operation] in
       let loss = operation.loss(Operation.parameter())
       loss.backward()
@@ -111,6 +113,17 @@ struct SecondBackwardTests {
     loss.backward()
     loss.backward()
     #expect(try #require(x.gradient).array(of: Float.self) == [2, 2, 2])
+  }
+
+  /// Nor does dropout, which finds again what it dropped.
+  @Test func dropoutAddsUp() throws {
+    let x = Tensor.parameter([1000], seed: 7)
+    let loss = x.dropout(0.5).sum()
+    loss.backward()
+    let once = try #require(x.gradient).array(of: Float.self)
+    #expect(Set(once) == [0, 2])
+    loss.backward()
+    #expect(try #require(x.gradient).array(of: Float.self) == once.map { 2 * $0 })
   }
 
   @Test func weightsOfALossHaveNoGradient() async throws {

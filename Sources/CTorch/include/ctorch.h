@@ -33,6 +33,8 @@ bool ct_shares_threads(void);
 void ct_parallel_for(int64_t count, void (*body)(int64_t index, void *context), void *context);
 // Keeps memory that was freed for the next tensors, where the C library can, instead of giving it back each time.
 void ct_keep_memory(void);
+// Bytes of large CPU tensors since then: in use, kept for the next ones, and the most that was in use at a time.
+void ct_kept_memory(int64_t *used, int64_t *kept, int64_t *mostUsed);
 CTStatus ct_synchronize(CTDevice device);
 CTStatus ct_manual_seed(uint64_t seed);
 
@@ -208,17 +210,28 @@ CTStatus ct_decode(const CTNetwork *network, const CTDecodingRows *rows, bool al
 
 // Fused operations of our own, each with its own backward; their own files say what they compute.
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out);
+// linear(gelu(linear(input, weight, bias)), weight2, bias2), whose backward pass keeps less.
+CTStatus ct_two_layers(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, const CTTensor *weight2,
+                       const CTTensor *bias2, CTTensor **out);
 bool ct_has_fast_linear(void); // whether libtorch has oneDNN's products for it
 CTStatus ct_split_rotary(const CTTensor *qkv, const CTTensor *cosine, const CTTensor *sine, const CTTensor *positions,
                          int64_t heads, CTTensor **query, CTTensor **key, CTTensor **value);
 CTStatus ct_part_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value, const int64_t *parts,
                            int64_t count, bool fused, CTTensor **out);
+// The result of a body that is called again in the backward pass, so that nothing inside it is kept until then. The body owns
+// the tensors that it is given and gives its result away; forget(context) is called when nobody needs it any more.
+typedef CTTensor *(*CTRecomputedBody)(CTTensor *const *inputs, void *context);
+CTStatus ct_recomputed(CTTensor *const *inputs, int64_t count, CTRecomputedBody body, void (*forget)(void *),
+                       void *context, CTTensor **out);
 CTStatus ct_linear_nll(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias, const CTTensor *targets,
                        const CTTensor *lossWeights, int64_t excludedClass, CTTensor **loss, CTTensor **nll);
 
 // Autograd
 CTStatus ct_set_requires_grad(CTTensor *tensor, bool required);
 CTStatus ct_backward(const CTTensor *loss);
+// The same; calls complete(i, context) when all of the gradient of parameter i is there.
+CTStatus ct_backward_watching(const CTTensor *loss, CTTensor *const *parameters, int64_t count,
+                              void (*complete)(int64_t index, void *context), void *context);
 CTStatus ct_grad(const CTTensor *tensor, CTTensor **out); // NULL where there is no gradient
 CTStatus ct_clear_grad(CTTensor *tensor);
 CTStatus ct_detach(const CTTensor *tensor, CTTensor **out);

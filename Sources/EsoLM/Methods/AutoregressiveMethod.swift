@@ -34,9 +34,9 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
     return batch
   }
 
-  public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
-    let predicted = sequences.reduce(0) { $0 + predictedCount(ofLength: $1.contentCount) }
-    return batch(sequences, weight: 1 / Double(predicted), maskToken: maskToken)
+  public func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    let predicted = share.contentCounts.reduce(0) { $0 + predictedCount(ofLength: $1) }
+    return batch(share.sequences, weight: 1 / Double(predicted), maskToken: maskToken)
   }
 
   /// No bound but the negative log-likelihood itself.

@@ -87,7 +87,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
       sequences.indices.map { place in
         var generator = generators[place]
         return member(sequences[place], times: times[place], within: range, scale: scale, using: &generator)
-      }, pattern: .blockDiffusion(blockSize), maskToken: maskToken)
+      }, pattern: .blockDiffusion(blockSize), maskToken: maskToken, term: .diffusion)
     return batch
   }
 
@@ -96,16 +96,22 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
     (0..<sequence.count / blockSize).map { _ in generator.uniform() }
   }
 
-  public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
-    var generators = sequences.indices.map {
+  public func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    var generators = share.places.map {
       CounterGenerator(seed: seed, stream: .corruption, major: step, minor: $0)
     }
-    let all = sequences.indices.flatMap { uniforms(sequences[$0], &generators[$0]) }
-    let times = NoiseSchedule.antitheticTimes(uniforms: all).map { noiseRange.scaled($0) }
-    let blocks = sequences.first.map { $0.count / blockSize } ?? 0
+    let times = share.places.indices.map { index in
+      let uniforms = self.uniforms(share.sequences[index], &generators[index])
+      return uniforms.enumerated().map { block, uniform in
+        noiseRange.scaled(
+          NoiseSchedule.antitheticTime(
+            uniform: uniform, index: share.places[index] * uniforms.count + block,
+            count: share.contentCounts.count * uniforms.count))
+      }
+    }
     return batch(
-      sequences, times: sequences.indices.map { Array(times[$0 * blocks..<($0 + 1) * blocks]) }, within: noiseRange,
-      scale: 1 / Double(sequences.reduce(0) { $0 + $1.contentCount }), maskToken: maskToken, generators: generators)
+      share.sequences, times: times, within: noiseRange, scale: 1 / Double(share.contentCounts.reduce(0, +)),
+      maskToken: maskToken, generators: generators)
   }
 
   public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {

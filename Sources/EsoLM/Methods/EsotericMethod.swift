@@ -2,7 +2,7 @@ import Randomness
 
 /// Eso-LM (Sahoo, Yang et al. 2025): diffusion writes a share of the tokens in random order, the rest follows from left
 /// to right.
-public struct EsotericMethod: GenerationMethod, Equatable {
+public struct EsotericMethod: HybridMethod, Equatable {
   /// The paper's two variants, (A) and (B).
   public enum Variant: String, Sendable, CaseIterable {
     /// Clean tokens see each other both ways while diffusion lasts. No cache in the diffusion phase.
@@ -33,14 +33,6 @@ public struct EsotericMethod: GenerationMethod, Equatable {
   }
 
   public var title: String { "Eso-LM (\(variant.rawValue.uppercased())), α₀ = \(alpha0.shortText)" }
-
-  public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
-    objective.scored(objective.corrupt(sequences, seed: seed, step: step), maskToken: maskToken)
-  }
-
-  public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
-    objective.bound(sequences, maskToken: maskToken, noise: noise)
-  }
 
   /// The sequential pass with every token masked (section 6). (A) has none: what its diffusion phase sees of a clean
   /// token changes with every later one.

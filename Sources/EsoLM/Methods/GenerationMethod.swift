@@ -10,10 +10,11 @@ public protocol GenerationMethod: Sendable {
   /// As the paper writes it, with what tells it from its kin.
   var title: String { get }
 
-  /// A training batch whose loss, `Σ weight · nll`, is the method's objective in nats per token.
+  /// A share of a training batch. The losses, `Σ weight · nll`, of all shares together are the method's objective in nats
+  /// per token of the global batch.
   ///
   /// The draws of a sequence depend on the seed, the step and its place in the global batch alone.
-  func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch
+  func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch
 
   /// A draw of the bound on the negative log-likelihood, in nats: passes over all the sequences in turn, of which a
   /// sequence's losses are to be added up.

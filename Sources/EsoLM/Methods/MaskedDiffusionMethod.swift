@@ -2,7 +2,7 @@ import Randomness
 
 /// MDLM (Sahoo et al. 2024): masked diffusion with bidirectional attention. Every token sees every other, so each call
 /// of the network computes the whole sequence and nothing can be cached.
-public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
+public struct MaskedDiffusionMethod: HybridMethod, Equatable {
   /// The diffusion term alone.
   public let objective: HybridObjective
 
@@ -15,14 +15,6 @@ public struct MaskedDiffusionMethod: GenerationMethod, Equatable {
   }
 
   public var title: String { "MDLM" }
-
-  public func trainingBatch(_ sequences: [PaddedTokens], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
-    objective.scored(objective.corrupt(sequences, seed: seed, step: step), maskToken: maskToken)
-  }
-
-  public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
-    objective.bound(sequences, maskToken: maskToken, noise: noise)
-  }
 
   public var diffusionPass: AttentionPattern? { .bidirectional }
 

@@ -101,35 +101,40 @@ public struct HybridObjective: Sendable, Equatable {
     (0..<count).map { _ in generator.uniform() >= alpha }
   }
 
-  /// Corrupts a global batch. The draws of a sequence depend on the seed, the step and its place in the batch alone, so
-  /// a resumed run, or one spread over processes, draws the same.
+  /// Corrupts a share of a global batch. The draws of a sequence depend on the seed, the step and its place in the global
+  /// batch alone, so a resumed run, or one spread over processes, draws the same.
   public func corrupt(
-    _ batch: [PaddedTokens], seed: UInt64, stream: RandomStream = .corruption, step: Int
+    _ share: BatchShare, seed: UInt64, stream: RandomStream = .corruption, step: Int
   ) -> [Corrupted] {
-    var generators = batch.indices.map {
-      CounterGenerator(seed: seed, stream: stream, major: step, minor: $0)
-    }
-    let diffused = diffusionCount(ofBatch: batch.count)
-    let times = NoiseSchedule.antitheticTimes(uniforms: (0..<diffused).map { generators[$0].uniform() })
-    return batch.indices.map {
-      $0 < diffused
-        ? diffusion(batch[$0], at: times[$0], using: &generators[$0])
-        : sequential(batch[$0], using: &generators[$0])
+    let diffused = diffusionCount(ofBatch: share.contentCounts.count)
+    return zip(share.places, share.sequences).map { place, text in
+      var generator = CounterGenerator(seed: seed, stream: stream, major: step, minor: place)
+      guard place < diffused else { return sequential(text, using: &generator) }
+      let time = NoiseSchedule.antitheticTime(uniform: generator.uniform(), index: place, count: diffused)
+      return diffusion(text, at: time, using: &generator)
     }
   }
 
   // MARK: Loss
 
   /// A corrupted batch as the network sees it, weighted so that the sum of its losses is the objective.
-  public func scored(_ batch: [Corrupted], maskToken: Int) -> ScoredBatch {
+  ///
+  /// - Parameters:
+  ///   - batch: each sequence as its term sees it.
+  ///   - tokenCounts: how many tokens each term of the global batch has; nil where `batch` is all of it.
+  ///   - maskToken: what masked tokens are read as.
+  public func scored(
+    _ batch: [Corrupted], tokenCounts: (diffusion: Int, sequential: Int)? = nil, maskToken: Int
+  ) -> ScoredBatch {
     let diffusion = batch.filter { $0.time != nil }
     let sequential = batch.filter { $0.time == nil }
-    func share(_ sequences: [Corrupted]) -> Double { 1 / Double(sequences.reduce(0) { $0 + $1.text.contentCount }) }
-    let (diffusionShare, sequentialShare) = (share(diffusion), share(sequential))
+    func count(_ sequences: [Corrupted]) -> Int { sequences.reduce(0) { $0 + $1.text.contentCount } }
+    let counts = tokenCounts ?? (count(diffusion), count(sequential))
+    let (diffusionShare, sequentialShare) = (1 / Double(counts.diffusion), 1 / Double(counts.sequential))
     var scored = ScoredBatch()
     scored.append(
       diffusion.map { member($0, weight: weight(at: $0.time!) * diffusionShare) }, pattern: passes.diffusion,
-      maskToken: maskToken)
+      maskToken: maskToken, term: .diffusion)
     scored.append(
       sequential.map { member($0, weight: sequentialShare) }, pattern: passes.sequential, maskToken: maskToken)
     return scored
@@ -164,5 +169,24 @@ public struct HybridObjective: Sendable, Equatable {
 
   private func member(_ corrupted: Corrupted, weight: Double) -> ScoredBatch.Member {
     ScoredBatch.Member(corrupted.text, order: corrupted.order, weight: weight)
+  }
+}
+
+/// A method that is trained on a ``HybridObjective``.
+public protocol HybridMethod: GenerationMethod {
+  /// What it is trained on.
+  var objective: HybridObjective { get }
+}
+
+extension HybridMethod {
+  public func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    let (count, all) = (objective.diffusionCount(ofBatch: share.contentCounts.count), share.contentCounts)
+    return objective.scored(
+      objective.corrupt(share, seed: seed, step: step),
+      tokenCounts: (all[..<count].reduce(0, +), all[count...].reduce(0, +)), maskToken: maskToken)
+  }
+
+  public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
+    objective.bound(sequences, maskToken: maskToken, noise: noise)
   }
 }

@@ -26,7 +26,7 @@ public struct PaddedTokens: Sendable, Equatable {
 extension GenerationMethod {
   /// A training batch of sequences without padding.
   public func trainingBatch(_ sequences: [[Int32]], maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
-    trainingBatch(sequences.map { PaddedTokens($0) }, maskToken: maskToken, seed: seed, step: step)
+    trainingBatch(BatchShare(sequences.map { PaddedTokens($0) }), maskToken: maskToken, seed: seed, step: step)
   }
 
   /// A draw of the bound for sequences without padding.
@@ -50,6 +50,6 @@ extension Likelihood {
 extension HybridObjective {
   /// Corrupts a global batch of sequences without padding.
   public func corrupt(_ batch: [[Int32]], seed: UInt64, stream: RandomStream = .corruption, step: Int) -> [Corrupted] {
-    corrupt(batch.map { PaddedTokens($0) }, seed: seed, stream: stream, step: step)
+    corrupt(BatchShare(batch.map { PaddedTokens($0) }), seed: seed, stream: stream, step: step)
   }
 }

@@ -14,6 +14,16 @@ public struct ScoredBatch: Sendable {
   public private(set) var sequences: [Int] = []
   /// How many sequences were appended.
   public private(set) var sequenceCount = 0
+  /// How many outputs, which are the first ones, belong to the diffusion term; the others are predicted left to right.
+  public private(set) var diffusionOutputCount = 0
+
+  /// The terms that an objective may have.
+  public enum Term: Sendable {
+    /// Tokens that diffusion predicts.
+    case diffusion
+    /// Tokens that are predicted one after another.
+    case sequential
+  }
 
   /// A batch without sequences.
   public init() {}
@@ -61,8 +71,14 @@ public struct ScoredBatch: Sendable {
     }
   }
 
-  /// Adds sequences of one length.
-  public mutating func append(_ members: [Member], pattern: AttentionPattern, maskToken: Int) {
+  /// Adds sequences of one length; those of the diffusion term come first.
+  public mutating func append(
+    _ members: [Member], pattern: AttentionPattern, maskToken: Int, term: Term = .sequential
+  ) {
+    if term == .diffusion {
+      trap(unless: diffusionOutputCount == targets.count, "the diffusion term comes first")
+      diffusionOutputCount += members.reduce(0) { $0 + $1.targets.count }
+    }
     input.append(members.map(\.sequence), pattern: pattern, maskToken: maskToken)
     for member in members {
       targets += member.targets.map(Int64.init)
@@ -89,6 +105,14 @@ public struct ScoredBatch: Sendable {
     let nll = withoutGradients { network.loss(of: self).nll.array(of: Double.self) }
     for (output, sequence) in sequences.enumerated() { result[sequence].append(nll[output]) }
     return result
+  }
+
+  /// `Σ weight · nll` of the two terms, of the nll of every output.
+  public func terms(_ nll: [Double]) -> (diffusion: Double, sequential: Double) {
+    let losses = zip(lossWeights, nll).map { Double($0) * $1 }
+    return (
+      losses[..<diffusionOutputCount].reduce(0, +), losses[diffusionOutputCount...].reduce(0, +)
+    )
   }
 
   /// `Σ weight · nll` of each sequence, without gradients.

@@ -99,6 +99,13 @@ struct Block {
       weight: model["\(prefix).mlp.2.weight"], bias: model["\(prefix).mlp.2.bias"], gate: vectors?[5])
   }
 
+  private func mlp(_ x: Tensor) -> Tensor {
+    guard let first = mlpIn.weight.trainable, let bias = mlpIn.bias, let second = mlpOut.weight.trainable,
+      let bias2 = mlpOut.bias
+    else { return mlpOut(mlpIn(x, gelu: true)) }
+    return x.twoLayers(first, bias: bias, second, bias2: bias2)
+  }
+
   /// A block by its parts.
   init(attentionNorm: Norm, qkv: Linear, attentionOut: Linear, mlpNorm: Norm, mlpIn: Linear, mlpOut: Linear) {
     self.attentionNorm = attentionNorm
@@ -107,6 +114,27 @@ struct Block {
     self.mlpNorm = mlpNorm
     self.mlpIn = mlpIn
     self.mlpOut = mlpOut
+  }
+
+  /// What has gradients, of a block that may be trained.
+  var tensors: [Tensor] {
+    [
+      attentionNorm.weight, attentionNorm.bias, qkv.weight.trainable, qkv.bias, attentionOut.weight.trainable,
+      attentionOut.bias, mlpNorm.weight, mlpNorm.bias, mlpIn.weight.trainable, mlpIn.bias, mlpOut.weight.trainable,
+      mlpOut.bias,
+    ].compactMap { $0 }
+  }
+
+  /// The same block of other tensors, in the order of `tensors`.
+  func of(_ tensors: some Sequence<Tensor>) -> Block {
+    var rest = tensors.makeIterator()
+    func norm(_ like: Norm) -> Norm { Norm(weight: rest.next()!, bias: like.bias.map { _ in rest.next()! }) }
+    func linear(_ like: Linear) -> Linear {
+      Linear(weight: LinearWeight(rest.next()!), bias: like.bias.map { _ in rest.next()! })
+    }
+    return Block(
+      attentionNorm: norm(attentionNorm), qkv: linear(qkv), attentionOut: linear(attentionOut), mlpNorm: norm(mlpNorm),
+      mlpIn: linear(mlpIn), mlpOut: linear(mlpOut))
   }
 
   /// The same with packed weights.
@@ -138,6 +166,6 @@ struct Block {
     let attended = attend(kept.map { query.selecting($0) } ?? query, key, value)
     var x = kept.map { stream.selecting($0) } ?? stream
     x = x + attentionOut(attended.reshaped(x.shape)).dropout(dropout)
-    return x + mlpOut(mlpIn(mlpNorm(x), gelu: true)).dropout(dropout)
+    return x + mlp(mlpNorm(x)).dropout(dropout)
   }
 }

@@ -114,20 +114,27 @@ public struct Transformer {
 
   /// The last hidden state, normalised, of every row with an output: [outputs, hidden], in the order of the groups,
   /// within one sequence after another, within one slot after another.
-  public func hidden(_ input: NetworkInput) -> Tensor {
-    let rotary = rotary.angles(at: input.positions)
+  ///
+  /// - Parameters:
+  ///   - input: the rows.
+  ///   - recomputing: whether the backward pass computes each block anew from its input, which alone is kept.
+  public func hidden(_ input: NetworkInput, recomputing: Bool = false) -> Tensor {
+    let (rotary, dropout) = (rotary.angles(at: input.positions), dropout)
     var stream = embedding.embedding(Tensor(input.tokens).to(device))
-    let parts = input.attention
-    for block in blocks.dropLast() {
-      stream = block(stream, rotary: rotary, dropout: dropout) { query, key, value in
-        query.attention(key: key, value: value, parts: parts)
+    func apply(_ block: Block, kept: Tensor? = nil, _ parts: [AttentionPart]) {
+      let run = { (block: Block, stream: Tensor) in
+        block(stream, rotary: rotary, kept: kept, dropout: dropout) { query, key, value in
+          query.attention(key: key, value: value, parts: parts)
+        }
       }
+      stream =
+        recomputing
+        ? .recomputed([stream] + block.tensors) { run(block.of($0.dropFirst()), $0[0]) } : run(block, stream)
     }
+    let parts = input.attention
+    for block in blocks.dropLast() { apply(block, parts) }
     // After the last block only the outputs are looked at: the other rows need no more than keys and values there.
-    let top = Tensor(input.topRows.map(Int64.init)).to(device)
-    stream = blocks.last!(stream, rotary: rotary, kept: top, dropout: dropout) { query, key, value in
-      query.attention(key: key, value: value, parts: input.topAttention)
-    }
+    apply(blocks.last!, kept: Tensor(input.topRows.map(Int64.init)).to(device), input.topAttention)
     if let outputs = input.outputsOfTopRows { stream = stream.selecting(Tensor(outputs.map(Int64.init)).to(device)) }
     return finalNorm(stream)
   }
@@ -138,9 +145,19 @@ public struct Transformer {
   func logits(_ hidden: Tensor) -> Tensor { output(hidden) }
 
   /// The loss `Σ weight · nll` (float64, differentiable) of a batch, and the nll of every output, in nats.
-  public func loss(of batch: ScoredBatch) -> (loss: Tensor, nll: Tensor) {
-    hidden(batch.input).negativeLogLikelihood(
+  public func loss(of batch: ScoredBatch, recomputing: Bool = false) -> (loss: Tensor, nll: Tensor) {
+    hidden(batch.input, recomputing: recomputing).negativeLogLikelihood(
       weight: output.weight, bias: output.bias!, targets: Tensor(batch.targets).to(device),
       lossWeights: Tensor(batch.lossWeights).to(device), excluding: configuration.maskToken)
+  }
+}
+
+extension TransformerWeights {
+  /// The form that runs: modulation folded into the weights. It shares the rest of them, so it sees later updates of
+  /// some weights but not of others; make a new one after each training step.
+  ///
+  /// - Parameter training: whether dropout is on.
+  public func transformer(training: Bool = false) -> Transformer {
+    Transformer(folding: self, packedIn: nil, dropout: training ? configuration.dropout : 0, rotary: rotary)
   }
 }

@@ -20,7 +20,7 @@ public final class TransformerWeights: ParameterSource {
   /// The parameters, float32, in the order of `names`.
   public let parameters: [Tensor]
   private let index: [String: Int]
-  private let rotary: RotaryCache
+  let rotary: RotaryCache
 
   /// A network at the start of training, the same for the same seed.
   public convenience init(_ configuration: TransformerConfiguration, seed: UInt64, device: Device = .cpu) throws {
@@ -103,14 +103,6 @@ public final class TransformerWeights: ParameterSource {
 
   /// Forgets all gradients.
   public func clearGradients() { for parameter in parameters { parameter.clearGradient() } }
-
-  /// The form that runs: modulation folded into the weights. It shares the rest of them, so it sees later updates of
-  /// some weights but not of others; make a new one after each training step.
-  ///
-  /// - Parameter training: whether dropout is on.
-  public func transformer(training: Bool = false) -> Transformer {
-    Transformer(folding: self, packedIn: nil, dropout: training ? configuration.dropout : 0, rotary: rotary)
-  }
 }
 
 /// Parameters that do not fit a configuration, all of them at once.
