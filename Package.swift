@@ -49,7 +49,8 @@ let package = Package(
     .target(name: "Runs", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
     .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Runs", "Files"]),
     .target(
-      name: "Training", dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Runs", "Files"]),
+      name: "Training",
+      dependencies: ["EsoLM", "Torch", "Randomness", "Tokenizers", "Corpora", "Runs", "Faults", "Files"]),
     .target(name: "Prompts", dependencies: ["EsoLM", "Tokenizers", "Randomness"]),
     .target(name: "Reports"),
     .target(
@@ -134,7 +135,7 @@ let package = Package(
       name: "TrainingTests",
       dependencies: [
         "Training", "Runs", "Checkpoints", "Corpora", "EsoLM", "Tokenizers", "Torch", "CommandSupport", "TestSupport",
-      ]),
+      ], exclude: ["tensorboard_reader.py"]),
     .testTarget(
       name: "EvaluationTests",
       dependencies: [

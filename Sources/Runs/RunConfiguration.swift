@@ -126,6 +126,22 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var emaDecay = 0.9999
   /// Whether matrix products compute in bfloat16.
   public var bfloat16 = false
+  /// How many sequences a process computes at a time; the gradients of a step's parts are added up. nil is all that are
+  /// its share of the batch.
+  public var microBatchSize: Int?
+  /// Whether blocks are computed anew for the backward pass, which takes a third more time and much less memory. nil is
+  /// no.
+  public var recomputes: Bool?
+  /// How the learning rate falls after the warm-up. nil is not at all.
+  public var decay: LearningRateSchedule.Decay?
+  /// The last rate of a cosine or linear decay, as a share of the highest. nil is 0.
+  public var finalShare: Double?
+  /// Steps that have one rate where it falls by steps. nil is 1000.
+  public var decayInterval: Int?
+  /// What it is then multiplied by. nil is 0.5.
+  public var decayFactor: Double?
+  /// How many texts each validation samples. nil is none.
+  public var sampleTexts: Int?
   /// Steps between validations.
   public var validationInterval = 500
   /// How many sequences a validation looks at, at most.
@@ -142,6 +158,30 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// The usual settings.
   public init() {}
 
+  /// The learning rate over the steps.
+  public var learningRates: LearningRateSchedule {
+    var schedule = LearningRateSchedule(peak: learningRate)
+    schedule.warmupSteps = warmupSteps
+    if let decay { schedule.decay = decay }
+    if let finalShare { schedule.finalShare = finalShare }
+    if let decayInterval { schedule.interval = decayInterval }
+    if let decayFactor { schedule.factor = decayFactor }
+    return schedule
+  }
+
+  /// In how many parts a process computes its share of a step.
+  ///
+  /// - Throws: a ``EsoLM/ConfigurationError`` unless every part of every process has equally many sequences.
+  public func microBatches(processes: Int) throws -> Int {
+    try ConfigurationError.require(
+      batchSize % processes == 0, "batchSize", batchSize, expected: "a multiple of \(processes), the processes")
+    let share = batchSize / processes
+    let size = microBatchSize ?? share
+    try ConfigurationError.require(
+      share % size == 0, "microBatchSize", size, expected: "a divisor of \(share), the sequences of a process")
+    return share / size
+  }
+
   /// Throws a ``EsoLM/ConfigurationError`` naming the first field that does not fit.
   public func validate() throws {
     func require(_ field: String, _ value: Int, atLeast least: Int) throws {
@@ -150,9 +190,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require("steps", steps, atLeast: 1)
     try ConfigurationError.require(
       (1...(1 << 20)).contains(batchSize), "batchSize", batchSize, expected: "1 to \(1 << 20)")
+    try learningRates.validate()
+    try require("microBatchSize", microBatchSize ?? 1, atLeast: 1)
+    _ = try microBatches(processes: 1)
     try ConfigurationError.require(
-      learningRate > 0 && learningRate.isFinite, "learningRate", learningRate, expected: "a number above 0")
-    try require("warmupSteps", warmupSteps, atLeast: 0)
+      (0...64).contains(sampleTexts ?? 0), "sampleTexts", sampleTexts ?? 0, expected: "0 to 64")
     try ConfigurationError.require(
       weightDecay >= 0 && weightDecay.isFinite, "weightDecay", weightDecay, expected: "a number from 0")
     try ConfigurationError.require(gradientClip > 0, "gradientClip", gradientClip, expected: "a number above 0")

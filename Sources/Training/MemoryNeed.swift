@@ -36,12 +36,14 @@ public struct MemoryShortage: Error, CustomStringConvertible, Sendable, Equatabl
     let model = configuration.model
     // The weights, their average, gradients, two moments.
     let parameters = 5 * Double(ParameterLayout(model).count)
-    let rows = Double(configuration.training.batchSize) * Double(configuration.method.length - 1)
+    let training = configuration.training
+    let rows = Double(training.microBatchSize ?? training.batchSize) * Double(configuration.method.length - 1)
     // In a block: inputs and outputs of two norms (4), query, key and value (3), what attention gives (1), and the MLP's
     // middle before and after GELU (8). After the last block's keys and values only some rows go on.
-    let blocks = 16 * Double(model.numBlocks - 1) + 3
+    // Blocks that are computed anew keep their input alone, but for the one whose turn it is.
+    let blocks = training.recomputes == true ? Double(model.numBlocks) + 16 : 16 * Double(model.numBlocks - 1) + 3
     // Where products compute in bfloat16, most of these numbers take two bytes.
-    let bytes = configuration.training.bfloat16 ? 2.0 : 4.0
+    let bytes = training.bfloat16 ? 2.0 : 4.0
     return 4 * parameters + bytes * rows * Double(model.hiddenSize) * blocks
   }
 }

@@ -1,11 +1,11 @@
 import Corpora
 import EsoLM
-import Foundation
+import Files
 import Runs
 import Tokenizers
 import Torch
 
-/// The training loop of a run: batches, steps, validation, checkpoints. It prints nothing; what happens is reported as
+/// The training of a run: batches, steps, validation, checkpoints, logs. It prints nothing; what happens is reported as
 /// typed events.
 ///
 /// Every batch and every random draw follows from the configuration's seed and the step, so a run that was stopped and
@@ -14,57 +14,15 @@ public struct Trainer {
   /// What happens, to be shown or noted.
   public enum Event: Sendable {
     /// A step was made.
-    case step(Progress)
+    case step(TrainingProgress)
     /// `share` of the validation sequences are measured.
     case validating(step: Int, share: Double)
     /// The validation sequences were measured.
     case validated(Validation)
+    /// Texts were written by the moving average of the weights.
+    case sampled(step: Int, texts: [String])
     /// A checkpoint was written.
     case saved(step: Int)
-  }
-
-  /// How far training has come.
-  public struct Progress: Sendable {
-    /// The number of this step.
-    public let step: Int
-    /// The steps of the whole training.
-    public let steps: Int
-    /// What the step did.
-    public let update: Learner.Update
-    /// Over the last few seconds.
-    public let tokensPerSecond: Double
-    /// Estimated from the speed of this call so far, validation and saving included.
-    public let secondsLeft: Double
-  }
-
-  /// The NELBO of validation sequences under the moving average of the weights.
-  public struct Validation: Codable, Sendable {
-    /// The step after which it was measured.
-    public let step: Int
-    /// Nats per token; NaN where no token was predicted.
-    public let nelbo: Double
-    /// `exp(nelbo)`.
-    public var perplexity: Double { exp(nelbo) }
-  }
-
-  private struct Record: Encodable {
-    var step: Int
-    var loss: MetricsLog.Number
-    var gradientNorm: MetricsLog.Number
-    var learningRate: MetricsLog.Number
-    var tokensPerSecond: MetricsLog.Number
-    var validationNELBO: MetricsLog.Number?
-    var validationPerplexity: MetricsLog.Number?
-
-    init(_ update: Learner.Update, step: Int, tokensPerSecond: Double, _ validation: Validation?) {
-      self.step = step
-      loss = .init(update.loss)
-      gradientNorm = .init(update.gradientNorm)
-      learningRate = .init(update.learningRate)
-      self.tokensPerSecond = .init(tokensPerSecond)
-      validationNELBO = validation.map { .init($0.nelbo) }
-      validationPerplexity = validation.map { .init($0.perplexity) }
-    }
   }
 
   /// The run that is trained.
@@ -73,7 +31,9 @@ public struct Trainer {
   public let data: Corpus
   /// The network, its average and the optimiser.
   public let learner: Learner
-  private let metrics: MetricsLog
+  private let group: ProcessGroup
+  private let log: TrainingLog
+  private let validator: Validator
 
   /// Goes on from the run's newest checkpoint that is complete and undamaged.
   public init(_ run: RunFolder, device: Device = .cpu) throws {
@@ -87,17 +47,20 @@ public struct Trainer {
   ///   - run: the run to go on with.
   ///   - state: one of its checkpoints.
   ///   - place: where the run's data are, if they were moved.
-  public init(_ run: RunFolder, state: TrainingState, data place: DataConfiguration? = nil) throws {
+  ///   - group: the processes that train it.
+  public init(
+    _ run: RunFolder, state: TrainingState, data place: DataConfiguration? = nil, group: ProcessGroup = ProcessGroup()
+  ) throws {
     let data = try Corpus(
       place ?? run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer,
       seed: run.configuration.training.seed)
     if state.model.device == .cpu { try MemoryShortage.check(run.configuration) }
-    try self.init(run, data: data, state: state)
+    try self.init(run, data: data, state: state, group: group)
   }
 
   /// The same training with another number of steps, or another place of the same data, which the run then keeps.
   public func continuing(as configuration: RunConfiguration) throws -> Trainer {
-    try Trainer(run.updating(configuration), data: data, state: learner.state)
+    try Trainer(run.updating(configuration), data: data, state: learner.state, group: group)
   }
 
   /// Starts a run in a new folder, which holds a checkpoint of step 0 from the beginning.
@@ -110,12 +73,14 @@ public struct Trainer {
   ///     this method, length or data: only the network's sizes must be the same.
   ///   - data: the configuration's data, if they are at hand.
   ///   - device: where to train.
+  ///   - group: the processes that train it, of which this is the leader.
   public init(
     creating path: String, configuration: RunConfiguration, tokenizer: any Tokenizer,
     weights: TransformerWeights? = nil,
-    data: Corpus? = nil, device: Device = .cpu
+    data: Corpus? = nil, device: Device = .cpu, group: ProcessGroup = ProcessGroup()
   ) throws {
     try configuration.validate()
+    _ = try configuration.training.microBatches(processes: group.count)
     let data =
       try data
       ?? Corpus(
@@ -130,131 +95,95 @@ public struct Trainer {
       } ?? TransformerWeights(configuration.model, seed: configuration.training.seed, device: device)
     let state = try TrainingState(startingFrom: model)
     let run = try RunFolder(creating: path, configuration: configuration, tokenizer: tokenizer, state: state)
-    try self.init(run, data: data, state: state)
+    try self.init(run, data: data, state: state, group: group)
+  }
+
+  /// One of several processes that train a run which their leader has opened: it reads what that wrote.
+  ///
+  /// - Parameters:
+  ///   - path: the run's folder.
+  ///   - device: where to train.
+  ///   - group: the processes.
+  public init(following path: String, device: Device = .cpu, group: ProcessGroup) throws {
+    let run = try RunFolder(opening: path)
+    try self.init(run, state: try run.restore(device: device).state, group: group)
   }
 
   /// The same with data and state that are already at hand.
-  public init(_ run: RunFolder, data: Corpus, state: TrainingState) throws {
-    self.run = try run.locked()
+  public init(_ run: RunFolder, data: Corpus, state: TrainingState, group: ProcessGroup = ProcessGroup()) throws {
+    // One process writes; the others need no lock.
+    self.run = group.isLeader ? try run.locked() : run
     self.data = data
-    learner = Learner(state, configuration: run.configuration.training)
-    metrics = MetricsLog(run)
-    try metrics.truncate(after: state.step)
+    self.group = group
+    _ = try run.configuration.training.microBatches(processes: group.count)
+    learner = Learner(state, configuration: run.configuration.training, group: group)
+    log = try TrainingLog(self.run, from: state.step, isWriting: group.isLeader)
+    validator = Validator(self.run, data.validation, group: group)
   }
 
-  /// Trains until the configured number of steps is reached or `shouldStop` says so, and saves at the end either way.
+  /// Trains until the configured number of steps is reached or `shouldStop` says so, and saves at the end either way. A
+  /// step that is stopped between its micro-batches is given up.
   public func train(shouldStop: () -> Bool = { false }, report: (Event) -> Void = { _ in }) throws {
     let training = run.configuration.training
-    let maskToken = run.configuration.model.maskToken
-    var schedule = BatchSchedule(
-      blockCount: data.training.count, batchSize: training.batchSize, seed: training.seed)
-    let firstStep = learner.step
-    var savedStep = firstStep
+    let microBatches = try training.microBatches(processes: group.count)
+    var batches = Batches(data.training, run.configuration)
+    var saver = Saver(run, from: learner.step, group: group)
+    var meter = ProgressMeter(
+      from: learner.step, to: training.steps, tokensOfStep: training.batchSize * run.configuration.method.length)
     var validation: Validation?
-    let start = ContinuousClock.now
-    var speed = SpeedMeter()
 
-    while learner.step < training.steps, !shouldStop() {
-      let step = learner.step
-      let batch = schedule.blocks(step: step).map {
-        PaddedTokens(data.training.block($0, draw: step), contentCount: data.training.contentCount($0))
+    func save() throws {
+      var state = learner.state
+      if let validation, validation.step == state.step, validation.nelbo.isFinite {
+        state.validationNELBO = validation.nelbo
       }
-      let scored = try method().trainingBatch(batch, maskToken: maskToken, seed: training.seed, step: step)
-      let update = try learner.update(scored)
+      if try saver.save(state) { report(.saved(step: state.step)) }
+    }
 
-      let rate = speed.add(tokens: training.batchSize * run.configuration.method.length)
-      let done = learner.step
-      let elapsed = (ContinuousClock.now - start).seconds
-      report(
-        .step(
-          Progress(
-            step: done, steps: training.steps, update: update, tokensPerSecond: rate,
-            secondsLeft: elapsed / Double(done - firstStep) * Double(training.steps - done))))
-      let isLast = done == training.steps
-      let isValidated = done % training.validationInterval == 0 || isLast
-      if isValidated {
-        let measured = validate { report(.validating(step: done, share: $0)) }
-        validation = measured
-        chooseNoise()
-        report(.validated(measured))
-        speed.restart()
-      }
-      if isValidated || done % 10 == 0 {
-        do {
-          try metrics.append(Record(update, step: done, tokensPerSecond: rate, isValidated ? validation : nil))
-        } catch {
-          // What cannot be noted is no reason to lose what was learnt.
-          try save(validation, report: report)
-          throw error
+    while learner.step < training.steps {
+      let method = try run.method.training(on: learner.noiseRange)
+      let update: Learner.Update?
+      do {
+        update = try learner.update(microBatches: microBatches) { number in
+          guard !group.any(shouldStop()) else { return nil }
+          return batches.share(
+            number * group.count + group.rank, of: microBatches * group.count, step: learner.step, for: method)
         }
+      } catch let failure as TrainingDiverged {
+        throw try saver.save(failure, of: learner.state, batch: batches.sequences(step: learner.step))
       }
-      if done % training.saveInterval == 0 || isLast {
-        try save(validation, report: report)
-        savedStep = done
-        speed.restart()
+      guard let update else { break }
+      let step = learner.step
+      let progress = meter.add(update, step: step)
+      report(.step(progress))
+      var texts: [String] = []
+      let isValidated = step % training.validationInterval == 0 || step == training.steps
+      if isValidated {
+        let measured = validator.measure(learner) { report(.validating(step: step, share: $0)) }
+        validation = measured
+        validator.chooseNoise(learner)
+        report(.validated(measured))
+        texts = try validator.sampleTexts(learner)
+        if !texts.isEmpty { report(.sampled(step: step, texts: texts)) }
+      }
+      do {
+        try log.note(progress, seconds: meter.seconds, isValidated ? validation : nil, texts: texts)
+      } catch {
+        // What cannot be noted is no reason to lose what was learnt.
+        try save()
+        throw error
+      }
+      if isValidated { meter.pause() }
+      if saver.isDue(after: step) {
+        try save()
+        meter.pause()
       }
     }
-    if savedStep != learner.step { try save(validation, report: report) }
+    try save()
   }
 
-  /// The method as it trains now.
-  private func method() throws -> any GenerationMethod { try run.method.training(on: learner.noiseRange) }
-
-  /// Measures the validation sequences with the same noise every time, so that two validations differ by the weights.
+  /// Measures the validation sequences.
   public func validate(progress: (_ share: Double) -> Void = { _ in }) -> Validation {
-    let evaluation = Likelihood(learner.average.transformer(), method: run.method)
-    let (batchSize, seed) = (run.configuration.training.batchSize, run.configuration.training.seed)
-    let count = min(data.validation.count, run.configuration.training.validationSequences)
-    var (sum, predicted) = (0.0, 0)
-    for first in stride(from: 0, to: count, by: batchSize) {
-      progress(Double(first) / Double(count))
-      let batch = validation(first..<min(first + batchSize, count))
-      sum += evaluation.negativeELBO(batch, noise: EvaluationNoise(seed: seed, first: first, count: count))
-        .reduce(0, +)
-      predicted += batch.reduce(0) { $0 + run.method.predictedCount(ofLength: $1.contentCount) }
-    }
-    return Validation(step: learner.step, nelbo: sum / Double(predicted))
+    validator.measure(learner, progress: progress)
   }
-
-  private func validation(_ range: Range<Int>) -> [PaddedTokens] {
-    range.map { PaddedTokens(data.validation[$0], contentCount: data.validation.contentCount($0)) }
-  }
-
-  /// Chooses the training times of a method that searches for them, by at most 64 validation sequences.
-  private func chooseNoise() {
-    let chosen = run.method.quietestTimes(
-      under: learner.average.transformer(), sequences: validation(data.validation.indices.prefix(64)),
-      seed: run.configuration.training.seed)
-    if let chosen { learner.noiseRange = chosen }
-  }
-
-  /// Saves, with what the last validation measured if that was at this step.
-  private func save(_ validation: Validation?, report: (Event) -> Void) throws {
-    var state = learner.state
-    if let validation, validation.step == state.step, validation.nelbo.isFinite {
-      state.validationNELBO = validation.nelbo
-    }
-    try run.save(state)
-    report(.saved(step: learner.step))
-  }
-}
-
-/// Tokens per second over the last few seconds.
-private struct SpeedMeter {
-  private var window: [(time: ContinuousClock.Instant, tokens: Int)] = [(.now, 0)]
-
-  mutating func add(tokens: Int) -> Double {
-    let now = ContinuousClock.now
-    window.append((now, tokens))
-    while window.count > 2, now - window[1].time > .seconds(5) { window.removeFirst() }
-    return Double(window.dropFirst().reduce(0) { $0 + $1.tokens }) / (now - window[0].time).seconds
-  }
-
-  /// Leaves out the time since the last step, which went into something else.
-  mutating func restart() { window = [(.now, 0)] }
-}
-
-extension Duration {
-  /// As a number.
-  public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -126,11 +126,7 @@ enum Clients {
   private static let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
 
   /// The interpreter that has the clients.
-  static let python: String? = {
-    let root = source.deletingLastPathComponent().deletingLastPathComponent().path
-    let path = "\(root)/.build/clients/bin/python"
-    return FileManager.default.isExecutableFile(atPath: path) ? path : nil
-  }()
+  static let python = PythonClients.python
 
   static let browser: String? = {
     let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")

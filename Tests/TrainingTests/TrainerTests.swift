@@ -161,9 +161,26 @@ struct TrainerTests {
     }
     let error = try #require(throws: TrainingDiverged.self) { try trainer.train() }
     #expect(error.step == 2)
+    let record = "\(trainer.run.path)/diverged.json"
     #expect(
       error.description
-        == "training diverged at step 2: loss \(error.loss), gradient norm \(error.norm); try a smaller learning rate")
+        == "training diverged at step 2: loss \(error.loss), gradient norm \(error.norm); try a smaller learning rate "
+        + "(saved as it was before the step, whose batch is in \(record): going on repeats it)")
+    struct Failed: Decodable {
+      struct Sequence: Decodable {
+        var block: Int
+        var tokens: [Int32]
+      }
+      var step: Int
+      var sequences: [Sequence]
+    }
+    let failed = try JSONDecoder().decode(Failed.self, from: contents(trainer, "diverged.json"))
+    #expect(failed.step == 2 && failed.sequences.count == 4)
+    #expect(failed.sequences.allSatisfy { $0.tokens == Array(trainer.data.training[$0.block]) })
+    let again = try #require(throws: TrainingDiverged.self) {
+      try Trainer(RunFolder(opening: trainer.run.path)).train()
+    }
+    #expect(again.step == 2)
     #expect(!(error.loss.isFinite && error.norm.isFinite))
     let saved = try Trainer(RunFolder(opening: trainer.run.path)).learner
     #expect(saved.step == 1)
@@ -190,19 +207,23 @@ struct TrainerTests {
     let trainer = try TinyTraining.trainer {
       $0.training.validationInterval = 5
       $0.training.saveInterval = 4
+      $0.training.sampleTexts = 2
     }
-    var (progress, validations, saves): ([Trainer.Progress], [Int], [Int]) = ([], [], [])
-    var shares: [Double] = []
+    var (progress, validations, saves): ([TrainingProgress], [Int], [Int]) = ([], [], [])
+    var (shares, sampled): ([Double], [Int]) = ([], [])
     try trainer.train(report: { event in
       switch event {
       case .step(let step): progress.append(step)
       case .validated(let validation): validations.append(validation.step)
       case .saved(let step): saves.append(step)
       case .validating(_, let share): shares.append(share)
+      case .sampled(let step, let texts):
+        sampled.append(step)
+        #expect(texts.count == 2 && texts.allSatisfy { !$0.isEmpty })
       }
     })
     #expect(progress.map(\.step) == Array(1...12))
-    #expect(validations == [5, 10, 12])
+    #expect(validations == [5, 10, 12] && sampled == validations)
     #expect(saves == [4, 8, 12])
     // A batch holds all validation sequences.
     #expect(shares.allSatisfy { (0..<1).contains($0) } && shares.count >= validations.count)

@@ -1,4 +1,4 @@
-import Corpora
+import Training
 import Testing
 
 @Suite("Batch schedule")

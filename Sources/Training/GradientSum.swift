@@ -1,0 +1,83 @@
+import EsoLM
+import Torch
+
+/// Gradients added up over processes, in pieces of one flat buffer, while the backward pass still runs.
+///
+/// A piece holds the gradients of parameters that stand together; the last ones are ready first. Pieces are sent in the
+/// same order by all processes, whatever their share of the batch was.
+final class GradientSum {
+  private struct Piece {
+    let parameters: Range<Int>
+    /// All their gradients, one after another.
+    let buffer: Tensor
+    var missing: Int
+  }
+
+  private static let pieceBytes = 32 << 20
+
+  private let group: ProcessGroup
+  private let parameters: [Tensor]
+  private var pieces: [Piece] = []
+  private var next = 0
+  private var sums = ProcessGroup.Sums()
+
+  init(_ parameters: [Tensor], group: ProcessGroup) {
+    self.group = group
+    self.parameters = parameters
+    var end = parameters.count
+    while end > 0 {
+      var (start, count) = (end, 0)
+      while start > 0, count == 0 || 4 * (count + parameters[start - 1].count) <= Self.pieceBytes {
+        start -= 1
+        count += parameters[start].count
+      }
+      pieces.append(Piece(parameters: start..<end, buffer: .zeros([count]), missing: end - start))
+      end = start
+    }
+  }
+
+  /// The backward pass of a step's last loss in this process.
+  func backward(_ loss: Tensor) {
+    // Elsewhere than on the CPU gradients come on threads that must not call MPI.
+    guard parameters[0].device == .cpu else { return loss.backward() }
+    loss.backward(from: parameters) { self.isReady($0) }
+  }
+
+  private func isReady(_ parameter: Int) {
+    let place = pieces.firstIndex { $0.parameters.contains(parameter) }!
+    pieces[place].missing -= 1
+    while next < pieces.count, pieces[next].missing == 0 { send() }
+    group.advance(&sums)
+  }
+
+  /// Sends the next piece; its gradients are in the buffer alone from then on.
+  private func send() {
+    let piece = pieces[next]
+    for (parameter, part) in zip(parameters[piece.parameters], parts(of: piece)) {
+      if let gradient = parameter.gradient { part.copy(from: gradient) } else { part.fill(0) }
+      parameter.clearGradient()
+    }
+    piece.buffer.withUnsafeElements(of: Float.self) { group.begin($0, &sums) }
+    next += 1
+  }
+
+  private func parts(of piece: Piece) -> [Tensor] {
+    var start = 0
+    return parameters[piece.parameters].map { parameter in
+      defer { start += parameter.count }
+      return piece.buffer.narrowed(dim: 0, to: start..<start + parameter.count).reshaped(parameter.shape)
+    }
+  }
+
+  /// Waits for the sums, one for each parameter. They are good until the next backward pass.
+  func finish() -> [Tensor] {
+    withoutGradients {
+      while next < pieces.count { send() }
+      group.finish(&sums)
+      next = 0
+      for place in pieces.indices { pieces[place].missing = pieces[place].parameters.count }
+      let device = parameters[0].device
+      return pieces.reversed().flatMap { parts(of: $0) }.map { $0.to(device) }
+    }
+  }
+}
