@@ -114,6 +114,21 @@ public struct HTMLPage: Sendable {
     """
   }
 
+  static let chartStyle = """
+    .chart text { fill: var(--ink); font: 12px system-ui, sans-serif; } .chart .grid { stroke: var(--line); }
+    .chart polyline { fill: none; stroke-width: 2; } .chart .error { fill: none; stroke-width: 1.5; }
+    .chart .dot { stroke: var(--page); } .chart circle { fill: transparent; }
+    .chart .point:hover .dot { stroke: var(--ink); stroke-width: 2; }
+    .chart .point:hover circle { stroke: var(--faint); }
+    """
+
+  /// The same where no names stand for colours: those of a light page.
+  static func plain(_ text: String) -> String {
+    style.matches(of: #/--([a-z0-9]+): (#[0-9a-f]+);/#).reduce(text) {
+      $0.replacingOccurrences(of: "var(--\($1.1))", with: String($1.2))
+    }
+  }
+
   private static let style = """
     :root { color-scheme: light dark; --ink: #1c1c1e; --faint: #6b6b70; --line: #d8d8dc; --page: #fff; --box: #f5f5f7;
       --s0: #2563c9; --s1: #c2410c; --s2: #15803d; --s3: #7e22ce; --s4: #a16207; --s5: #0e7490; --s6: #be185d;
@@ -134,11 +149,7 @@ public struct HTMLPage: Sendable {
     figure { margin: 0; flex: 1 1 480px; min-width: 0; overflow-x: auto; }
     figcaption { font-weight: 600; margin-bottom: .25rem; }
     .chart { display: block; width: 100%; min-width: 480px; height: auto; }
-    .chart text { fill: var(--ink); font: 12px system-ui, sans-serif; } .chart .grid { stroke: var(--line); }
-    .chart polyline { fill: none; stroke-width: 2; } .chart .error { fill: none; stroke-width: 1.5; }
-    .chart .dot { stroke: var(--page); } .chart circle { fill: transparent; }
-    .chart .point:hover .dot { stroke: var(--ink); stroke-width: 2; }
-    .chart .point:hover circle { stroke: var(--faint); }
+    \(chartStyle)
     pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--box); padding: .75rem; border-radius: .4rem; }
     """
 }

@@ -12,17 +12,23 @@ extension LineChart {
 
   /// - Parameter colours: the number of each method's colour on the page.
   func svg(colours: [String: Int]) -> String {
-    let legend = legend(colours)
-    let height = Self.plotHeight + legend.height
     let size = "viewBox=\"0 0 \(Int(Self.width)) \(Int(height))\""
+    return
+      (["<svg class=\"chart\" \(size) role=\"img\" aria-label=\"\(escaped(title))\">"] + parts(colours: colours)
+      + ["</svg>"]).joined(separator: "\n")
+  }
+
+  /// How high it is drawn.
+  var height: Double { Self.plotHeight + legend([:]).height }
+
+  /// What is drawn, below each other.
+  func parts(colours: [String: Int]) -> [String] {
     // What others are held against lies below them.
     let lines = [true, false].flatMap { isDashed in
       zip(series, variants).filter { $0.0.isDashed == isDashed }
         .flatMap { drawn($0, Self.colour(of: $0, colours), variant: $1) }
     }
-    return
-      (["<svg class=\"chart\" \(size) role=\"img\" aria-label=\"\(escaped(title))\">"] + axes + lines
-      + legend.parts + ["</svg>"]).joined(separator: "\n")
+    return axes + lines + legend(colours).parts
   }
 
   private static func colour(of series: Series, _ colours: [String: Int]) -> String {

@@ -27,7 +27,9 @@ extension ParsableCommand {
       let code = exitCode(for: error)
       let isUsage = code == .validationFailure
       let message = code == .failure || isUsage ? Self.message(for: error) : ""
-      if !message.isEmpty {
+      // Of processes that share a training all find the same mistakes in what was typed: the first one tells.
+      let ranks = ["OMPI_COMM_WORLD_RANK", "SLURM_PROCID"].compactMap { ProcessInfo.processInfo.environment[$0] }
+      if !message.isEmpty, !isUsage || ranks.allSatisfy({ $0 == "0" }) {
         let hint = isUsage ? " (see \(helpCommand()) --help)" : ""
         printError("esolm: error: \(message.split(separator: "\n").joined(separator: " "))\(hint)")
       }

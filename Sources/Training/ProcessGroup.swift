@@ -47,13 +47,6 @@ public final class ProcessGroup {
     return group
   }
 
-  /// Whether this process was started as one of several, and not as their leader.
-  public static func isFollower(
-    _ environment: [String: String] = ProcessInfo.processInfo.environment
-  ) -> Bool {
-    ["OMPI_COMM_WORLD_RANK", "SLURM_PROCID"].contains { environment[$0].flatMap { Int($0) } ?? 0 > 0 }
-  }
-
   /// Ends the group, after the last call of all processes.
   public func leave() { _ = mpi?.finalize() }
 

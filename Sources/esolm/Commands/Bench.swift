@@ -7,7 +7,8 @@ import Torch
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure this machine.", subcommands: [BenchMachine.self, BenchSample.self])
+    commandName: "bench", abstract: "Measure this machine.",
+    subcommands: [BenchMachine.self, BenchSample.self, BenchTrain.self])
 }
 
 struct BenchMachine: ParsableCommand {

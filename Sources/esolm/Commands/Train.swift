@@ -60,6 +60,9 @@ struct Train: ParsableCommand {
   @Option(help: ArgumentHelp("Train until this step. (default: 10000)"))
   var steps: Int?
 
+  @Option(help: ArgumentHelp("Stop after so many minutes, with everything saved.", valueName: "minutes"))
+  var timeLimit: Double?
+
   @OptionGroup(title: "Algorithm") var method: MethodOptions
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
@@ -84,19 +87,26 @@ struct Train: ParsableCommand {
           + "(esolm convert makes a run of weights that do not say their own)")
     }
     try require("steps", steps, in: 1...)
+    try require("time-limit", timeLimit, in: 0...1e9)
   }
 
   func run() throws {
+    let end = timeLimit.map { ContinuousClock.now + .seconds(60 * $0) }
     try device.apply()
     Torch.keepMemory()
-    let trainer = try resume.map(resumed) ?? started()
-    try TrainingView().run(trainer)
-    if Interrupt.shared.wasRequested {
-      printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
+    try SharedTraining.run(threads: device.threads) { group in
+      let trainer = try SharedTraining.trainer(of: resume ?? out, device: device.device, group: group) {
+        try resume.map { try resumed($0, group) } ?? started(group)
+      }
+      try TrainingView(group).run(trainer, until: end)
+      let step = trainer.learner.step
+      if group.isLeader, step < trainer.run.configuration.training.steps {
+        printError("stopped at step \(step), saved; go on with: esolm train --resume \(trainer.run.path)")
+      }
     }
   }
 
-  private func started() throws -> Trainer {
+  private func started(_ group: ProcessGroup) throws -> Trainer {
     // Not said by `validate`, which comes before the search for options that do not exist.
     guard !data.isEmpty || corpus.dataset != nil else {
       throw ValidationError("--data is missing: name a text file, a --dataset, or a run to --resume")
@@ -129,7 +139,7 @@ struct Train: ParsableCommand {
       configuration: try configuration(
         tokenizer, source: .corpus(description, fingerprint: text.fingerprint), start: start),
       tokenizer: tokenizer, weights: try start?.model(for: tokenizer, device: device.device), data: text,
-      device: device.device)
+      device: device.device, group: group)
     try description.reportReading(into: text.files)
     return trainer
   }
@@ -138,7 +148,7 @@ struct Train: ParsableCommand {
     training.length ?? (try? corpus.preset())??.length ?? start?.method.length ?? 128
   }
 
-  private func resumed(_ path: String) throws -> Trainer {
+  private func resumed(_ path: String, _ group: ProcessGroup) throws -> Trainer {
     let run = try RunFolder(resuming: path)
     let restored = try run.restore(device: device.device)
     let step = restored.state.step
@@ -152,12 +162,12 @@ struct Train: ParsableCommand {
     var configuration = run.configuration
     let trainer: Trainer
     if data.isEmpty, validationData.isEmpty {
-      trainer = try Trainer(run, state: restored.state)
+      trainer = try Trainer(run, state: restored.state, group: group)
     } else {
       func places(_ paths: [String]) throws -> [String] { try TextOptions.listed(paths).map(absolutePath) }
       configuration.data = try configuration.data.moved(to: places(data), validation: places(validationData))
       do {
-        trainer = try Trainer(run, state: restored.state, data: configuration.data)
+        trainer = try Trainer(run, state: restored.state, data: configuration.data, group: group)
       } catch let error as FileError {
         let paths = run.configuration.data.paths.joined(separator: ", ")
         throw FileError("this is not the text that \(path) was trained on, \(paths): \(error)")

@@ -1,3 +1,5 @@
+import Comparison
+import Foundation
 import Tool
 import Training
 
@@ -6,12 +8,22 @@ struct TrainingView {
   private var line = ProgressLine()
   /// What stands before every line.
   var prefix = ""
+  private let group: ProcessGroup
+  private let start = ContinuousClock.now
+  /// Operations a second of large matrix products in this process, once training has lasted long enough to measure it.
+  private var matrixRate: Double?
+  private var bfloat16 = false
 
-  /// Trains until a signal asks to stop, or to the end.
-  func run(_ trainer: Trainer) throws {
+  /// - Parameter group: the processes that train; one of them shows it.
+  init(_ group: ProcessGroup = ProcessGroup()) { self.group = group }
+
+  /// Trains until a signal asks to stop, a time has come, or to the end.
+  func run(_ trainer: Trainer, until end: ContinuousClock.Instant? = nil) throws {
     var view = self
+    view.bfloat16 = trainer.run.configuration.training.bfloat16
+    func shouldStop() -> Bool { Interrupt.shared.wasRequested || end.map { .now >= $0 } ?? false }
     try Interrupt.shared.noting {
-      try trainer.train(shouldStop: { Interrupt.shared.wasRequested }) { view.show($0) }
+      try trainer.train(shouldStop: shouldStop) { if group.isLeader { view.show($0) } }
     }
     view.clear()
   }
@@ -19,18 +31,39 @@ struct TrainingView {
   mutating func show(_ event: Trainer.Event) {
     switch event {
     case .step(let progress):
-      line.show(
-        "\(prefix)step \(progress.step)/\(progress.steps)  loss \(Format.number(progress.update.loss, digits: 4))  "
-          + "\(Format.count(progress.tokensPerSecond)) tokens/s  ETA \(Format.time(progress.secondsLeft))")
+      if matrixRate == nil, ContinuousClock.now - start > .seconds(5) {
+        matrixRate = Machine.trainingRate(bfloat16: bfloat16)
+      }
+      let shown = prefix + text(progress)
+      line.show(shown)
     case .validating(let step, let share):
       line.show("\(prefix)step \(step)  validating \(Format.percent(share))")
     case .validated(let validation):
       line.keep(
         "\(prefix)step \(validation.step)  validation NELBO \(Format.number(validation.nelbo, digits: 4)) nats/token, "
           + "perplexity \(Format.number(validation.perplexity, digits: 3))")
+    case .sampled(let step, let texts):
+      for text in texts { line.keep("\(prefix)step \(step)  \(text.split(separator: "\n").joined(separator: "⏎"))") }
     case .saved:
       break
     }
+  }
+
+  /// Losses are in nats a token: the whole, of tokens that diffusion predicts, and of those predicted one after another.
+  private func text(_ progress: TrainingProgress) -> String {
+    let update = progress.update
+    let terms = [update.diffusionLoss, update.sequentialLoss].map { Format.number($0) }.joined(separator: " + ")
+    var parts = [
+      "step \(progress.step)/\(progress.steps)", "loss \(Format.number(update.loss, digits: 4)) (\(terms))",
+      "\(Format.count(progress.tokensPerSecond)) tokens/s", "ETA \(Format.time(progress.secondsLeft))",
+      "norm \(Format.number(update.gradientNorm))", "lr \(String(format: "%.2g", update.learningRate))",
+    ]
+    if let matrixRate {
+      let share = progress.operationsPerSecond / (matrixRate * Double(group.count))
+      parts.append("\(Format.number(100 * share, digits: 0)) % of matrix rate")
+    }
+    if let memory = ProcessMemory.current { parts.append("\(Format.number(Double(memory) / 1e9)) GB") }
+    return parts.joined(separator: "  ")
   }
 
   func clear() { line.clear() }
