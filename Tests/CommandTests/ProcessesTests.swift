@@ -9,7 +9,7 @@ struct ProcessesTests {
   private static let sizes = [
     "--hidden-size", "16", "--blocks", "2", "--heads", "2", "--conditioning-size", "8", "--length", "16", "--batch",
     "8",
-    "--learning-rate", "0.01", "--dropout", "0", "--validate-every", "1", "--validation-sequences", "6",
+    "--learning-rate", "0.003", "--dropout", "0", "--validate-every", "1", "--validation-sequences", "6",
   ]
 
   private func start(_ data: String, _ run: String, steps: Int) -> [String] {
@@ -29,12 +29,13 @@ struct ProcessesTests {
     }
   }
 
-  private func expectEqual(_ found: [Line], _ expected: [Line]) {
+  /// - Parameter tolerance: relative; what differs by rounding drifts apart with the steps.
+  private func expectEqual(_ found: [Line], _ expected: [Line], within tolerance: Double = 1e-5) {
     #expect(found.map(\.step) == expected.map(\.step))
     for (found, expected) in zip(found, expected) {
       for value in [\Line.loss, \.gradientNorm, \.validationNELBO] {
         #expect(
-          abs(found[keyPath: value] / expected[keyPath: value] - 1) < 1e-5,
+          abs(found[keyPath: value] / expected[keyPath: value] - 1) < tolerance,
           "step \(found.step): \(found[keyPath: value]), expected \(expected[keyPath: value])")
       }
     }
@@ -58,7 +59,7 @@ struct ProcessesTests {
         count == 1 ? try await Esolm.run(["train"] + steps) : try await Processes.run(count, ["train"] + steps)
       #expect(result.status == 0, "\(result.error)")
     }
-    expectEqual(try lines("\(folder)/4"), try lines("\(folder)/1"))
+    expectEqual(try lines("\(folder)/4"), try lines("\(folder)/1"), within: 1e-4)
   }
 
   @Test func aProcessThatDiesEndsAllAndTheRunGoesOn() async throws {
@@ -79,8 +80,8 @@ struct ProcessesTests {
     let four = try await Processes.run(4, ["train", "--resume", "\(folder)/copy", "--steps", end])
     #expect(four.status == 0, "\(four.error)")
     try await Esolm.succeed(start(data, "\(folder)/whole", steps: saved + 10) + ["--warmup", "2500"])
-    expectEqual(try lines("\(folder)/copy"), try lines(run))
-    expectEqual(try lines(run), try lines("\(folder)/whole"))
+    expectEqual(try lines("\(folder)/copy"), try lines(run), within: 1e-4)
+    expectEqual(try lines(run), try lines("\(folder)/whole"), within: 1e-4)
   }
 
   @Test func aSignalStopsAllAndSaves() async throws {
@@ -88,7 +89,8 @@ struct ProcessesTests {
     let run = "\(folder)/run"
     let command = try await Processes.start(2, start(data, run, steps: 100_000_000))
     try await command.wait { (try? lines(run).count) ?? 0 > 3 }
-    command.send(SIGUSR1)
+    // To one of them; mpirun, and Slurm, send it to all.
+    kill(try #require(Processes.identifier(ofRank: 1, startedBy: command.identifier)), SIGUSR1)
     let result = try await command.end(timeout: .seconds(20))
     #expect(result.status == 0, "\(result.error)")
     let last = try #require(lines(run).last).step

@@ -43,7 +43,7 @@ try:
         for tag in tags.get(run, {})
     }
 finally:
-    server.terminate()
+    server.kill()  # a signal that tests, whose threads block others, cannot keep from it
     server.wait()
 
 events = EventAccumulator(folder, size_guidance={"tensors": 0})
