@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <list>
 #include <map>
 #include <mutex>
@@ -136,6 +137,12 @@ void ct_keep_memory(void) {
 #ifdef __linux__
   static std::once_flag once;
   std::call_once(once, KeptMemory::install);
+#endif
+#ifndef _WIN32
+  // oneDNN and libtorch keep kernels, and memory for them, of the last 1,024 shapes of products each: of sizes that do not come
+  // again, hundreds of megabytes. A step has fewer shapes than these. Both are read at the first product.
+  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", /*overwrite=*/0);
+  setenv("LRU_CACHE_CAPACITY", "64", 0);
 #endif
 #ifdef __GLIBC__
   // What operations need besides tensors comes and goes as well, and is little.

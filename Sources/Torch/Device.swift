@@ -128,7 +128,10 @@ public enum Torch {
 
   /// Keeps the memory of large CPU tensors that are gone for the next ones, for the rest of the program: they come and go
   /// at each step of a training, and the system clears every page that it hands out anew. What is used and kept is at most
-  /// a tenth more than was ever used at a time. Linux only; elsewhere without effect.
+  /// a tenth more than was ever used at a time. Linux only.
+  ///
+  /// Of products that libtorch and oneDNN keep kernels for, it keeps those of the last 64 shapes, not of the last 1,024: call
+  /// it before the first product.
   public static func keepMemory() { ct_keep_memory() }
 
   /// Bytes of large CPU tensors since ``keepMemory()``: in use, kept for the next ones, and the most that was in use at a

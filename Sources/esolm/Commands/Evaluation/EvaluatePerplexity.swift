@@ -8,6 +8,7 @@ import Reports
 import Runs
 import Tokenizers
 import Tool
+import Torch
 import Training
 
 struct EvaluatePerplexity: ParsableCommand {
@@ -48,6 +49,7 @@ struct EvaluatePerplexity: ParsableCommand {
   }
 
   func run() throws {
+    Torch.keepMemory()
     let (run, likelihood) = try options.open()
     let orders = bounds.orders
     if exact || orders != nil { try run.requireExact(likelihood, for: exact ? "exact" : "orders") }
