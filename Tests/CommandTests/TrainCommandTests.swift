@@ -38,7 +38,9 @@ struct TrainCommandTests {
     let lines = output.error.split(separator: "\n")
     #expect(output.output == "")
     #expect(lines.first?.hasSuffix("text.txt: read 1 document, 1361 tokens") == true)
-    #expect(lines.dropFirst().first?.wholeMatch(of: #/step 1/60  loss \d+\.\d{4}  \S+ tokens/s  ETA \d+:\d\d/#) != nil)
+    let step =
+      #/step 1/60  loss \d+\.\d{4} \(\d+\.\d\d \+ \d+\.\d\d\)  \S+ tokens/s  ETA \d+:\d\d  norm \S+  lr \S+(  \S+ GB)?/#
+    #expect(lines.dropFirst().first?.wholeMatch(of: step) != nil, "\(lines.dropFirst().first ?? "")")
     let validation = #/step (25|50|60)  validation NELBO \d+\.\d{4} nats/token, perplexity \d+\.\d{3}/#
     #expect(lines.count { $0.wholeMatch(of: validation) != nil } == 3)
   }
