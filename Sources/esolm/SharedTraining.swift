@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Revision
 import Tool
@@ -21,8 +22,8 @@ enum SharedTraining {
       try body(group)
     } catch {
       guard group.count > 1 else { throw error }
-      // What all processes know, the leader says, and ends the others meanwhile.
-      if !group.isLeader { sleep(3) }
+      // What all processes know, the leader says, and ends the others meanwhile: by a signal, at which sleep returns early.
+      if !group.isLeader, sleep(5) > 0 { throw ExitCode.failure }
       let place = group.isLeader ? "" : "process \(group.rank) of \(group.count): "
       printError(
         "esolm: error: \(place)\(EsoLMCommand.message(for: error).split(separator: "\n").joined(separator: " "))")
