@@ -35,6 +35,7 @@ public struct Machine: Codable, Sendable {
   ///
   /// - Parameters:
   ///   - bfloat16: whether they are computed in bfloat16.
+  ///   - device: where.
   ///   - runs: of which the fastest counts.
   public static func trainingRate(bfloat16: Bool, device: Device = .cpu, runs: Int = 3) -> Double {
     let size = 2048

@@ -70,7 +70,7 @@ public struct TrainingBenchmark {
 
   /// Makes steps and times them.
   ///
-  /// - Throws: ``EsoLM/ConfigurationError``, ``MemoryShortage``.
+  /// - Throws: ``EsoLM/ConfigurationError``; an error where memory does not suffice.
   public func measure(steps: Int, progress: (_ share: Double) -> Void) throws -> Result {
     var model = model
     if !contestant.isModulated { model.conditioningSize = nil }
