@@ -13,13 +13,14 @@ let package = Package(
     .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Prompts", targets: ["Prompts"]),
     .library(name: "Corpora", targets: ["Corpora"]),
-    .library(name: "Training", targets: ["Training", "Runs", "Checkpoints"]),
+    .library(name: "Training", targets: ["Training", "Runs", "Settings", "Checkpoints"]),
     .library(name: "Evaluation", targets: ["Evaluation", "Comparison", "Parity"]),
     .library(name: "Serving", targets: ["Serving"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     // What the server alone needs: who links no `Serving` compiles none of it.
     .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
@@ -46,7 +47,9 @@ let package = Package(
       name: "Tokenizers", dependencies: ["Faults", "Files", .product(name: "HeapModule", package: "swift-collections")]),
     .target(name: "Corpora", dependencies: ["Tokenizers", "Randomness", "Faults", "Files"]),
     .target(name: "EsoLM", dependencies: ["Torch", "Randomness", "Faults"]),
-    .target(name: "Runs", dependencies: ["EsoLM", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
+    .target(name: "Settings", dependencies: ["EsoLM", "Files", .product(name: "Yams", package: "Yams")]),
+    .target(
+      name: "Runs", dependencies: ["EsoLM", "Settings", "Torch", "Tokenizers", "Corpora", "Files", "Revision"]),
     .target(name: "Checkpoints", dependencies: ["EsoLM", "Torch", "Tokenizers", "Runs", "Files"]),
     .target(
       name: "Training",
@@ -84,12 +87,14 @@ let package = Package(
     .target(
       name: "Tool",
       dependencies: [
-        "EsoLM", "Torch", "Runs", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "EsoLM", "Torch", "Settings", "Runs", "Files",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "esolm",
       dependencies: [
-        "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Runs", "Checkpoints", "Training", "Evaluation",
+        "EsoLM", "Torch", "Tokenizers", "Prompts", "Corpora", "Settings", "Runs", "Checkpoints", "Training",
+        "Evaluation",
         "Comparison", "Reports", "Parity", "Faults", "Files", "Revision", "Tool",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -120,9 +125,12 @@ let package = Package(
       name: "RunSupport", dependencies: ["Runs", "EsoLM", "Tokenizers", "Torch", "CommandSupport"],
       path: "Tests/RunSupport"),
     .testTarget(
+      name: "SettingsTests", dependencies: ["Settings", "EsoLM", "CommandSupport", "TestSupport"]),
+    .testTarget(
       name: "RunsTests",
       dependencies: [
-        "Runs", "Checkpoints", "Corpora", "EsoLM", "Files", "Revision", "Tokenizers", "Torch", "CommandSupport",
+        "Runs", "Settings", "Checkpoints", "Corpora", "EsoLM", "Files", "Revision", "Tokenizers", "Torch",
+        "CommandSupport",
         "RunSupport", "TestSupport",
       ]),
     .testTarget(

@@ -2,9 +2,9 @@ import EsoLM
 import Foundation
 
 /// The learning rate over a training: a warm-up from 0, then a decay from there to the last step.
-public struct LearningRateSchedule: Codable, Sendable, Equatable {
+public struct LearningRateSchedule: Sendable, Equatable {
   /// What follows the warm-up.
-  public enum Decay: String, Codable, CaseIterable, Sendable {
+  public enum Decay: String, CaseIterable, Sendable {
     /// Nothing: the rate stays.
     case constant
     /// Half a wave of the cosine, to `finalShare`.
@@ -18,7 +18,7 @@ public struct LearningRateSchedule: Codable, Sendable, Equatable {
   /// The rate after the warm-up.
   public var peak: Double
   /// Updates over which the rate rises from 0.
-  public var warmupSteps = 0
+  public var warmupSteps: Int
   /// What follows.
   public var decay = Decay.constant
   /// Cosine and linear: the rate of the last update, as a share of the highest.
@@ -28,8 +28,11 @@ public struct LearningRateSchedule: Codable, Sendable, Equatable {
   /// Step: what the rate is multiplied by then.
   public var factor = 0.5
 
-  /// A constant rate.
-  public init(peak: Double) { self.peak = peak }
+  /// A constant rate after a warm-up.
+  public init(peak: Double, warmupSteps: Int = 0) {
+    self.peak = peak
+    self.warmupSteps = warmupSteps
+  }
 
   /// The rate of one update.
   ///
@@ -58,7 +61,8 @@ public struct LearningRateSchedule: Codable, Sendable, Equatable {
     try ConfigurationError.require(warmupSteps >= 0, "warmupSteps", warmupSteps, expected: "at least 0")
     try ConfigurationError.require(
       (0...1).contains(finalShare), "finalShare", finalShare, expected: "a number from 0 to 1")
-    try ConfigurationError.require(interval >= 1, "interval", interval, expected: "at least 1")
-    try ConfigurationError.require(factor > 0 && factor <= 1, "factor", factor, expected: "a number above 0, at most 1")
+    try ConfigurationError.require(interval >= 1, "decayInterval", interval, expected: "at least 1")
+    try ConfigurationError.require(
+      factor > 0 && factor <= 1, "decayFactor", factor, expected: "a number above 0, at most 1")
   }
 }

@@ -267,9 +267,7 @@ public struct RunFolder: Sendable {
       for (name, tensors) in files { try SafetensorsFile.write(tensors, metadata: metadata, to: "\(folder)/\(name)") }
       return files.map(\.0)
     }
-    try store.prune(
-      newest: state.step, keepLast: training.keepLast ?? TrainingConfiguration.usualKeepLast,
-      keepsBest: training.keepsBest ?? false)
+    try store.prune(newest: state.step, keepLast: training.keepLast, keepsBest: training.keepsBest)
   }
 
   /// A checkpoint to go on from, and why newer ones were passed over.

@@ -2,6 +2,7 @@ import ArgumentParser
 import EsoLM
 import Foundation
 import Runs
+import Settings
 import Torch
 
 /// Where to compute.
@@ -89,6 +90,7 @@ package struct AlgorithmOptions: ParsableArguments {
 }
 
 extension Algorithm: ExpressibleByArgument {}
+extension TransformerConfiguration.Size: ExpressibleByArgument {}
 extension MethodConfiguration.Prepend: ExpressibleByArgument {}
 extension GenerationRequest.Schedule: ExpressibleByArgument {}
 extension GenerationRequest.ContextOrder: ExpressibleByArgument {}
@@ -125,6 +127,8 @@ package func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
     return try body()
   } catch let error as ConfigurationError {
     throw ValidationError("\(OptionName(filling: error.field)) is \(error.found), expected \(error.expected)")
+  } catch let error as SettingError where error.isUsage {
+    throw ValidationError("\(error)")
   }
 }
 
@@ -132,16 +136,9 @@ package func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
 package struct OptionName: CustomStringConvertible {
   package let description: String
 
-  /// Options that have another name than their field, by the field's.
-  private static let others = [
-    "weighting": "loss", "numBlocks": "blocks", "numHeads": "heads", "batchSize": "batch", "warmupSteps": "warmup",
-    "gradientClip": "clip", "emaDecay": "ema", "validationInterval": "validate-every", "saveInterval": "save-every",
-    "keepsFirstToken": "keep-first-token", "resamplesMasks": "resample",
-  ]
-
   package init(filling field: String) {
-    let words = field.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
-    description = "--\(Self.others[field] ?? words)"
+    let declared = RunSettings.settings.first { $0.name == field }?.flag
+    description = "--\(declared ?? field.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined())"
   }
 }
 

@@ -106,7 +106,7 @@ public final class Learner {
         seed: configuration.seed, stream: .dropout, major: step, minor: number * group.count + group.rank)
       Torch.seed(generator.next())
       let (loss, nll) = withBFloat16(configuration.bfloat16, on: model.device) {
-        model.transformer(training: true).loss(of: batch, recomputing: configuration.recomputes ?? false)
+        model.transformer(training: true).loss(of: batch, recomputing: configuration.recomputes)
       }
       clock.add(to: &seconds.forward)
       if let gradientSum, number == count - 1 { gradientSum.backward(loss) } else { loss.backward() }

@@ -41,7 +41,7 @@ public struct MemoryShortage: Error, CustomStringConvertible, Sendable, Equatabl
     // In a block: inputs and outputs of two norms (4), query, key and value (3), what attention gives (1), and the MLP's
     // middle before and after GELU (8). After the last block's keys and values only some rows go on.
     // Blocks that are computed anew keep their input alone, but for the one whose turn it is.
-    let blocks = training.recomputes == true ? Double(model.numBlocks) + 16 : 16 * Double(model.numBlocks - 1) + 3
+    let blocks = training.recomputes ? Double(model.numBlocks) + 16 : 16 * Double(model.numBlocks - 1) + 3
     // Where products compute in bfloat16, most of these numbers take two bytes.
     let bytes = training.bfloat16 ? 2.0 : 4.0
     return 4 * parameters + bytes * rows * Double(model.hiddenSize) * blocks

@@ -59,7 +59,7 @@ struct Validator {
   /// Texts as the average writes them now, in at most 64 steps of time where the method has a choice; the same draws every
   /// time. Of several processes the leader writes them.
   func sampleTexts(_ learner: Learner) throws -> [String] {
-    let count = run.configuration.training.sampleTexts ?? 0
+    let count = run.configuration.training.sampleTexts
     guard count > 0, group.isLeader else { return [] }
     let (method, length) = (run.method, run.configuration.method.length)
     let sampler = Sampler(CachedTransformer(learner.average.transformer()))

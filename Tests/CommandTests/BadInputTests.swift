@@ -44,8 +44,13 @@ struct BadInputTests {
       "$text has 1361 tokens; length 100000 and a validation share of 0.1 need at least 200000"),
     .usage("--data $text --alpha0 1.5", "--alpha0 is 1.5, expected a number from 0 (autoregressive) to 1 (diffusion)"),
     .usage("--data $text --alpha0=-1", "--alpha0 is -1.0, expected a number from 0 (autoregressive) to 1 (diffusion)"),
-    .usage("--data $text --alpha0 nan", "--alpha0 is nan, expected a number from 0 (autoregressive) to 1 (diffusion)"),
-    .usage("--data $text --alpha0 half", "The value 'half' is invalid for '--alpha0 <alpha0>'"),
+    .usage("--data $text --alpha0 nan", "--alpha0 is 'nan', expected a number"),
+    .usage("--data $text --alpha0 half", "--alpha0 is 'half', expected a number"),
+    .usage("--data $text --algo gpt", "--algo is 'gpt', expected esolm-b, esolm-a, ar, mdlm or bd3lm"),
+    .usage(
+      "--data $text --steps 010",
+      "--steps is 010, expected a number without leading zeros, _ and :, which programs read differently, or a text in quotes"
+    ),
     .usage("--data $text --length 1", "--length is 1, expected 2 to 1048576"),
     .usage("--data $text --length 9999999", "--length is 9999999, expected 2 to 1048576"),
     .usage("--data $text --batch 0", "--batch is 0, expected 1 to 1048576"),
@@ -77,7 +82,8 @@ struct BadInputTests {
       "--data $text --algo bd3lm --loss low_var",
       "--loss is low_var, expected none with bd3lm: it belongs to Eso-LM and MDLM"),
     .usage("--data $text --prepend bos", "--prepend is bos, expected none with esolm-b: it belongs to AR"),
-    .usage("--data $text --algo mdlm --adaln", "--adaln is given, expected only with --algo ar: mdlm always has it"),
+    .usage(
+      "--data $text --algo mdlm --adaln", "--adaln is true, expected none with mdlm, which always has it: it is for ar"),
     .usage("--data $text --algo ar --block-size 4", "--block-size is 4, expected none with ar: it belongs to BD3-LM"),
     .usage(
       "--data $text --algo ar --noise-range search",
@@ -91,9 +97,48 @@ struct BadInputTests {
       "--noise-range is 0.9,0.4, expected two times with 0 <= low < high <= 1, or 'search'"),
     .usage("", "--data is missing: name a text file, a --dataset, or a run to --resume"),
     .usage(
-      "--data $text --resume $run",
-      "--resume $run takes its settings from the run; only --data, --validation-data, --steps, --device and --threads go with it"
+      "--data $text --resume $run", "--resume $run goes on with a run, expected neither --out nor --init-from"),
+    .usage("--data $text --micro-batch 5", "--micro-batch is 5, expected a divisor of 32, the sequences of a process"),
+    .usage("--data $text --decay log", "--decay is 'log', expected constant, cosine, linear or step"),
+    .usage("--data $text --final-share 2", "--final-share is 2.0, expected a number from 0 to 1"),
+    .usage("--data $text --decay-every 0", "--decay-every is 0, expected at least 1"),
+    .usage("--data $text --decay-factor 0", "--decay-factor is 0.0, expected a number above 0, at most 1"),
+    .usage("--data $text --sample-texts 65", "--sample-texts is 65, expected 0 to 64"),
+    .usage(
+      "--data $text training.batchsize=5", "there is no setting training.batchsize; the nearest is training.batchSize"),
+    .usage("--data $text training.batchSize=x", "training.batchSize is 'x', expected a whole number"),
+    .usage("--data $text training.batchSize=0", "training.batchSize is 0, expected 1 to 1048576"),
+    .usage("--data $text =5", "'=5' is no setting, expected key=value"),
+    .usage(
+      "--data $text method.algorithm=mdlm method.alpha0=0.5",
+      "method.alpha0 is 0.5, expected none with mdlm: it belongs to Eso-LM"),
+    .failure("--data $text $dir/none.yaml", "cannot read $dir/none.yaml: there is no such file"),
+    .usage(
+      "--data $text $dir/key.yaml $dir/pair.yaml", "found 2 configurations, $dir/key.yaml, $dir/pair.yaml, expected one"
     ),
+    .failure(
+      "--data $text $dir/key.yaml", "$dir/key.yaml:2: there is no setting training.stpes; the nearest is training.steps"
+    ),
+    .failure("--data $text $dir/kind.yaml", "$dir/kind.yaml:3: training.batchSize is 'many', expected a whole number"),
+    .failure(
+      "--data $text $dir/text.yaml",
+      "$dir/text.yaml:2: data.field is 5, expected a text; numbers and words such as true are one in quotes"),
+    .failure(
+      "--data $text $dir/octal.yaml",
+      "$dir/octal.yaml:2: training.steps is 010, expected a number without leading zeros, _ and :, which programs read differently, or a text in quotes"
+    ),
+    .failure(
+      "--data $text $dir/pair.yaml",
+      "$dir/pair.yaml:3: method.alpha0 is 0.5, expected none with mdlm: it belongs to Eso-LM"),
+    .usage(
+      "--data $text $dir/pair.yaml --alpha0 0.25", "--alpha0 is 0.25, expected none with mdlm: it belongs to Eso-LM"),
+    .failure(
+      "--data $text $dir/circle.yaml", "$dir/circle.yaml:1: extends is circle.yaml, which leads back to this file"),
+    .failure(
+      "--data $text $dir/base.yaml",
+      "$dir/base.yaml:1: extends is none.yaml: cannot read $dir/none.yaml: there is no such file"),
+    .failure("--data $text $dir/anchor.yaml", "$dir/anchor.yaml:1: found an anchor (&…), expected values written out"),
+    .failure("--data $text $dir/twice.yaml", "$dir/twice.yaml:2: steps is given twice"),
   ].map { Refusal(arguments: "train --out $out \($0.arguments)", message: $0.message, status: $0.status) }
 
   static let others = [
@@ -108,8 +153,15 @@ struct BadInputTests {
     .usage("train --resume $run --steps 59", "--steps is 59, expected at least 60, where $run is already"),
     .usage(
       "train --resume $run --alpha0 1",
-      "--resume $run takes its settings from the run; only --data, --validation-data, --steps, --device and --threads go with it"
-    ),
+      "--alpha0 is 1.0, expected 0.5, as $run was begun: --resume changes no setting of the training"),
+    .usage(
+      "train --resume $run training.seed=7",
+      "training.seed is 7, expected 0, as $run was begun: --resume changes no setting of the training"),
+    .usage(
+      "train --resume $run --block-size 4",
+      "--block-size is 4, expected none with --resume: it is a setting that $run was begun with"),
+    .usage(
+      "train --resume $run --micro-batch 3", "--micro-batch is 3, expected a divisor of 4, the sequences of a process"),
     .failure("sample $dir/none", "$dir/none is no run folder: there is no such folder"),
     .failure("sample $text", "$text is no run folder: there is no such folder"),
     .usage("sample", "Missing expected argument '<run>'"),
@@ -154,6 +206,13 @@ struct BadInputTests {
       "text.txt": Data(Esolm.text.utf8), "empty.txt": Data(), "short.txt": Data("short".utf8),
       "tiny.txt": Data("cat\n".utf8), "latin1.txt": Data("caf\u{E9} ".unicodeScalars.map { UInt8($0.value) }),
       "foreign.txt": Data("the cat\nthe Zebra sees the cat.\n".utf8),
+      "key.yaml": Data("training:\n  stpes: 5\n".utf8),
+      "kind.yaml": Data("training:\n  steps: 5\n  batchSize: many\n".utf8),
+      "text.yaml": Data("data:\n  field: 5\n".utf8), "octal.yaml": Data("training:\n  steps: 010\n".utf8),
+      "pair.yaml": Data("method:\n  algorithm: mdlm\n  alpha0: 0.5\n".utf8),
+      "circle.yaml": Data("extends: circle.yaml\n".utf8), "base.yaml": Data("extends: none.yaml\n".utf8),
+      "anchor.yaml": Data("training: &a\n  steps: 5\n".utf8),
+      "twice.yaml": Data("training:\n  steps: 5\n  steps: 6\n".utf8),
     ]
     for (name, contents) in files { try contents.write(to: URL(fileURLWithPath: "\(folder)/\(name)")) }
     func filled(_ text: String) -> String {

@@ -125,18 +125,24 @@ struct TextCommandTests {
     (["tokenize", "--tokenizer", "characters"], "--tokenizer characters needs the run's text; name bytes, text8 or"),
     (
       ["tokenize", "--tokenizer", "bytes", "--documents", "line", "--separator", "x"],
-      "--documents and --separator exclude"
+      "--separator is x, expected none with documents: either says what a document is"
     ),
-    (["tokenize", "--tokenizer", "bytes", "--format", "csv", "--field", "x"], "--field is for --format jsonl"),
-    (["tokenize", "--tokenizer", "bytes", "--format", "csv"], "--columns is missing: name the columns of CSV"),
+    (
+      ["tokenize", "--tokenizer", "bytes", "--format", "csv", "--field", "x"],
+      "--field is x, expected none with format csv: it is for jsonl"
+    ),
+    (["tokenize", "--tokenizer", "bytes", "--format", "csv"], "--columns is missing, expected the columns of CSV"),
     (
       ["tokenize", "--tokenizer", "bytes", "--field", "x", "--documents", "line"],
-      "--field and --documents or --separator are for different formats; name one by --format"
+      "--documents is line, expected none with field, which is for another format; name one by format"
     ),
     (["tokenizer", "train", "a", "--vocabulary-size", "5", "--out", "b"], "--vocabulary-size is 5, expected 257 to"),
-    (["train", "--dataset", "lm1b", "--out", "x"], "--dataset and --data-dir go together"),
     (
-      ["train", "--dataset", "c4", "--data-dir", "x", "--out", "x"], "--dataset: no data set 'c4'; expected one of lm1b"
+      ["train", "--dataset", "lm1b", "--out", "x"],
+      "--data-dir is missing, expected the folder with the files of the data set"
+    ),
+    (
+      ["train", "--dataset", "c4", "--data-dir", "x", "--out", "x"], "--dataset is 'c4', expected one of lm1b"
     ),
     (
       ["train", "--dataset", "lm1b", "--data-dir", "x", "--out", "/tmp/no-run"],

@@ -62,6 +62,9 @@ struct TrainCommandTests {
       ["--alpha0", "0", "--batch", "1"], ["--alpha0", "1", "--loss", "low_var"], ["--tokenizer", "bytes"],
       ["--dropout", "0", "--weight-decay", "0.1", "--clip", "0.5", "--ema", "0.9", "--warmup", "2"],
       ["--bf16", "--validation-fraction", "0.3", "--validation-sequences", "2", "--save-every", "3"],
+      ["--micro-batch", "2", "--recompute", "--sample-texts", "1", "--keep-best", "--keep-last", "3"],
+      ["--decay", "cosine", "--final-share", "0.1"],
+      ["--decay", "step", "--decay-every", "2", "--decay-factor", "0.9"],
       ["--threads", "2", "--device", "cpu", "--model", "tiny"],
       ["--algo", "esolm-a", "--alpha0", "0.25"], ["--algo", "mdlm", "--loss", "low_var"], ["--algo", "ar"],
       ["--algo", "ar", "--prepend", "none"], ["--algo", "ar", "--prepend", "bos", "--adaln"],
@@ -90,5 +93,63 @@ struct TrainCommandTests {
     let again = try await Esolm.succeed(["train", "--resume", run])
     #expect(again.error == "" && again.output == "")
     #expect(try snapshot() == before)
+  }
+
+  /// `config.json` of a run, in the keys that people write.
+  private func stored(_ run: String) throws -> [String: [String: NSObject]] {
+    let data = try Data(contentsOf: URL(fileURLWithPath: "\(run)/config.json"))
+    let object = try #require(JSONSerialization.jsonObject(with: data) as? [String: NSObject])
+    return object.compactMapValues { $0 as? [String: NSObject] }
+  }
+
+  @Test func aFlagCountsMoreThanAnOverrideAndThatMoreThanAFile() async throws {
+    let data = try Scratch.file(Esolm.text.utf8)
+    let base = try Scratch.file(
+      "model: {hiddenSize: 16, numBlocks: 1, numHeads: 2}\nmethod: {length: 16}\n".utf8, name: "base.yaml")
+    let folder = URL(fileURLWithPath: base).deletingLastPathComponent().path
+    let text = "extends: base.yaml\ntraining:\n  steps: 2\n  batchSize: 2\n  decay: linear\n  learningRate: 1e-3\n"
+    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/run.yaml"))
+    let run = "\(folder)/run"
+    try await Esolm.succeed(
+      ["train", "\(folder)/run.yaml", "training.batchSize=4", "training.learningRate=2e-3", "--learning-rate", "3e-3"]
+        + ["data.paths=\(data)", "--out", run])
+    let found = try stored(run)
+    #expect(found["training"]?["steps"] == 2 as NSNumber && found["training"]?["batchSize"] == 4 as NSNumber)
+    #expect(
+      found["training"]?["learningRate"] == 0.003 as NSNumber && found["training"]?["decay"] == "linear" as NSString)
+    #expect(found["model"]?["hiddenSize"] == 16 as NSNumber && found["method"]?["length"] == 16 as NSNumber)
+    #expect(found["data"]?["paths"] == [data] as NSArray && found["data"]?["kind"] == "text" as NSString)
+    // The same settings change nothing of a run, others that may are taken.
+    try await Esolm.succeed([
+      "train", "--resume", run, "training.batchSize=4", "--learning-rate", "3e-3", "--steps", "3", "--recompute",
+    ])
+    let changed = try stored(run)
+    #expect(changed["training"]?["steps"] == 3 as NSNumber && changed["training"]?["recomputes"] == true as NSNumber)
+  }
+
+  @Test func whatIsPrintedCanBeGivenAgain() async throws {
+    let first = try await Esolm.succeed(
+      [
+        "train", "--print-config", "--algo", "bd3lm", "--noise-range", "0.3,0.8", "--data", "a b.txt",
+        "training.steps=50",
+      ])
+    #expect(first.error == "")
+    for line in [
+      "  algorithm: bd3lm", "  resamplesMasks: true", "  warmupSteps: 5", "  hiddenSize: 256", "  paths: [\"a b.txt\"]",
+    ] {
+      #expect(first.output.split(separator: "\n").contains(Substring(line)), "\(line)")
+    }
+    let path = try Scratch.file(first.output.utf8, name: "x.yaml")
+    #expect(try await Esolm.succeed(["train", path, "--print-config"]).output == first.output)
+  }
+
+  @Test func otherSizesThanThoseOfTheWeightsAreRefused() async throws {
+    let run = try await Esolm.trained()
+    let result = try await Esolm.run(
+      ["train", "--init-from", run, "--hidden-size", "32", "--data", try Scratch.file(Esolm.text.utf8), "--out", "x"])
+    #expect(result.status == 2)
+    #expect(result.error.hasPrefix("esolm: error: --hidden-size is 32, expected 16: the weights to start from"))
+    let same = try await Esolm.succeed(["train", "--init-from", run, "--hidden-size", "16", "--print-config"])
+    #expect(same.output.contains("\n  hiddenSize: 16\n"))
   }
 }

@@ -14,9 +14,9 @@ import Torch
 /// Which checkpoints of a run are kept, what each says of itself, and which one is gone on from.
 @Suite("Checkpoints of a run")
 struct CheckpointStoreTests {
-  private func run(keepLast: Int? = nil, keepsBest: Bool? = nil) throws -> RunFolder {
+  private func run(keepLast: Int? = nil, keepsBest: Bool = false) throws -> RunFolder {
     var configuration = TinyRun.configuration
-    configuration.training.keepLast = keepLast
+    if let keepLast { configuration.training.keepLast = keepLast }
     configuration.training.keepsBest = keepsBest
     return try RunFolder(
       creating: "\(Scratch.folder())/run", configuration: configuration, tokenizer: TinyRun.tokenizer,

@@ -44,7 +44,8 @@ struct LearningRateTests {
   @Test func badValuesAreRefusedByName() {
     for (field, change) in [
       ("learningRate", { $0.peak = 0 }), ("learningRate", { $0.peak = .nan }), ("warmupSteps", { $0.warmupSteps = -1 }),
-      ("finalShare", { $0.finalShare = 1.5 }), ("interval", { $0.interval = 0 }), ("factor", { $0.factor = 0 }),
+      ("finalShare", { $0.finalShare = 1.5 }), ("decayInterval", { $0.interval = 0 }),
+      ("decayFactor", { $0.factor = 0 }),
     ] as [(String, (inout LearningRateSchedule) -> Void)] {
       var schedule = LearningRateSchedule(peak: 1)
       change(&schedule)

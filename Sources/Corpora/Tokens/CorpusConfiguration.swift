@@ -23,9 +23,12 @@ public struct CorpusConfiguration: Codable, Hashable, Sendable {
   /// The folder in which token files are kept; nil is the usual one of the machine at hand.
   public var tokenFolder: String?
 
+  /// The share of sequences that validate where nothing else is said.
+  public static let usualValidationShare = 0.1
+
   /// A corpus by its parts.
   public init(
-    source: CorpusSource, validation: Validation = .share(0.1), packing: Packing = .continuous,
+    source: CorpusSource, validation: Validation = .share(usualValidationShare), packing: Packing = .continuous,
     appendsEndOfText: Bool = true, tokenFolder: String? = nil
   ) {
     self.source = source

@@ -79,7 +79,7 @@ struct BenchTrain: ParsableCommand {
     training.batchSize = batch
     training.microBatchSize = microBatch
     training.bfloat16 = bfloat16
-    training.recomputes = recompute ? true : nil
+    training.recomputes = recompute
     training.warmupSteps = 0
     return training
   }

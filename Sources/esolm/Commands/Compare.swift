@@ -5,6 +5,7 @@ import EsoLM
 import Foundation
 import Reports
 import Runs
+import Settings
 import Tokenizers
 import Tool
 import Torch
@@ -69,7 +70,7 @@ struct Compare: ParsableCommand {
   @Flag(help: "Print results as JSON.")
   var json = false
 
-  @OptionGroup var model: ModelOptions
+  @OptionGroup var model: SettingOptions<NetworkSettings>
   @OptionGroup var device: DeviceOptions
 
   private var contestants: [Contestant] {
@@ -162,7 +163,7 @@ struct Compare: ParsableCommand {
     training.validationInterval = max(1, steps / 4)
     training.validationSequences = 64
     training.saveInterval = max(1, steps / 4)
-    let network = model.configuration(for: tokenizer, else: .quick(for: tokenizer))
+    let network = try model.group().configuration(for: tokenizer, else: .quick(for: tokenizer))
     var comparison = MethodComparison(
       contestants: try contestants, model: network,
       data: DataConfiguration(source: source, validationFraction: validationFraction), training: training,

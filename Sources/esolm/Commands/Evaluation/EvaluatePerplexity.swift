@@ -53,6 +53,7 @@ struct EvaluatePerplexity: ParsableCommand {
     let (run, likelihood) = try options.open()
     let orders = bounds.orders
     if exact || orders != nil { try run.requireExact(likelihood, for: exact ? "exact" : "orders") }
+    let corpus = try corpus.group()
     let blocks = try Self.blocks(of: run, data: data, corpus, maxSequences: bounds.maxSequences)
     let results = try Self.measure(
       try PerplexityEvaluation(likelihood, blocks: blocks, batchSize: options.batch, seed: options.seed),
@@ -66,7 +67,7 @@ struct EvaluatePerplexity: ParsableCommand {
         run: options.folder, algorithm: run.configuration.method.algorithm.rawValue,
         alpha0: likelihood.method.diffusedShare, sequences: blocks.count, length: blocks.length, draws: draws,
         tokens: tokens, characters: characters, results: rows)
-      let text = data ?? corpus.dataset.map { "\($0) in \(corpus.dataDir!)" } ?? run.validationText
+      let text = data ?? corpus.dataset.map { "\($0) in \(corpus.folder!)" } ?? run.validationText
       try printJSON(Rebuildable(report, Recipe(data: text, seed: options.seed, device: options.device.device)))
     } else {
       try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks, tokens: tokens)
@@ -79,12 +80,14 @@ struct EvaluatePerplexity: ParsableCommand {
   ///
   /// - Parameter corpus: how files are read; nil if there are no options for that.
   static func blocks(
-    of run: RunFolder, data: String?, _ corpus: CorpusOptions? = nil, maxSequences: Int?
+    of run: RunFolder, data: String?, _ corpus: CorpusSettings? = nil, maxSequences: Int?
   ) throws -> TokenBlocks {
     let length = run.configuration.method.length
     let blocks =
       if let corpus, data != nil || corpus.dataset != nil {
-        try corpus.blocks(data: data.map { [$0] } ?? [], length: length, tokenizer: run.tokenizer)
+        try asUsage {
+          try corpus.blocks(data: data.map { [$0] } ?? [], length: length, tokenizer: run.tokenizer)
+        }
       } else if let data {
         try CorpusConfiguration(source: CorpusSource(paths: [data])).blocks(length: length, tokenizer: run.tokenizer)
       } else {
