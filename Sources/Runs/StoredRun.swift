@@ -54,7 +54,12 @@ extension RunConfiguration {
   /// - Parameter decoder: the file.
   /// - Throws: an error naming the field that is missing, that there is not, or that does not fit.
   public init(from decoder: any Decoder) throws {
-    var values = try SettingTree(from: decoder).values
+    let tree = try SettingTree(from: decoder)
+    guard case .group = tree else {
+      throw DecodingError.typeMismatch(
+        [String: SettingTree].self, DecodingError.Context(codingPath: [], debugDescription: "expected an object"))
+    }
+    var values = tree.values
     let version = values.first { $0.key == "formatVersion" }?.value
     var older: DataConfiguration?
     if version == .number("1") {
