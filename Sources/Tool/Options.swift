@@ -94,6 +94,7 @@ extension TransformerConfiguration.Size: ExpressibleByArgument {}
 extension MethodConfiguration.Prepend: ExpressibleByArgument {}
 extension GenerationRequest.Schedule: ExpressibleByArgument {}
 extension GenerationRequest.ContextOrder: ExpressibleByArgument {}
+extension AdaptiveChoice.Measure: ExpressibleByArgument {}
 
 extension NoiseRange: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }

@@ -182,7 +182,24 @@ struct BadInputTests {
       "--steps is 17, expected 1 to the 16 tokens to write with schedule block"),
     .usage(
       "sample $run --schedule first-hitting",
-      "--schedule is first-hitting, expected ancestral or block or block-shuffled for Eso-LM"),
+      "--schedule is first-hitting, expected ancestral or block or block-shuffled or adaptive for Eso-LM"),
+    .usage("sample $run --choose margin", "--schedule is not named, expected adaptive, where it is said how to choose"),
+    .usage(
+      "sample $run --schedule adaptive --threshold=-1", "--threshold is -1.0, expected a finite number of nats from 0"),
+    .usage(
+      "sample $run --schedule adaptive --choose margin --threshold 1.5",
+      "--threshold is 1.5, expected a probability from 0 to 1"),
+    .usage("sample $run --schedule adaptive --calls 0", "--calls is 0, expected at least 1"),
+    .usage("sample $run --schedule adaptive --window 0", "--window is 0, expected at least 1"),
+    .usage(
+      "sample $run --schedule adaptive --calls 4 --threshold 1", "--calls is 4 beside a threshold, expected one of both"
+    ),
+    .usage(
+      "sample $run --schedule adaptive --calls 17",
+      "--calls is 17, expected 1 to 16, of which 0 write a token each from left to right"),
+    .usage(
+      "sample $run --schedule adaptive --steps 4",
+      "--steps is 4, expected none with schedule adaptive, which takes calls or a threshold"),
     .usage("sample $run --algo mdlm", "--algo is mdlm, expected esolm-b, which $run was trained by"),
     .usage("eval $run --algo ar", "--algo is ar, expected esolm-b, which $run was trained by"),
     .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),

@@ -241,36 +241,6 @@ struct SamplerTests {
 
   // MARK: Plans that decide as they go
 
-  /// Evaluates some positions and writes the one whose largest probability is largest.
-  private struct LargestProbability: DecodingPlan {
-    var window = 4
-    let choosesByLogits = true
-
-    mutating func next(after generation: Generation) -> PlannedCall? {
-      let left = generation.tokens.indices.filter { generation.tokens[$0] == 12 }
-      return left.isEmpty ? nil : PlannedCall(positions: Array(left.prefix(window)))
-    }
-
-    mutating func choose(from call: PlannedCall, logits: Tensor) -> [Int] {
-      let rows = logits.narrowed(dim: 1, to: 0..<12).softmax(dim: 1).array(of: Float.self)
-      let largest = call.positions.indices.map { rows[$0 * 12..<($0 + 1) * 12].max()! }
-      return [largest.indices.max { largest[$0] < largest[$1] }!]
-    }
-  }
-
-  @Test func anAdaptivePlanChoosesByLogits() throws {
-    let request = GenerationRequest(length: 8, seed: 4)
-    let generation = try Generation(request, rule: .causal, plan: LargestProbability(), for: network.configuration)
-    let text = try written([generation], by: network)[0]
-    #expect(text.networkCalls == 8 && Set(text.order) == Set(0..<8))
-    #expect(text.history.contains { $0.positions != $0.candidates?.prefix(1).map { $0 } })
-    let recomputed = try written([generation], by: network, usesCache: false)[0]
-    #expect(recomputed.tokens == text.tokens && recomputed.order == text.order)
-    // What the plan evaluated and did not write is known, and its probability can be had again.
-    let replayed = try #require(try text.replayedLogProbabilities(under: network))
-    #expect(distance(replayed.map(\.model), text.history.flatMap(\.modelLogProbabilities)) < 1e-5)
-  }
-
   /// Writes two, takes them back once, and writes the rest.
   private struct Wavering: DecodingPlan {
     var calls = 0

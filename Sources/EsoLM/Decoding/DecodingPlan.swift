@@ -2,7 +2,7 @@ import Torch
 
 /// Decides, call by call, which positions of a sequence are written.
 ///
-/// A plan may be fixed beforehand (``UnmaskingPlan``) or decide as it goes. To keep the distribution of texts proper, and
+/// A plan may be fixed beforehand (``UnmaskingPlan``) or decide as it goes (``AdaptivePlan``). To keep the distribution of texts proper, and
 /// the probability of one replayable, it may look at what is written, at its own state and at the current logits, but
 /// never at how likely a token is that was just drawn.
 public protocol DecodingPlan: Sendable {

@@ -171,6 +171,11 @@ public struct Generation: Sendable {
   /// The text's positions in the order of their slots, given ones first; a start token that is no text is left out.
   public var order: [Int] { slots.dropFirst(rule.textStart).map { $0 - rule.textStart } }
 
+  /// Whether a position is given or written.
+  func isWritten(_ position: Int) -> Bool { sequence[position + rule.textStart] != maskToken }
+  /// Whether the network has nothing to go by: not a token is given or written.
+  var isBlank: Bool { slots.isEmpty }
+
   /// The tokens up to the first position that is not written: they will not change.
   public var finalTokens: ArraySlice<Int32> { text.prefix(prefix) }
 

@@ -1,3 +1,5 @@
+import Faults
+
 /// What is asked of one sequence: which tokens are given, how the others are to be written, and when to stop.
 ///
 /// What a method does not know must be left nil. A request says what is wanted; ``GenerationMethod/generation(_:for:)``
@@ -15,6 +17,8 @@ public struct GenerationRequest: Sendable {
     case block
     /// The same with the steps, and the positions inside each, in random order.
     case blockShuffled = "block-shuffled"
+    /// Those of some candidates of which the network is sure.
+    case adaptive
   }
 
   /// In which order the network sees given tokens, where the method's attention lets that matter (Eso-LM (B)).
@@ -39,6 +43,8 @@ public struct GenerationRequest: Sendable {
   public var alpha0: Double?
   /// Which positions are written when; nil is the method's usual one.
   public var schedule: Schedule?
+  /// How an adaptive schedule chooses; nil is by entropy.
+  public var choice: AdaptiveChoice?
   /// In which order the network sees given tokens.
   public var contextOrder: ContextOrder
   /// How tokens are drawn.
@@ -55,13 +61,15 @@ public struct GenerationRequest: Sendable {
   /// A text of which some tokens may be given.
   public init(
     template: [Int32?], steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil,
-    contextOrder: ContextOrder = .ascending, picker: TokenPicker = .plain, stop: (any StopCondition)? = nil,
+    choice: AdaptiveChoice? = nil, contextOrder: ContextOrder = .ascending, picker: TokenPicker = .plain,
+    stop: (any StopCondition)? = nil,
     seed: UInt64 = 0, number: Int = 0, alternativeCount: Int = 0
   ) {
     self.template = template
     self.steps = steps
     self.alpha0 = alpha0
     self.schedule = schedule
+    self.choice = choice
     self.contextOrder = contextOrder
     self.picker = picker
     self.stop = stop
@@ -92,9 +100,10 @@ public struct GenerationRequest: Sendable {
   public var holes: [Int] { template.indices.filter { template[$0] == nil } }
 
   /// The time steps T that a method takes: where none are asked for, as many as tokens are written, unless the method
-  /// writes one token a call anyway.
+  /// writes one token a call anyway or decides as it goes.
   public func timeSteps(of method: any GenerationMethod) -> Int? {
-    steps ?? (method.diffusionPass == nil ? nil : max(1, holes.count))
+    guard schedule != .adaptive else { return nil }
+    return steps ?? (method.diffusionPass == nil ? nil : max(1, holes.count))
   }
 
   // MARK: Checks
@@ -119,6 +128,9 @@ public struct GenerationRequest: Sendable {
     if let alpha0 {
       try ConfigurationError.require((0...1).contains(alpha0), "alpha0", alpha0, expected: "0 to 1")
     }
+    try ConfigurationError.require(
+      choice == nil || schedule == .adaptive, "schedule", schedule?.rawValue ?? "not named",
+      expected: "adaptive, where it is said how to choose")
     try ConfigurationError.require(number >= 0, "number", number, expected: "from 0")
     try ConfigurationError.require(
       (0...configuration.vocabularySize - 1).contains(alternativeCount), "alternativeCount", alternativeCount,
@@ -164,8 +176,22 @@ public struct GenerationRequest: Sendable {
     throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
   }
 
-  /// The plan of a method that writes in any order.
+  /// What a method that writes in any order carries out.
+  func decodingPlan(
+    _ schedule: Schedule, alpha0: Double, for configuration: TransformerConfiguration
+  ) throws -> any DecodingPlan {
+    guard schedule == .adaptive else { return FixedPlan(try anyOrderPlan(schedule, alpha0: alpha0)) }
+    try ConfigurationError.require(
+      steps == nil, "steps", steps ?? 0, expected: "none with schedule adaptive, which takes calls or a threshold")
+    var generators = generators
+    return try AdaptivePlan(
+      try choice ?? AdaptiveChoice(), holes: holes, alpha0: alpha0, maskToken: configuration.maskToken,
+      using: &generators)
+  }
+
+  /// The plan, fixed beforehand, of a method that writes in any order.
   func anyOrderPlan(_ schedule: Schedule, alpha0: Double) throws -> UnmaskingPlan {
+    trap(unless: schedule != .adaptive, "an adaptive plan is not fixed beforehand")
     var generators = generators
     switch schedule {
     case .block, .blockShuffled:
@@ -173,7 +199,7 @@ public struct GenerationRequest: Sendable {
         holes: holes, steps: try fixedSteps(schedule), shuffled: schedule == .blockShuffled, alpha0: alpha0,
         using: &generators)
     case .leftToRight: return .leftToRight(holes: holes, steps: try fixedSteps(schedule))
-    case .ancestral, .firstHitting:
+    case .ancestral, .firstHitting, .adaptive:
       return try .ancestral(
         holes: holes, steps: try ancestralSteps(), schedule: NoiseSchedule(alpha0: alpha0), using: &generators)
     }

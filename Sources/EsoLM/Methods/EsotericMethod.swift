@@ -84,10 +84,10 @@ public struct EsotericMethod: HybridMethod, Equatable {
     _ request: GenerationRequest, for configuration: TransformerConfiguration
   ) throws -> Generation {
     try request.validate(for: configuration)
-    let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled])
-    let plan = try request.anyOrderPlan(schedule, alpha0: diffusedShare(of: request)!)
+    let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled, .adaptive])
     return Generation(
-      rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each), plan: FixedPlan(plan),
+      rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each),
+      plan: try request.decodingPlan(schedule, alpha0: diffusedShare(of: request)!, for: configuration),
       given: variant == .a ? try request.ascendingContext("Eso-LM (A)") : request.orderedContext(), request: request,
       maskToken: configuration.maskToken)
   }

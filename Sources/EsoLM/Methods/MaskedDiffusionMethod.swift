@@ -28,9 +28,11 @@ public struct MaskedDiffusionMethod: HybridMethod, Equatable {
   ) throws -> Generation {
     try request.validate(for: configuration)
     try request.forbidAlpha0("MDLM")
-    let schedule = try request.schedule(of: "MDLM", known: [.ancestral, .leftToRight, .block, .blockShuffled])
+    let schedule = try request.schedule(
+      of: "MDLM", known: [.ancestral, .leftToRight, .block, .blockShuffled, .adaptive])
     return Generation(
-      rule: DecodingRule(segments: .whole), plan: FixedPlan(try request.anyOrderPlan(schedule, alpha0: 1)),
+      rule: DecodingRule(segments: .whole),
+      plan: try request.decodingPlan(schedule, alpha0: 1, for: configuration),
       given: try request.ascendingContext("MDLM"), request: request, maskToken: configuration.maskToken)
   }
 }

@@ -93,6 +93,7 @@ struct CompletionCall: Sendable {
   /// What /v1/infill knows too.
   static let commonNames = [
     "model", "seed", "stop", "ignore_eos", "temperature", "top_p", "top_k", "alpha0", "steps", "schedule",
+    "choose", "threshold", "calls", "window",
   ]
 
   static func checkModel(_ fields: RequestFields, _ model: ServedModel) throws {
@@ -108,6 +109,10 @@ struct CompletionCall: Sendable {
     return GenerationRequest(
       template: [], steps: try fields.integer("steps", in: 1...UnmaskingPlan.maximumSteps),
       alpha0: try fields.number("alpha0", in: 0...1), schedule: try fields.choice("schedule"),
+      choice: try AdaptiveChoice(
+        measure: try fields.choice("choose"), threshold: try fields.number("threshold", in: 0...1e9),
+        calls: try fields.integer("calls", in: 1...UnmaskingPlan.maximumSteps),
+        window: try fields.integer("window", in: 1...(1 << 20))),
       picker: try TokenPicker(
         temperature: try fields.number("temperature", in: 0...100) ?? 1, topP: topP == 0 ? 1e-9 : topP,
         topK: try fields.integer("top_k", in: -1...Int(Int32.max)).flatMap { $0 > 0 ? $0 : nil }),

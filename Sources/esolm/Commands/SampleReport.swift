@@ -48,6 +48,11 @@ struct SampleReport {
     let alpha0: Double?
     let steps: Int?
     let schedule: String?
+    /// How an adaptive schedule chose.
+    let choose: AdaptiveChoice.Measure?
+    let threshold: Double?
+    let calls: Int?
+    let window: Int?
     let length: Int
     let seed: UInt64
     let topP: Double
@@ -93,13 +98,15 @@ struct SampleReport {
     calls.append(generation.networkCalls)
     if let oneAtATime { lost.append(oneAtATime - generation.modelLogProbability) }
     let configuration = run.configuration.method
+    let plan = generation.plan as? AdaptivePlan
     return Line(
       run: command.folder, algorithm: configuration.algorithm.rawValue, number: text.number,
       text: stop.text(of: generation.tokens, given: generation.givenEnd), tokens: generation.tokens,
       fillings: text.holes.map { stop.fillings(of: $0, generation) },
       finishReason: generation.finishReason!.rawValue,
       alpha0: method.diffusedShare(of: text.request), steps: text.request.timeSteps(of: method),
-      schedule: text.request.schedule?.rawValue, length: text.request.length, seed: text.request.seed,
+      schedule: text.request.schedule?.rawValue, choose: plan?.choice.measure, threshold: plan?.choice.threshold,
+      calls: plan?.choice.calls, window: plan?.choice.window, length: text.request.length, seed: text.request.seed,
       topP: text.request.picker.topP, topK: text.request.picker.topK, temperature: text.request.picker.temperature,
       usesCache: !command.noCache, nfe: generation.networkCalls, rows: generation.fedRows,
       slotsPerToken: Double(generation.fedRows) / Double(max(1, written)), seconds: seconds,

@@ -23,9 +23,35 @@ struct WritingOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       How steps are laid out: ancestral (Eso-LM, MDLM, BD3-LM), first-hitting (BD3-LM), block and block-shuffled, whose \
-      positions lie far apart (Eso-LM, MDLM), left-to-right (MDLM, AR). (default: the first that fits)
+      positions lie far apart (Eso-LM, MDLM), left-to-right (MDLM, AR), adaptive, where the network is sure (Eso-LM, \
+      MDLM). (default: the first that fits)
       """))
   var schedule: GenerationRequest.Schedule?
+
+  @Option(
+    help: """
+      Schedule adaptive: how sure the network is of a candidate, by entropy, margin (of the likeliest two probabilities) or \
+      probability (the largest). (default: entropy)
+      """)
+  var choose: AdaptiveChoice.Measure?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Schedule adaptive: writes the candidates of at most this entropy in nats, or of at least this margin or \
+      probability. (default: 0.5)
+      """, valueName: "x"))
+  var threshold: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Schedule adaptive: writes a text in so many network calls, instead of by a threshold.", valueName: "count"))
+  var calls: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Schedule adaptive: candidates of a call. (default: \(AdaptiveChoice.usualWindow))", valueName: "count"))
+  var window: Int?
 
   @Option(help: "The seed of sampling.")
   var seed: UInt64 = 0
@@ -41,12 +67,21 @@ struct WritingOptions: ParsableArguments {
     try require("alpha0", alpha0, in: 0...1)
     try require("length", length, in: 1...(1 << 20))
     try require("batch", batch, in: 1...(1 << 16))
+    _ = try choice()
+  }
+
+  /// How an adaptive schedule chooses; nil where nothing is said.
+  private func choice() throws -> AdaptiveChoice? {
+    try asUsage { try AdaptiveChoice(measure: choose, threshold: threshold, calls: calls, window: window) }
   }
 
   /// The options that were given, of those that say how texts are written.
   var given: [String] {
-    [("steps", steps != nil), ("alpha0", alpha0 != nil), ("length", length != nil), ("schedule", schedule != nil)]
-      .filter(\.1).map(\.0)
+    [
+      ("steps", steps != nil), ("alpha0", alpha0 != nil), ("length", length != nil), ("schedule", schedule != nil),
+      ("choose", choose != nil), ("threshold", threshold != nil), ("calls", calls != nil), ("window", window != nil),
+    ]
+    .filter(\.1).map(\.0)
   }
 
   /// What is asked of the text `number`.
@@ -60,8 +95,8 @@ struct WritingOptions: ParsableArguments {
           + "seen in training; shorten it, or name --allow-longer")
     }
     return GenerationRequest(
-      template: template, steps: steps, alpha0: alpha0, schedule: schedule, picker: try picking.picker(), seed: seed,
-      number: number)
+      template: template, steps: steps, alpha0: alpha0, schedule: schedule, choice: try choice(),
+      picker: try picking.picker(), seed: seed, number: number)
   }
 
   /// What is asked of a text of which nothing is given.
