@@ -104,14 +104,27 @@ INLINED float exponentiate(float *scores, int64_t visible, int64_t stride) {
   return sum(masses);
 }
 
-// `count` rows, of a head of `width` times 16 numbers, look at the first visible[row] slots of the stretches. `scores`
-// has room for count · (the most of them, rounded up to 16).
+// What rows see: the first visible[row] slots, and one among the new ones besides, unless lone[row] is −1.
+struct Sight {
+  const int64_t *visible, *lone;
+  INLINED Sight from(int64_t row) const { return {visible + row, lone ? lone + row : nullptr}; }
+  INLINED bool hasLone(int64_t row) const { return lone && lone[row] >= 0; }
+  // How many scores a row has.
+  INLINED int64_t count(int64_t row) const { return visible[row] + hasLone(row); }
+};
+
+// `count` rows, of a head of `width` times 16 numbers, look at slots of the stretches, whose last one holds the new ones.
+// `scores` has room for count · (one more than the most slots that they see from the first on, rounded up to 16).
 //
-// Every row is computed alike, whichever others are computed with it.
+// Every row is computed alike, whichever others are computed with it. The score of a lone slot stands behind those of the
+// first ones, wherever the slot is.
 template <int count, int width>
-INLINED void attend(FloatRows query, Stretches stretches, FloatRows out, const int64_t *visible, float scale,
-                    float *scores) {
-  int64_t slots = *std::max_element(visible, visible + count), stride = (slots + lanes - 1) / lanes * lanes;
+INLINED void attend(FloatRows query, Stretches stretches, FloatRows out, Sight sight, float scale, float *scores) {
+  const int64_t *visible = sight.visible;
+  int64_t slots = *std::max_element(visible, visible + count), stride = (slots + lanes) / lanes * lanes;
+  const Stretch &last = stretches.first[stretches.count - 1];
+  int64_t firstNew = 0;
+  for (int64_t s = 0; s + 1 < stretches.count; s++) firstNew += stretches.first[s].count;
   Queries<count, width> q, mean = {};
   UNROLLED for (int r = 0; r < count; r++)
     UNROLLED for (int w = 0; w < width; w++) q.rows[r][w] = load(query.first + r * query.stride + w * lanes) * scale;
@@ -123,9 +136,22 @@ INLINED void attend(FloatRows query, Stretches stretches, FloatRows out, const i
                    : score<float>(q, stretch, end, scores + slot, stride);
     slot += std::max<int64_t>(0, end);
   }
+#define NEW(kind, r) reinterpret_cast<const float *>(last.kind + (sight.lone[r] - firstNew) * last.stride)
+  UNROLLED for (int r = 0; r < count; r++) if (sight.hasLone(r)) {
+    Lanes product = q.rows[r][0] * load(NEW(key, r));
+    UNROLLED for (int w = 1; w < width; w++) product += q.rows[r][w] * load(NEW(key, r) + w * lanes);
+    scores[r * stride + visible[r]] = sum(product);
+  }
 
   float total[count];
-  for (int r = 0; r < count; r++) total[r] = exponentiate(scores + r * stride, visible[r], stride);
+  for (int r = 0; r < count; r++) total[r] = exponentiate(scores + r * stride, sight.count(r), stride);
+
+  UNROLLED for (int r = 0; r < count; r++) if (sight.hasLone(r)) {
+    float &mass = scores[r * stride + visible[r]];
+    UNROLLED for (int w = 0; w < width; w++) mean.rows[r][w] = load(NEW(value, r) + w * lanes) * mass;
+    mass = 0;
+  }
+#undef NEW
 
   for (int64_t s = 0, slot = 0; s < stretches.count; s++) {
     const Stretch &stretch = stretches.first[s];
@@ -141,44 +167,47 @@ INLINED void attend(FloatRows query, Stretches stretches, FloatRows out, const i
 }
 
 template <int width>
-INLINED void attendAll(int64_t rows, FloatRows query, Stretches stretches, FloatRows out, const int64_t *visible,
-                       float scale, float *scores) {
+INLINED void attendAll(int64_t rows, FloatRows query, Stretches stretches, FloatRows out, Sight sight, float scale,
+                       float *scores) {
   int64_t r = 0;
 #define FROM(rows, r) FloatRows{rows.first + (r) * rows.stride, rows.stride}
-  for (; r + 4 <= rows; r += 4) attend<4, width>(FROM(query, r), stretches, FROM(out, r), visible + r, scale, scores);
-  for (; r + 2 <= rows; r += 2) attend<2, width>(FROM(query, r), stretches, FROM(out, r), visible + r, scale, scores);
-  for (; r < rows; r++) attend<1, width>(FROM(query, r), stretches, FROM(out, r), visible + r, scale, scores);
+  for (; r + 4 <= rows; r += 4)
+    attend<4, width>(FROM(query, r), stretches, FROM(out, r), sight.from(r), scale, scores);
+  for (; r + 2 <= rows; r += 2)
+    attend<2, width>(FROM(query, r), stretches, FROM(out, r), sight.from(r), scale, scores);
+  for (; r < rows; r++) attend<1, width>(FROM(query, r), stretches, FROM(out, r), sight.from(r), scale, scores);
 }
 
 // One row of a head of any multiple of 16, whose keys and values, in float32, are one stretch.
-INLINED void attendWide(int64_t size, const float *query, const Stretch &slots, float *out, int64_t visible, float scale,
+INLINED void attendWide(int64_t size, const float *query, const Stretch &slots, float *out, Sight sight, float scale,
                         float *scores) {
-  int64_t stride = (visible + lanes - 1) / lanes * lanes;
-  for (int64_t i = 0; i < visible; i++) {
-    auto key = reinterpret_cast<const float *>(slots.key + i * slots.stride);
+  int64_t count = sight.count(0), stride = (count + lanes - 1) / lanes * lanes;
+  auto slot = [&](int64_t i) INLINED_BODY { return (i < sight.visible[0] ? i : sight.lone[0]) * slots.stride; };
+  for (int64_t i = 0; i < count; i++) {
+    auto key = reinterpret_cast<const float *>(slots.key + slot(i));
     Lanes product = {};
     for (int64_t place = 0; place < size; place += lanes) product += load(query + place) * scale * load(key + place);
     scores[i] = sum(product);
   }
-  float total = exponentiate(scores, visible, stride);
+  float total = exponentiate(scores, count, stride);
   for (int64_t place = 0; place < size; place += lanes) {
     Lanes mean = {};
-    for (int64_t i = 0; i < visible; i++)
-      mean += load(reinterpret_cast<const float *>(slots.value + i * slots.stride) + place) * scores[i];
+    for (int64_t i = 0; i < count; i++)
+      mean += load(reinterpret_cast<const float *>(slots.value + slot(i)) + place) * scores[i];
     store(mean * (1 / total), out + place);
   }
 }
 
-WIDEST void attendHead(int64_t rows, int64_t size, FloatRows query, Stretches stretches, FloatRows out,
-                       const int64_t *visible, float scale, float *scores) {
+WIDEST void attendHead(int64_t rows, int64_t size, FloatRows query, Stretches stretches, FloatRows out, Sight sight,
+                       float scale, float *scores) {
   switch (size) {
-  case 16: return attendAll<1>(rows, query, stretches, out, visible, scale, scores);
-  case 32: return attendAll<2>(rows, query, stretches, out, visible, scale, scores);
-  case 64: return attendAll<4>(rows, query, stretches, out, visible, scale, scores);
-  case 128: return attendAll<8>(rows, query, stretches, out, visible, scale, scores);
+  case 16: return attendAll<1>(rows, query, stretches, out, sight, scale, scores);
+  case 32: return attendAll<2>(rows, query, stretches, out, sight, scale, scores);
+  case 64: return attendAll<4>(rows, query, stretches, out, sight, scale, scores);
+  case 128: return attendAll<8>(rows, query, stretches, out, sight, scale, scores);
   default:
     for (int64_t r = 0; r < rows; r++)
-      attendWide(size, query.first + r * query.stride, stretches.first[0], out.first + r * out.stride, visible[r],
+      attendWide(size, query.first + r * query.stride, stretches.first[0], out.first + r * out.stride, sight.from(r),
                  scale, scores);
   }
 }
@@ -230,7 +259,7 @@ void CachedAttention::attend(const CTSequenceRows &sequence, int64_t head) const
   thread_local std::vector<float> scores;
   thread_local std::vector<Stretch> stretches;
   float scale = 1 / std::sqrt(float(size));
-  scores.resize(4 * (slots + lanes));
+  scores.resize(4 * (slots + 1 + lanes));
   stretches.clear();
   for (int64_t slot = 0, number = 0; slot < sequence.stored; slot += pageSlots, number++)
     stretches.push_back({page(sequence, number, 0, head), page(sequence, number, 1, head), size * (isHalf ? 2 : 4),
@@ -241,7 +270,7 @@ void CachedAttention::attend(const CTSequenceRows &sequence, int64_t head) const
   stretches.push_back({bytes(key), bytes(value), key.stride * int64_t(sizeof(float)), sequence.keyCount, false});
   FloatRows from{query[sequence.firstQuery] + head * size, query.stride};
   FloatRows to{out[sequence.firstQuery] + head * size, out.stride};
-  const int64_t *seen = visible + sequence.firstQuery;
+  Sight seen = Sight{visible, lone}.from(sequence.firstQuery);
   if (hasOwnForm(size))
     return attendHead(rows, size, from, {stretches.data(), int64_t(stretches.size())}, to, seen, scale, scores.data());
 

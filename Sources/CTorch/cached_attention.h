@@ -27,7 +27,8 @@ struct CachedPages {
 struct CachedAttention {
   FloatRows query, key, value, out; // [rows, heads · size], all sequences' one after another
   int64_t heads, size;
-  const int64_t *visible;   // how many slots of its sequence each row of the query sees
+  const int64_t *visible;   // how many slots of its sequence, the first ones, each row of the query sees
+  const int64_t *lone;      // and the slot among the new ones that it sees besides, or −1; NULL: none does
   void *const *pages;       // each [blocks, 2, heads, pageSlots, size], keys then values
   int64_t pageSlots, block;
   bool isHalf;              // whether pages hold bfloat16 instead of float32

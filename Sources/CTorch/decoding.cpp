@@ -139,12 +139,14 @@ struct ForwardPass {
   }
 
   // Stores keys and values that stay, and attends, for the queries of `sequences` in `query`.
-  void attend(FloatRows query, int64_t block, const CTSequenceRows *sequences, const int64_t *visible) {
+  void attend(FloatRows query, int64_t block, const CTSequenceRows *sequences, const int64_t *visible,
+              const int64_t *lone) {
     int64_t d = network.hidden, heads = network.heads;
     FloatRows key{wide + d, 3 * d}, value{wide + 2 * d, 3 * d};
     CachedAttention attention{query,   key,          value,           {attended, d},
-                              heads,   d / heads,    visible,         pages.data.data(),
-                              pages.slots, block,    pages.isHalf};
+                              heads,   d / heads,    visible,         lone,
+                              pages.data.data(),     pages.slots,     block,
+                              pages.isHalf};
     team.each(rows.sequenceCount * (heads + 1), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         int64_t number = i / (heads + 1), part = i % (heads + 1);
@@ -168,7 +170,7 @@ struct ForwardPass {
     });
     lap(CTRowStage);
     if (number + 1 < network.blockCount) {
-      attend({wide, 3 * d}, number, rows.sequences, rows.visible);
+      attend({wide, 3 * d}, number, rows.sequences, rows.visible, rows.lone);
     } else {
       // The last block computes outputs alone; of other rows no more than keys and values is needed there.
       count = rows.outputCount;
@@ -176,7 +178,7 @@ struct ForwardPass {
         std::copy_n(wide + rows.outputs[row] * 3 * d, d, normed + row * d);
         std::copy_n(stream + rows.outputs[row] * d, d, top + row * d);
       });
-      attend({normed, d}, number, rows.topSequences, rows.topVisible);
+      attend({normed, d}, number, rows.topSequences, rows.topVisible, rows.topLone);
       // Every thread has a pass of its own.
       stream = top;
     }

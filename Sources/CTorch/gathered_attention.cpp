@@ -90,10 +90,11 @@ CTStatus ct_gathered_attention(const CTTensor *query, const CTTensor *key, const
   });
 }
 
-CTStatus ct_visibility_bias(const CTTensor *visible, int64_t slots, CTTensor **out) {
+CTStatus ct_visibility_bias(const CTTensor *visible, const CTTensor *lone, int64_t slots, CTTensor **out) {
   return produce(out, [&] {
     const at::Tensor &v = unwrap(visible);
-    at::Tensor isHidden = at::arange(slots, v.options()) >= v.unsqueeze(-1);
+    at::Tensor slot = at::arange(slots, v.options()), isHidden = slot >= v.unsqueeze(-1);
+    if (lone) isHidden = isHidden.logical_and_(slot != unwrap(lone).unsqueeze(-1));
     return at::zeros({v.size(0), v.size(1), slots}, v.options().dtype(at::kFloat))
         .masked_fill_(isHidden, -std::numeric_limits<double>::infinity())
         .unsqueeze(1);

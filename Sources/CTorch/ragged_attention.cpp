@@ -17,7 +17,7 @@ bool isPlain(const at::Tensor &x) {
 
 CTStatus ct_ragged_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value,
                              const CTSequenceRows *sequences, int64_t count, const int64_t *visible,
-                             CTTensor *const *pages, int64_t pageCount, int64_t block, CTTensor **out) {
+                             const int64_t *lone, CTTensor *const *pages, int64_t pageCount, int64_t block, CTTensor **out) {
   return produce(out, [&] {
     const at::Tensor &q = unwrap(query), &k = unwrap(key), &v = unwrap(value);
     TORCH_CHECK(isPlain(q) && isPlain(k) && isPlain(v), "contiguous float32 on the CPU, without gradients");
@@ -27,7 +27,7 @@ CTStatus ct_ragged_attention(const CTTensor *query, const CTTensor *key, const C
       return FloatRows{const_cast<float *>(elements<float>(x)), width};
     };
     CachedPages found(pages, pageCount);
-    CachedAttention attention{rows(q),       rows(k), rows(v),           rows(result), heads, width / heads, visible,
+    CachedAttention attention{rows(q),       rows(k), rows(v),           rows(result), heads, width / heads, visible, lone,
                               found.data.data(), found.slots, block, found.isHalf};
     for (int64_t i = 0; i < count; i++) attention.keep(sequences[i]);
     parallelFor(count * heads, 1, [&](int64_t begin, int64_t end) {

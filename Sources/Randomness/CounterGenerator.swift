@@ -81,4 +81,6 @@ public enum RandomStream: UInt32, Sendable, CaseIterable {
   case contextOrder
   /// The lengths of holes; the first index is the sequence.
   case holeLength
+  /// Drafts, and whether they are accepted; the indices are the sequence and the call.
+  case drafts
 }

@@ -95,6 +95,7 @@ extension MethodConfiguration.Prepend: ExpressibleByArgument {}
 extension GenerationRequest.Schedule: ExpressibleByArgument {}
 extension GenerationRequest.ContextOrder: ExpressibleByArgument {}
 extension AdaptiveChoice.Measure: ExpressibleByArgument {}
+extension Speculation.Order: ExpressibleByArgument {}
 
 extension NoiseRange: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }

@@ -116,13 +116,14 @@ public final class FusedDecoder {
       return positions.map(Int64.init).withUnsafeBufferPointer { positions in
         outputs.map(Int64.init).withUnsafeBufferPointer { outputs in
           tokens.withUnsafeBufferPointer { tokens in
-            attention.withRows { sequences, visible, pages in
-              topAttention.withRows { topSequences, topVisible, _ in
+            attention.withRows { sequences, visible, lone, pages in
+              topAttention.withRows { topSequences, topVisible, topLone, _ in
                 var rows = CTDecodingRows(
                   count: Int64(tokens.count), tokens: tokens.baseAddress, positions: positions.baseAddress,
-                  visible: visible.baseAddress, outputCount: Int64(outputs.count), outputs: outputs.baseAddress,
+                  visible: visible.baseAddress, lone: lone, outputCount: Int64(outputs.count),
+                  outputs: outputs.baseAddress,
                   sequences: sequences.baseAddress, topSequences: topSequences.baseAddress,
-                  topVisible: topVisible.baseAddress, sequenceCount: Int64(sequences.count),
+                  topVisible: topVisible.baseAddress, topLone: topLone, sequenceCount: Int64(sequences.count),
                   pages: pages.baseAddress, pageCount: Int64(pages.count), seconds: nil)
                 return profiled { seconds in
                   rows.seconds = seconds

@@ -38,7 +38,8 @@ public struct GatheredAttention {
     blocks = pages == nil ? 1 : shape[1]
     let layout = Layout(
       heads: heads, blocks: blocks, pageSlots: pages == nil ? nil : shape[4], pages: pages?.places ?? [],
-      visible: attention.visible, rows: attention.sequences.map { Int($0.firstKey + $0.keyCount) }.max() ?? 0)
+      visible: attention.visible, lone: attention.lone,
+      rows: attention.sequences.map { Int($0.firstKey + $0.keyCount) }.max() ?? 0)
 
     var sent = Integers()
     let kept = layout.kept(attention.sequences, &sent)
@@ -56,7 +57,10 @@ public struct GatheredAttention {
       group.pageRows = draft.pageRows.map { (all($0.places) + all($0.offsets)).reshaped([layout.blocks, -1]) }
       group.keyPlaces = draft.keyPlaces.map { (all($0.places) + all($0.offsets)).reshaped([-1]) }
       group.bias = draft.visible.map { visible in
-        produce(all(visible)) { ct_visibility_bias($0, Int64(draft.slots), $1) }
+        let lone = draft.lone.map(all.callAsFunction)
+        return withExtendedLifetime(lone) {
+          produce(all(visible)) { ct_visibility_bias($0, lone?.handle, Int64(draft.slots), $1) }
+        }
       }
       group.isCausal = draft.isCausal
       return group
@@ -126,6 +130,7 @@ private struct Layout {
     var keyRows: Integers.Part?
     var keyPlaces: Places?
     var visible: Integers.Part?
+    var lone: Integers.Part?
     var isCausal = false
   }
 
@@ -136,6 +141,7 @@ private struct Layout {
   /// Which of all pages each of the call's pages is.
   let pages: [Int]
   let visible: [Int64]
+  let lone: [Int64]
   /// New rows of all sequences.
   let rows: Int
 
@@ -200,13 +206,19 @@ private struct Layout {
       }
     }
     draft.isCausal =
-      standsAlone && members.allSatisfy { $0.queryCount == $0.keyCount } && everyQuery { Int($0) + 1 }
+      standsAlone && lone.isEmpty && members.allSatisfy { $0.queryCount == $0.keyCount } && everyQuery { Int($0) + 1 }
     if !draft.isCausal, !everyQuery(sees: { _ in draft.slots }) {
       // Rows that fill up look at one slot: a row that sees none has no numbers.
       draft.visible = sent.add(
         members.flatMap { member in
           (0..<Int64(queries)).map { $0 < member.queryCount ? Int(visible[Int(member.firstQuery + $0)]) : 1 }
         }, shape: [members.count, queries])
+      if !lone.isEmpty {
+        draft.lone = sent.add(
+          members.flatMap { member in
+            (0..<Int64(queries)).map { $0 < member.queryCount ? Int(lone[Int(member.firstQuery + $0)]) : -1 }
+          }, shape: [members.count, queries])
+      }
     }
     return draft
   }

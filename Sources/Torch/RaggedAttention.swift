@@ -33,18 +33,29 @@ public struct RaggedAttention {
 
   let sequences: [CTSequenceRows]
   let visible: [Int64]
+  /// Empty where no row sees a lone slot.
+  let lone: [Int64]
   private let pages: [Tensor]
   private let handles: [OpaquePointer?]
 
   /// - Parameters:
   ///   - sequences: together they have every query once.
   ///   - visible: for each query how many slots, the first ones of its sequence, it looks at: from 1 to all.
-  public init(_ sequences: [Sequence], visible: [Int]) {
+  ///   - lone: for each query another one of the new slots that it looks at besides, or nil; empty where none does.
+  public init(_ sequences: [Sequence], visible: [Int], lone: [Int?] = []) {
     var pages: [Tensor] = []
+    let hasLone = lone.contains { $0 != nil }
     self.sequences = sequences.map { sequence in
       trap(
         unless: visible[sequence.queries].allSatisfy { (1...sequence.stored + sequence.keys.count).contains($0) },
         "a row sees from 1 to all slots of its sequence")
+      trap(
+        unless: !hasLone
+          || sequence.queries.allSatisfy { query in
+            lone[query].map {
+              $0 >= visible[query] && (sequence.stored..<sequence.stored + sequence.keys.count).contains($0)
+            } ?? true
+          }, "a lone slot is a new one that a row does not see anyway")
       trap(
         unless: (0...sequence.keys.count).contains(sequence.kept)
           && sequence.stored + sequence.kept <= sequence.pages.reduce(0) { $0 + $1.size(3) },
@@ -56,6 +67,7 @@ public struct RaggedAttention {
         stored: Int64(sequence.stored), kept: Int64(sequence.kept), firstPage: Int64(pages.count))
     }
     self.visible = visible.map(Int64.init)
+    self.lone = hasLone ? lone.map { Int64($0 ?? -1) } : []
     self.pages = pages
     handles = pages.map(\.handle)
   }
@@ -73,8 +85,8 @@ public struct RaggedAttention {
     return withExtendedLifetime((value, pages)) {
       produce(query, key) { query, key, out in
         ct_ragged_attention(
-          query, key, value.handle, sequences, Int64(sequences.count), visible, handles, Int64(handles.count),
-          Int64(block), out)
+          query, key, value.handle, sequences, Int64(sequences.count), visible, lone.isEmpty ? nil : lone, handles,
+          Int64(handles.count), Int64(block), out)
       }
     }
   }
@@ -95,13 +107,15 @@ public struct RaggedAttention {
   func withRows<Result>(
     _ body: (
       _ sequences: UnsafeBufferPointer<CTSequenceRows>, _ visible: UnsafeBufferPointer<Int64>,
-      _ pages: UnsafeBufferPointer<OpaquePointer?>
+      _ lone: UnsafePointer<Int64>?, _ pages: UnsafeBufferPointer<OpaquePointer?>
     ) -> Result
   ) -> Result {
     withExtendedLifetime(pages) {
       sequences.withUnsafeBufferPointer { sequences in
         visible.withUnsafeBufferPointer { visible in
-          handles.withUnsafeBufferPointer { body(sequences, visible, $0) }
+          lone.withUnsafeBufferPointer { lone in
+            handles.withUnsafeBufferPointer { body(sequences, visible, lone.isEmpty ? nil : lone.baseAddress, $0) }
+          }
         }
       }
     }

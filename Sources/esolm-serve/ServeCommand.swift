@@ -25,7 +25,7 @@ struct ServeCommand: ParsableCommand {
     // Whatever is wrong with the run is said before anything listens.
     let run = try RunFolder(opening: options.folder)
     let method = try options.algorithm.method(of: run)
-    let model: ServedModel
+    var model: ServedModel
     do {
       model = try ServedModel(
         name: options.name ?? URL(fileURLWithPath: options.folder).standardizedFileURL.lastPathComponent,
@@ -37,11 +37,10 @@ struct ServeCommand: ParsableCommand {
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
     var logger = Logger(label: "esolm.serve")
     logger.logLevel = options.verbose ? .debug : .warning
-    let server = ModelServer(
-      model,
-      network: try CachedTransformer(
-        options.weights.network(of: run, device: options.device.device), cachePrecision: options.cache.cachePrecision),
-      settings: settings, logger: logger)
+    let network = try CachedTransformer(
+      options.weights.network(of: run, device: options.device.device), cachePrecision: options.cache.cachePrecision)
+    model.precision = network.precision
+    let server = ModelServer(model, network: network, settings: settings, logger: logger)
     let host = options.host.contains(":") ? "[\(options.host)]" : options.host
     let title = "\(model.name), \(method.title)"
     do {

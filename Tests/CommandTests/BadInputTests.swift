@@ -200,6 +200,14 @@ struct BadInputTests {
     .usage(
       "sample $run --schedule adaptive --steps 4",
       "--steps is 4, expected none with schedule adaptive, which takes calls or a threshold"),
+    .usage("sample $run --draft 65", "--draft is 65, expected 0 to 64, or auto"),
+    .usage("sample $run --draft=-1", "--draft is -1, expected 0 to 64, or auto"),
+    .usage("sample $run --draft-order random", "--draft-order goes with --draft"),
+    .usage(
+      "sample $run --draft 4 --steps 4", "--steps is 4, expected none with drafts, which write one token at a time"),
+    .usage(
+      "sample $run --draft 4 --schedule block",
+      "--schedule is block, expected none with drafts, which write one token at a time"),
     .usage("sample $run --algo mdlm", "--algo is mdlm, expected esolm-b, which $run was trained by"),
     .usage("eval $run --algo ar", "--algo is ar, expected esolm-b, which $run was trained by"),
     .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),

@@ -58,6 +58,53 @@ struct SampleCommandTests {
     }
   }
 
+  @Test func adaptivePlansAndDraftsTellWhatTheyDid() async throws {
+    struct Told: Decodable {
+      struct Draft: Decodable {
+        var width: String
+        var order: String
+        var drafted: Int
+        var accepted: Int
+        var draftedByPlace: [Int]
+        var acceptedByPlace: [Int]
+        var tokensPerCall: Double
+      }
+      var nfe: Int
+      var steps: Int?
+      var schedule: String?
+      var choose: String?
+      var threshold: Double?
+      var calls: Int?
+      var window: Int?
+      var draft: Draft?
+      var modelLogProbability: Double
+      var oneAtATimeLogProbability: Double
+    }
+    func told(_ options: String) async throws -> Told {
+      let run = try await Esolm.trained()
+      let line = try await Esolm.succeed(["sample", run, "--json"] + options.split(separator: " ").map(String.init))
+      return try JSONDecoder().decode(Told.self, from: Data(line.output.utf8))
+    }
+    let adaptive = try await told("--schedule adaptive --calls 5 --choose margin")
+    #expect((adaptive.nfe, adaptive.calls, adaptive.window, adaptive.steps) == (5, 5, 16, nil))
+    #expect(adaptive.choose == "margin" && adaptive.threshold == nil && adaptive.draft == nil)
+    let sure = try await told("--schedule adaptive --threshold 100 --window 3")
+    #expect((sure.nfe, sure.choose, sure.threshold, sure.window) == (6, "entropy", 100, 3))
+
+    for width in ["3", "auto"] {
+      let drafted = try await told("--draft \(width) --draft-order farthest-first --alpha0 0.5")
+      let draft = try #require(drafted.draft)
+      #expect((draft.width, draft.order) == (width, "farthest-first"))
+      #expect(draft.drafted == draft.draftedByPlace.reduce(0, +) && draft.drafted >= draft.accepted)
+      #expect(draft.accepted == draft.acceptedByPlace.reduce(0, +) && drafted.steps == nil && drafted.schedule == nil)
+      #expect(abs(draft.tokensPerCall - 16 / Double(drafted.nfe)) < 1e-9)
+      #expect(drafted.modelLogProbability == drafted.oneAtATimeLogProbability)
+    }
+    let run = try await Esolm.trained()
+    let summary = try await Esolm.succeed(["sample", run, "--draft", "4"]).error
+    #expect(summary.contains(#/, \d+ of \d+ drafts accepted, [\d.]+ tokens a call/#), "\(summary)")
+  }
+
   @Test func textIsPrintedPlainly() async throws {
     let run = try await Esolm.trained()
     let one = try await Esolm.succeed(["sample", run])

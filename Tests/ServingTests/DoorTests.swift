@@ -207,9 +207,13 @@ struct DoorTests {
 
   // MARK: Several holes
 
-  @Test func aTemplateIsFilled() async throws {
+  @Test(arguments: [
+    "", #", "draft": 3"#, #", "draft": "auto", "draft_order": "farthest-first""#,
+    #", "schedule": "adaptive", "choose": "margin", "threshold": 0.2, "window": 4"#,
+  ])
+  func aTemplateIsFilled(how: String) async throws {
     try await TestServer().test { client in
-      let body = #""template": "ab[[3]]cd[[..6]]ef", "seed": 4, "n": 3, "logprobs": 2"#
+      let body = #""template": "ab[[3]]cd[[..6]]ef", "seed": 4, "n": 3, "logprobs": 2"# + how
       let whole = try await client.answer("/v1/infill", "{\(body)}")
       for choice in whole.choices {
         let fillings = try #require(choice["fillings"]?.elements?.map { $0.text! })
@@ -218,6 +222,7 @@ struct DoorTests {
         let sum = choice["written"]!.elements!.reduce(0) { $0 + $1["logprob"]!.double! }
         #expect(abs(sum - choice["model_log_probability"]!.double!) < 1e-9)
         #expect(choice["one_at_a_time_log_probability"]?.double != nil)
+        #expect((choice["accepted"]?.integer != nil) == how.contains("draft"))
       }
       let events = try await client.post("/v1/infill", #"{\#(body), "stream": true}"#).events()
       #expect(events.filter { $0["object"]?.text == "infill.start" }.count == 3)

@@ -14,6 +14,8 @@ struct RaggedAttentionTests {
     /// The last of its rows that ask.
     var queries: Int
     var visible: [Int]
+    /// Slots that rows see besides.
+    var lone: [Int: Int] = [:]
   }
 
   /// Parts of one tensor, as a pool's pages are.
@@ -68,13 +70,16 @@ struct RaggedAttentionTests {
       queries += member.queries
     }
     let result = attend(
-      RaggedAttention(sequences, visible: members.flatMap(\.visible)), query, key, value, block: block, fused: fused)
+      RaggedAttention(
+        sequences, visible: members.flatMap(\.visible),
+        lone: members.flatMap { member in (0..<member.queries).map { member.lone[$0] } }), query, key, value,
+      block: block, fused: fused)
     for (number, member) in members.enumerated() {
       let own = query.narrowed(dim: 0, to: sequences[number].queries).transposed(0, 1)
       func batched(_ x: Tensor) -> Tensor { x.reshaped([1] + x.shape) }
       let expected = batched(own).attention(
         key: batched(slots[number].keys.transposed(0, 1)), value: batched(slots[number].values.transposed(0, 1))
-      ) { row, slot in slot < member.visible[row] }
+      ) { row, slot in slot < member.visible[row] || member.lone[row] == slot }
       let found = result.narrowed(dim: 0, to: sequences[number].queries).transposed(0, 1)
       #expect(distance(batched(found), expected) < tolerance)
       // What is kept stands behind what was stored.
@@ -102,6 +107,20 @@ struct RaggedAttentionTests {
         Member(stored: 10, rows: 18, queries: 18, visible: (0..<18).map { ($0 * 29) % 28 + 1 }),
         Member(stored: 10, rows: 7, kept: 1, queries: 7, visible: (0..<7).map { ($0 * 13) % 17 + 1 }),
         Member(stored: 3, rows: 40, queries: 17, visible: Array(repeating: 43, count: 17)),
+      ], size: size, fused: fused)
+  }
+
+  /// A mask that is fed behind others sees itself and not those.
+  @Test(arguments: [8, 16, 32, 48, 64, 128], [true, false])
+  func aRowMaySeeItselfBesides(size: Int, fused: Bool) {
+    check(
+      [
+        Member(
+          stored: 12, rows: 11, kept: 4, queries: 11, visible: (0..<7).map { 13 + $0 } + [13, 14, 15, 16],
+          lone: [7: 19, 8: 20, 9: 21, 10: 22]),
+        Member(stored: 0, rows: 2, queries: 2, visible: [1, 2]),
+        Member(stored: 0, rows: 9, queries: 3, visible: [1, 8, 3], lone: [0: 8, 2: 7]),
+        Member(stored: 31, rows: 5, queries: 5, visible: [32, 16, 17, 31, 36], lone: [1: 33, 2: 31, 3: 35]),
       ], size: size, fused: fused)
   }
 

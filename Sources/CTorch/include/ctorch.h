@@ -107,11 +107,12 @@ typedef struct {
   int64_t kept;      // how many of the new keys and values the pages take over
   int64_t firstPage; // where its pages begin among all
 } CTSequenceRows;
-// Row i of the query, [rows, heads, size], looks at the first visible[i] slots of its sequence. A page is [blocks, 2,
-// heads, slots, size], keys then values, in float32 or bfloat16. On the CPU.
+// Row i of the query, [rows, heads, size], looks at the first visible[i] slots of its sequence, and besides at slot
+// lone[i], one of the new rows, unless that is −1 (NULL: none does). A page is [blocks, 2, heads, slots, size], keys then
+// values, in float32 or bfloat16. On the CPU.
 CTStatus ct_ragged_attention(const CTTensor *query, const CTTensor *key, const CTTensor *value,
                              const CTSequenceRows *sequences, int64_t count, const int64_t *visible,
-                             CTTensor *const *pages, int64_t pageCount, int64_t block, CTTensor **out);
+                             const int64_t *lone, CTTensor *const *pages, int64_t pageCount, int64_t block, CTTensor **out);
 
 // The same on any device: sequences that are computed at once, n of them with q queries and s slots, where one has fewer
 // filled up.
@@ -131,8 +132,9 @@ CTStatus ct_gathered_attention(const CTTensor *query, const CTTensor *key, const
                                const CTGather *groups, int64_t count, const CTTensor *resultRows,
                                const CTTensor *pages, const CTTensor *keptRows, const CTTensor *keptPlaces,
                                int64_t block, CTTensor **out);
-// From how many slots, the first ones, each query sees, [n, q], to 0 for those and −∞ for the others, [n, 1, q, slots].
-CTStatus ct_visibility_bias(const CTTensor *visible, int64_t slots, CTTensor **out);
+// From how many slots, the first ones, each query sees, [n, q], and which one besides (NULL: none), to 0 for those and −∞
+// for the others, [n, 1, q, slots].
+CTStatus ct_visibility_bias(const CTTensor *visible, const CTTensor *lone, int64_t slots, CTTensor **out);
 // The contiguous tensor [n, ...] whose parts [...] tensors are, and which part each is.
 CTStatus ct_whole(CTTensor *const *parts, int64_t count, int64_t *places, CTTensor **whole);
 
@@ -195,11 +197,11 @@ typedef enum : int32_t { CTRowStage, CTProductStage, CTAttentionStage, CTOutputS
 typedef struct {
   int64_t count;
   const int32_t *tokens;
-  const int64_t *positions, *visible; // of each row
+  const int64_t *positions, *visible, *lone; // of each row
   int64_t outputCount;
   const int64_t *outputs; // the rows that have logits
   const CTSequenceRows *sequences, *topSequences; // with all rows as queries, and with the outputs alone
-  const int64_t *topVisible;                      // of each output
+  const int64_t *topVisible, *topLone;            // of each output
   int64_t sequenceCount;
   CTTensor *const *pages;
   int64_t pageCount;

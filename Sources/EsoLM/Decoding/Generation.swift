@@ -61,9 +61,15 @@ public struct Generation: Sendable {
     public let alternatives: [[(token: Int32, logProbability: Double)]]
     /// All positions that were evaluated, where they were more.
     public let candidates: [Int]?
+    /// Whether each token was drawn given those before it, those of the same call included, as if it had been written in
+    /// a call of its own.
+    public let isOneAtATime: Bool
 
-    /// - Parameter candidates: all positions that were evaluated.
-    init(positions: [Int], picks: [TokenPicker.Pick], candidates: [Int]) {
+    /// - Parameters:
+    ///   - candidates: all positions that were evaluated.
+    ///   - isOneAtATime: whether each token depends on those before it.
+    init(positions: [Int], picks: [TokenPicker.Pick], candidates: [Int], isOneAtATime: Bool = false) {
+      self.isOneAtATime = isOneAtATime
       self.positions = positions
       tokens = picks.map(\.token)
       logProbabilities = picks.map(\.logProbability)
@@ -88,6 +94,7 @@ public struct Generation: Sendable {
     public static func == (a: Self, b: Self) -> Bool {
       a.positions == b.positions && a.tokens == b.tokens && a.logProbabilities == b.logProbabilities
         && a.modelLogProbabilities == b.modelLogProbabilities && a.candidates == b.candidates
+        && a.isOneAtATime == b.isOneAtATime
     }
   }
 
@@ -165,6 +172,8 @@ public struct Generation: Sendable {
 
   /// Whether nothing is left to write.
   public var isFinished: Bool { finishReason != nil }
+  /// How many drafts were checked and accepted; nil where none are made.
+  public var draftCounts: DraftCounts? { (plan as? SpeculativePlan)?.counts }
   /// How many calls are left, where the plan knows it.
   public var remainingCalls: Int? { plan.remainingCalls }
 
@@ -197,8 +206,8 @@ public struct Generation: Sendable {
   /// The rows of a call and how they see each other, slots counted from the first.
   struct Call {
     let planned: PlannedCall
-    /// The row positions of the masks behind the written slots.
-    let masks: [Int]
+    /// The row positions behind the written slots: those of drafts, then of masks.
+    let open: [Int]
     let reading: DecodingRule.Reading
   }
 
@@ -214,38 +223,58 @@ public struct Generation: Sendable {
     }
     if planned.takesBack > 0 { takeBack(planned.takesBack) }
     trap(
-      unless: Set(planned.positions).count == planned.positions.count
-        && planned.positions.allSatisfy { (0..<end).contains($0) && sequence[$0 + rule.textStart] == maskToken },
-      "a plan asks for each position once, and none that is written: \(planned.positions)")
+      unless: Set(planned.evaluated).count == planned.evaluated.count
+        && planned.evaluated.allSatisfy { (0..<end).contains($0) && sequence[$0 + rule.textStart] == maskToken },
+      "a plan asks for each position once, and none that is written: \(planned.evaluated)")
+    trap(
+      unless: planned.drafts.isEmpty || (rule.segments == .each && !rule.predictsNext),
+      "drafts are checked where each slot is a segment")
     if planned.isSequential { diffusedCount = diffusedCount ?? slots.count }
     let candidates = planned.positions.map { $0 + rule.textStart }
     let reading = rule.reading(
-      writing: slots.count..<slots.count + candidates.count, clean: diffusedCount ?? slots.count,
+      writing: slots.count..<slots.count + planned.evaluated.count, clean: diffusedCount ?? slots.count,
       isDiffusing: !planned.isSequential, length: sequence.count)
-    let masks = candidates + rule.companions(of: candidates, in: sequence, maskToken: maskToken)
-    return Call(planned: planned, masks: masks, reading: reading)
+    let open =
+      planned.drafts.map { $0.position + rule.textStart } + candidates
+      + rule.companions(of: candidates, in: sequence, maskToken: maskToken)
+    return Call(planned: planned, open: open, reading: reading)
+  }
+
+  /// Adds the rows of a call to a network call.
+  ///
+  /// - Parameter start: the first slot that is not in the cache.
+  mutating func append(_ call: Call, from start: Int, to feed: inout DecodingFeed) {
+    let (reading, drafts) = (call.reading, call.planned.drafts)
+    append(
+      start..<reading.end, open: call.open, drafts: drafts.map(\.token), layout: reading.layout,
+      outputs: reading.outputs.lowerBound + drafts.count..<reading.outputs.upperBound + drafts.count,
+      kept: reading.finished + drafts.count, to: &feed)
   }
 
   /// Adds the rows of some slots to a network call.
   ///
   /// - Parameters:
-  ///   - masks: the row positions of the slots behind the written ones.
+  ///   - open: the row positions of the slots behind the written ones.
+  ///   - drafts: tokens of the first of these. Behind all slots each has a mask that sees those before its own.
   ///   - layout: how slots see each other; nil before anything is written.
-  ///   - outputs: the slots that logits are asked for.
+  ///   - outputs: the rows that logits are asked for, counted as slots.
   ///   - kept: how many slots the cache holds afterwards.
   mutating func append(
-    _ range: Range<Int>, masks: [Int] = [], layout: AttentionLayout? = nil, outputs: Range<Int>, kept: Int,
-    to feed: inout DecodingFeed
+    _ range: Range<Int>, open: [Int] = [], drafts: [Int32] = [], layout: AttentionLayout? = nil, outputs: Range<Int>,
+    kept: Int, to feed: inout DecodingFeed
   ) {
     let layout = layout ?? AttentionLayout(rule.segments, length: sequence.count, cleanCount: 0)
-    let positions = range.map { $0 < slots.count ? slots[$0] : masks[$0 - slots.count] }
+    let positions = range.map { $0 < slots.count ? slots[$0] : open[$0 - slots.count] } + open.prefix(drafts.count)
+    let drafted = slots.count - range.lowerBound
+    var tokens = positions.map { sequence[$0] }
+    for (place, token) in drafts.enumerated() { tokens[drafted + place] = token }
     feed.append(
-      tokens: positions.map { sequence[$0] }, positions: positions,
+      tokens: tokens, positions: positions,
       visible: layout.runs.flatMap { run in
         run.slots.clamped(to: range).map { min(run.segment(of: $0)!.upperBound, range.upperBound) }
-      },
-      outputs: outputs.shifted(by: -range.lowerBound), keptCount: max(0, kept - range.lowerBound))
-    fedRows += range.count
+      } + drafts.indices.map { slots.count + $0 },
+      apart: drafts.count, outputs: outputs.shifted(by: -range.lowerBound), keptCount: max(0, kept - range.lowerBound))
+    fedRows += positions.count
   }
 
   /// How many slots have keys and values that will never change.
@@ -294,6 +323,24 @@ public struct Generation: Sendable {
       "a plan chooses places among \(call.positions.count), at least one and each once: \(chosen)")
     self.plan = plan
     return chosen
+  }
+
+  var drawsTokens: Bool { plan.drawsTokens }
+
+  /// What the plan draws of a call, with numbers that depend on which call it is.
+  ///
+  /// - Throws: ``LogitsError``.
+  mutating func draw(from call: PlannedCall, logits: Tensor) throws -> [PlannedCall.Drawn] {
+    var plan = plan
+    var generator = CounterGenerator(seed: seed, stream: .drafts, major: number, minor: networkCalls)
+    let drawn = plan.draw(
+      from: call, distributions: try picker.distributions(of: logits, excluding: Int(maskToken)), using: &generator)
+    trap(
+      unless: !drawn.isEmpty && Set(drawn.map(\.place)).count == drawn.count
+        && drawn.allSatisfy { call.evaluated.indices.contains($0.place) },
+      "a plan draws tokens of \(call.evaluated.count) places, at least one and each once: \(drawn.map(\.place))")
+    self.plan = plan
+    return drawn
   }
 
   /// Takes over what a call drew.

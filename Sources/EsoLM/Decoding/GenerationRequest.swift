@@ -45,6 +45,8 @@ public struct GenerationRequest: Sendable {
   public var schedule: Schedule?
   /// How an adaptive schedule chooses; nil is by entropy.
   public var choice: AdaptiveChoice?
+  /// Writes one token at a time with the help of drafts, instead of by a schedule.
+  public var draft: Speculation?
   /// In which order the network sees given tokens.
   public var contextOrder: ContextOrder
   /// How tokens are drawn.
@@ -61,7 +63,8 @@ public struct GenerationRequest: Sendable {
   /// A text of which some tokens may be given.
   public init(
     template: [Int32?], steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil,
-    choice: AdaptiveChoice? = nil, contextOrder: ContextOrder = .ascending, picker: TokenPicker = .plain,
+    choice: AdaptiveChoice? = nil, draft: Speculation? = nil, contextOrder: ContextOrder = .ascending,
+    picker: TokenPicker = .plain,
     stop: (any StopCondition)? = nil,
     seed: UInt64 = 0, number: Int = 0, alternativeCount: Int = 0
   ) {
@@ -70,6 +73,7 @@ public struct GenerationRequest: Sendable {
     self.alpha0 = alpha0
     self.schedule = schedule
     self.choice = choice
+    self.draft = draft
     self.contextOrder = contextOrder
     self.picker = picker
     self.stop = stop
@@ -102,7 +106,7 @@ public struct GenerationRequest: Sendable {
   /// The time steps T that a method takes: where none are asked for, as many as tokens are written, unless the method
   /// writes one token a call anyway or decides as it goes.
   public func timeSteps(of method: any GenerationMethod) -> Int? {
-    guard schedule != .adaptive else { return nil }
+    guard schedule != .adaptive, draft == nil else { return nil }
     return steps ?? (method.diffusionPass == nil ? nil : max(1, holes.count))
   }
 
@@ -176,10 +180,26 @@ public struct GenerationRequest: Sendable {
     throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
   }
 
+  /// Throws if drafts are asked for.
+  ///
+  /// - Parameter reason: why the method cannot check them.
+  func forbidDrafts(_ method: String, _ reason: String) throws {
+    guard let draft else { return }
+    throw ConfigurationError(field: "draft", found: "\(draft.width)", expected: "none for \(method), \(reason)")
+  }
+
   /// What a method that writes in any order carries out.
   func decodingPlan(
     _ schedule: Schedule, alpha0: Double, for configuration: TransformerConfiguration
   ) throws -> any DecodingPlan {
+    if let draft {
+      try ConfigurationError.require(
+        self.schedule == nil, "schedule", schedule.rawValue,
+        expected: "none with drafts, which write one token at a time")
+      try ConfigurationError.require(
+        steps == nil, "steps", steps ?? 0, expected: "none with drafts, which write one token at a time")
+      return SpeculativePlan(draft.width, order: try order(draft.order, alpha0: alpha0))
+    }
     guard schedule == .adaptive else { return FixedPlan(try anyOrderPlan(schedule, alpha0: alpha0)) }
     try ConfigurationError.require(
       steps == nil, "steps", steps ?? 0, expected: "none with schedule adaptive, which takes calls or a threshold")

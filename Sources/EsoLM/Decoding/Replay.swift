@@ -12,13 +12,10 @@ extension Generation {
   /// - Throws: ``LogitsError``.
   public func oneAtATimeLogProbabilities(under network: some DecodingNetwork) throws -> [Double]? {
     guard rule.segments == .each else { return nil }
-    if history.allSatisfy({ $0.positions.count == 1 && $0.candidates == nil }) {
+    if history.allSatisfy({ $0.isOneAtATime || ($0.positions.count == 1 && $0.candidates == nil) }) {
       return history.flatMap(\.modelLogProbabilities)
     }
-    let single = history.flatMap { call in
-      zip(call.positions, call.tokens).map { (candidates: [$0], positions: [$0], tokens: [$1]) }
-    }
-    return try replay(single, under: network).map(\.modelLogProbability)
+    return try replay(history.flatMap(\.single), under: network).map(\.modelLogProbability)
   }
 
   /// log p of each written token under the plan that was followed, in the order of slots: what ``logProbability`` and
@@ -29,7 +26,9 @@ extension Generation {
   public func replayedLogProbabilities(under network: some DecodingNetwork) throws -> [(drawn: Double, model: Double)]?
   {
     guard rule.segments == .each, !rule.predictsNext else { return nil }
-    let calls = history.map { ($0.candidates ?? $0.positions, $0.positions, $0.tokens) }
+    let calls = history.flatMap { call in
+      call.isOneAtATime ? call.single : [(call.candidates ?? call.positions, call.positions, call.tokens)]
+    }
     return try replay(calls, under: network).map { ($0.logProbability, $0.modelLogProbability) }
   }
 
@@ -137,5 +136,12 @@ extension Generation {
         from: logits.selecting(Tensor(rows).to(logits.device)), excluding: Int(maskToken), draws)
     }
     return picks
+  }
+}
+
+extension Generation.Written {
+  /// A call for each token.
+  fileprivate var single: [(candidates: [Int], positions: [Int], tokens: [Int32])] {
+    zip(positions, tokens).map { ([$0], [$0], [$1]) }
   }
 }

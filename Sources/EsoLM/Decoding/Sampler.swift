@@ -107,12 +107,13 @@ public final class Sampler<Network: DecodingNetwork> {
   /// The same with given tokens instead of drawn ones, for checking and measuring.
   ///
   /// - Parameters:
-  ///   - forced: the text of each sequence.
+  ///   - forced: the text of each sequence, none of which has a plan that draws tokens itself.
   ///   - body: called with the logits that a sequence's tokens would have been drawn from, [positions, vocabulary].
   public func advance(
     forcing forced: (ID) -> [Int32], _ body: ((id: ID, positions: [Int], logits: Tensor)) -> Void = { _ in }
   ) throws -> [Step] {
-    try advance(choosing: { id, _, positions in
+    try advance(choosing: { id, generation, positions in
+      trap(unless: !generation.drawsTokens, "a plan that draws tokens is forced to others")
       let text = forced(id)
       return positions.map { .token(text[$0]) }
     }) { id, positions, logits in body((id, positions, logits())) }
@@ -165,6 +166,8 @@ public final class Sampler<Network: DecodingNetwork> {
     /// Its outputs among all that are drawn from, and the positions that they are written to.
     var outputs: [Int] = []
     var positions: [Int] = []
+    /// What the plan has drawn for them; nil where it leaves that to the sampler.
+    var tokens: [Int32]?
   }
 
   private func advance(
@@ -189,9 +192,7 @@ public final class Sampler<Network: DecodingNetwork> {
     if !call.sequences.isEmpty {
       var logits = network.logits(call, caches: caches)
       madeCalls += 1
-      for index in parts.indices where live[parts[index].place].generation.choosesByLogits {
-        decide(&parts[index], logits)
-      }
+      for index in parts.indices { try decide(&parts[index], logits) }
       let outputs = parts.flatMap(\.outputs)
       if outputs.count < call.outputs.count {
         logits = logits.selecting(Tensor(outputs.map(Int64.init)).to(logits.device))
@@ -206,7 +207,8 @@ public final class Sampler<Network: DecodingNetwork> {
         }
         let draws = parts.flatMap { part in
           let generation = live[part.place].generation
-          return choose(part.id, generation, part.positions).map {
+          let choices = part.tokens?.map { .token($0) } ?? choose(part.id, generation, part.positions)
+          return choices.map {
             TokenPicker.Draw(generation.picker, $0, alternativeCount: generation.alternativeCount)
           }
         }
@@ -235,24 +237,29 @@ public final class Sampler<Network: DecodingNetwork> {
     let cache = live[place].cache
     // Forgets slots that the plan took back, and what a call that failed had stored beyond.
     cache.truncate(to: min(cache.count, call.reading.outputs.lowerBound))
-    let slots = cache.count..<call.reading.end
-    part.positions = call.planned.positions
+    part.positions = call.planned.evaluated
     part.outputs = Array(feed.outputs.count..<feed.outputs.count + part.positions.count)
     part.call = call
-    live[place].generation.append(
-      slots, masks: call.masks, layout: call.reading.layout, outputs: call.reading.outputs,
-      kept: call.reading.finished, to: &feed)
+    live[place].generation.append(call, from: cache.count, to: &feed)
     return part
   }
 
   /// Leaves those outputs that the plan wants to be written.
-  private func decide(_ part: inout Part, _ logits: Tensor) {
-    guard let call = part.call else { return }
+  private func decide(_ part: inout Part, _ logits: Tensor) throws {
+    let generation = live[part.place].generation
+    guard let call = part.call, generation.choosesByLogits || generation.drawsTokens else { return }
     let all = part.outputs
-    let chosen = live[part.place].generation.choose(
-      from: call.planned, logits: logits.narrowed(dim: 0, to: all[0]..<all[0] + all.count))
+    let own = logits.narrowed(dim: 0, to: all[0]..<all[0] + all.count)
+    let chosen: [Int]
+    if generation.drawsTokens {
+      let drawn = try live[part.place].generation.draw(from: call.planned, logits: own)
+      chosen = drawn.map(\.place)
+      part.tokens = drawn.map(\.token)
+    } else {
+      chosen = live[part.place].generation.choose(from: call.planned, logits: own)
+    }
     part.outputs = chosen.map { all[$0] }
-    part.positions = chosen.map { call.planned.positions[$0] }
+    part.positions = chosen.map { call.planned.evaluated[$0] }
   }
 
   /// Gives each sequence what was drawn for it.
@@ -262,8 +269,17 @@ public final class Sampler<Network: DecodingNetwork> {
       guard let call = part.call else { continue }
       let own = rest.prefix(part.positions.count)
       rest = rest.dropFirst(own.count)
+      let isOneAtATime = part.tokens != nil
       live[part.place].generation.write(
-        Generation.Written(positions: part.positions, picks: Array(own), candidates: call.planned.positions))
+        Generation.Written(
+          positions: part.positions, picks: Array(own),
+          candidates: isOneAtATime ? part.positions : call.planned.positions, isOneAtATime: isOneAtATime))
+      // Drafts were stored as if they were written; those that were not are forgotten, and what saw them.
+      let right = zip(call.planned.drafts, zip(part.positions, own)).prefix { draft, written in
+        draft.position == written.0 && draft.token == written.1.token
+      }
+      let wrong = call.planned.drafts.count - right.count
+      if wrong > 0 { live[part.place].cache.truncate(to: live[part.place].cache.count - wrong) }
     }
   }
 

@@ -191,7 +191,7 @@ public struct TokenPicker: Codable, Sendable, Equatable {
     }
   }
 
-  private func probabilities(of logits: Tensor, excluding excluded: Int?) -> Tensor {
+  func probabilities(of logits: Tensor, excluding excluded: Int?) -> Tensor {
     withoutGradients {
       var scaled = logits.to(.float32)
       // The likeliest token alone survives temperature 0, which `cutoff` sees to. The bound keeps logits finite.
@@ -202,7 +202,7 @@ public struct TokenPicker: Codable, Sendable, Equatable {
   }
 
   /// The last token that top-k and nucleus keep.
-  private func cutoff(_ chances: UnsafeBufferPointer<Float>) -> Cutoff {
+  func cutoff(_ chances: UnsafeBufferPointer<Float>) -> Cutoff {
     guard temperature > 0 else { return Cutoff(likeliestOf: chances) }
     let limit = min(topK ?? chances.count, chances.count)
     guard topP < 1 || limit < chances.count else { return .none }

@@ -85,6 +85,7 @@ public struct AutoregressiveMethod: GenerationMethod, Equatable {
     var request = request
     try request.validate(for: configuration)
     try request.forbidAlpha0("AR")
+    try request.forbidDrafts("AR", "which has no masks to draft with")
     _ = try request.schedule(of: "AR", known: [.leftToRight])
     if start.isText, request.template[0] == nil {
       try ConfigurationError.require(

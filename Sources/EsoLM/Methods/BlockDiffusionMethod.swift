@@ -147,6 +147,7 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
     var request = request
     try request.validate(for: configuration)
     try request.forbidAlpha0("BD3-LM")
+    try request.forbidDrafts("BD3-LM", "whose tokens have no exact conditionals: those of a block see each other")
     let schedule = try request.schedule(of: "BD3-LM", known: [.firstHitting, .ancestral])
     if let firstToken, request.template[0] == nil {
       try ConfigurationError.require(

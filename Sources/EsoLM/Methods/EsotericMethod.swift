@@ -84,6 +84,11 @@ public struct EsotericMethod: HybridMethod, Equatable {
     _ request: GenerationRequest, for configuration: TransformerConfiguration
   ) throws -> Generation {
     try request.validate(for: configuration)
+    if variant == .a {
+      try request.forbidDrafts(
+        "Eso-LM (A)",
+        "whose tokens have no exact conditionals: what a clean one is to the others changes with later ones")
+    }
     let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled, .adaptive])
     return Generation(
       rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each),

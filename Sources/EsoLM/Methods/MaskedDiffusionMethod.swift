@@ -28,6 +28,7 @@ public struct MaskedDiffusionMethod: HybridMethod, Equatable {
   ) throws -> Generation {
     try request.validate(for: configuration)
     try request.forbidAlpha0("MDLM")
+    try request.forbidDrafts("MDLM", "whose tokens have no exact conditionals: all see each other")
     let schedule = try request.schedule(
       of: "MDLM", known: [.ancestral, .leftToRight, .block, .blockShuffled, .adaptive])
     return Generation(

@@ -82,17 +82,22 @@ public final class CachedTransformer: DecodingNetwork {
     trap(unless: feed.sequences.count == caches.count && !feed.tokens.isEmpty, "a cache for each sequence")
     for (sequence, cache) in zip(feed.sequences, caches) { cache.reserve(sequence.keptCount) }
     let pages = caches.map(\.tensors)
-    func rows(_ queries: [Range<Int>], visible: [Int]) -> RaggedAttention {
+    let lone = zip(feed.sequences, caches).flatMap { sequence, cache in
+      sequence.rows.map { feed.isApart[$0] ? cache.count + $0 - sequence.rows.lowerBound : nil }
+    }
+    func rows(_ queries: [Range<Int>], visible: [Int], lone: [Int?]) -> RaggedAttention {
       RaggedAttention(
         feed.sequences.indices.map { index in
           .init(
             queries: queries[index], keys: feed.sequences[index].rows, stored: caches[index].count,
             kept: feed.sequences[index].keptCount, pages: pages[index])
-        }, visible: visible)
+        }, visible: visible, lone: lone)
     }
-    let attention = rows(feed.sequences.map(\.rows), visible: feed.visible)
+    let attention = rows(feed.sequences.map(\.rows), visible: feed.visible, lone: lone)
     // The last block computes outputs alone; other rows need no more than keys and values there.
-    let topAttention = rows(feed.sequences.map(\.outputs), visible: feed.outputs.map { feed.visible[$0] })
+    let topAttention = rows(
+      feed.sequences.map(\.outputs), visible: feed.outputs.map { feed.visible[$0] },
+      lone: feed.outputs.map { lone[$0] })
     defer { for (sequence, cache) in zip(feed.sequences, caches) { cache.grow(by: sequence.keptCount) } }
     return withoutGradients {
       guard let fused else { return composed(feed, attention, topAttention) }

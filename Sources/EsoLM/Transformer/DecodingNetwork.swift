@@ -46,6 +46,9 @@ public protocol KVCache: AnyObject {
 
 /// What one network call is fed: rows of several sequences, one sequence after another, each with rows behind those that
 /// its cache holds, clean ones first, then masks.
+///
+/// A row sees a number of slots from the first on, which for most rows ends with themselves. A row *apart* sees itself
+/// besides: so a mask can look at the slots before it and not at the masks that are fed between.
 public struct DecodingFeed: Sendable {
   /// The rows of one sequence among all rows.
   public struct Sequence: Sendable, Equatable {
@@ -63,6 +66,8 @@ public struct DecodingFeed: Sendable {
   public private(set) var positions: [Int] = []
   /// How many slots of its sequence, the first ones, each row sees; those in the cache count too.
   public private(set) var visible: [Int] = []
+  /// Whether each row sees itself besides, though not all between: a mask beside others that it must not see.
+  public private(set) var isApart: [Bool] = []
   /// The rows that logits are asked for.
   public private(set) var outputs: [Int] = []
   /// The sequences that have rows, in their order.
@@ -77,13 +82,15 @@ public struct DecodingFeed: Sendable {
   ///   - tokens: of each row.
   ///   - positions: of each row in its text.
   ///   - visible: for each row; slots are counted from the first in the cache.
+  ///   - apart: how many rows, the last ones, see themselves besides.
   ///   - outputs: which of the rows logits are asked for.
   ///   - keptCount: how many rows, the first ones, stay in the cache.
   public mutating func append(
-    tokens: [Int32], positions: [Int], visible: [Int], outputs: Range<Int>, keptCount: Int
+    tokens: [Int32], positions: [Int], visible: [Int], apart: Int = 0, outputs: Range<Int>, keptCount: Int
   ) {
     trap(
       unless: positions.count == tokens.count && visible.count == tokens.count
+        && (0...tokens.count - keptCount).contains(apart)
         && outputs.clamped(to: tokens.indices) == outputs
         && (0...tokens.count).contains(keptCount), "a sequence's rows do not fit each other")
     let first = self.tokens.count
@@ -94,6 +101,7 @@ public struct DecodingFeed: Sendable {
     self.tokens += tokens
     self.positions += positions
     self.visible += visible
+    isApart += tokens.indices.map { $0 >= tokens.count - apart }
     self.outputs += outputs.shifted(by: first)
   }
 }

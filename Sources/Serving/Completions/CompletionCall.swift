@@ -1,6 +1,7 @@
 import EsoLM
 import Files
 import Prompts
+import Torch
 
 /// A request for completions, read and checked: OpenAI's fields, and those of our own.
 struct CompletionCall: Sendable {
@@ -60,7 +61,8 @@ struct CompletionCall: Sendable {
     let most = try fields.integer("max_tokens", in: 0...PromptTemplate.longestHole)
     isEmpty = most == 0
     let ignoresEnd = try fields.bool("ignore_eos") ?? false
-    let writing = try Self.writing(fields, seed: seed, alternativeCount: logprobs ?? 0)
+    let writing = try Self.writing(
+      fields, seed: seed, alternativeCount: logprobs ?? 0, precision: model.precision)
     let stop = try fields.stops(atMost: Self.longestStops)
     guard !stop.contains("") else { throw APIError.field("stop", "an empty text", expected: "at least one character") }
     texts = try prompts.map { prompt in
@@ -93,7 +95,7 @@ struct CompletionCall: Sendable {
   /// What /v1/infill knows too.
   static let commonNames = [
     "model", "seed", "stop", "ignore_eos", "temperature", "top_p", "top_k", "alpha0", "steps", "schedule",
-    "choose", "threshold", "calls", "window",
+    "choose", "threshold", "calls", "window", "draft", "draft_order",
   ]
 
   static func checkModel(_ fields: RequestFields, _ model: ServedModel) throws {
@@ -104,7 +106,11 @@ struct CompletionCall: Sendable {
   }
 
   /// How texts are written.
-  static func writing(_ fields: RequestFields, seed: UInt64, alternativeCount: Int) throws -> GenerationRequest {
+  ///
+  /// - Parameter precision: of the network that writes them.
+  static func writing(
+    _ fields: RequestFields, seed: UInt64, alternativeCount: Int, precision: Precision = .float32
+  ) throws -> GenerationRequest {
     let topP = try fields.number("top_p", in: 0...1) ?? 1
     return GenerationRequest(
       template: [], steps: try fields.integer("steps", in: 1...UnmaskingPlan.maximumSteps),
@@ -113,10 +119,30 @@ struct CompletionCall: Sendable {
         measure: try fields.choice("choose"), threshold: try fields.number("threshold", in: 0...1e9),
         calls: try fields.integer("calls", in: 1...UnmaskingPlan.maximumSteps),
         window: try fields.integer("window", in: 1...(1 << 20))),
+      draft: try drafts(fields, precision),
       picker: try TokenPicker(
         temperature: try fields.number("temperature", in: 0...100) ?? 1, topP: topP == 0 ? 1e-9 : topP,
         topK: try fields.integer("top_k", in: -1...Int(Int32.max)).flatMap { $0 > 0 ? $0 : nil }),
       seed: seed, alternativeCount: alternativeCount)
+  }
+
+  /// How many drafts a call checks: a number, or "auto".
+  private static func drafts(_ fields: RequestFields, _ precision: Precision) throws -> Speculation? {
+    let order = try fields.choice("draft_order", Speculation.Order.self)
+    let width: Speculation.Width?
+    if case .string(let bytes)? = fields.value("draft"), bytes == Array("auto".utf8) {
+      width = .automatic(precision)
+    } else {
+      width = try fields.integer("draft", in: 0...Speculation.widest).map { .fixed($0) }
+    }
+    guard let width else {
+      guard order == nil else {
+        throw APIError.field(
+          "draft_order", "\"\(order!.rawValue)\" without draft", expected: "a number of drafts, or auto")
+      }
+      return nil
+    }
+    return try Speculation(width, order: order ?? .random)
   }
 
   /// A text, token ids, or a list of either.

@@ -37,7 +37,8 @@ struct InfillCall: Sendable {
     guard !stop.contains("") else { throw APIError.field("stop", "an empty text", expected: "at least one character") }
     text = TextRequest(
       template: parts,
-      writing: try CompletionCall.writing(fields, seed: seed, alternativeCount: alternativeCount ?? 0),
+      writing: try CompletionCall.writing(
+        fields, seed: seed, alternativeCount: alternativeCount ?? 0, precision: model.precision),
       stop: stop, ignoresEnd: try fields.bool("ignore_eos") ?? false,
       parameter: "template")
   }
@@ -137,6 +138,10 @@ struct InfillWriter: Sendable {
       "model_log_probability": .logProbability(generation.modelLogProbability),
       "one_at_a_time_log_probability": exact.map { .logProbability($0) } ?? .null,
     ]
+    if let counts = generation.draftCounts {
+      choice = choice.with(("drafted", .count(counts.drafted.reduce(0, +))))
+        .with(("accepted", .count(counts.accepted.reduce(0, +))))
+    }
     if call.alternativeCount != nil {
       choice = choice.with(("written", .array(generation.history.flatMap { tokens($0).elements ?? [] })))
     }

@@ -157,6 +157,10 @@ package actor Engine {
     if !steps.isEmpty {
       metrics.networkCalls.increment()
       metrics.generatedTokens.increment(by: written)
+      for counts in steps.compactMap({ $0.finished?.draftCounts }) {
+        metrics.draftedTokens.increment(by: counts.drafted.reduce(0, +))
+        metrics.acceptedTokens.increment(by: counts.accepted.reduce(0, +))
+      }
       metrics.callSeconds.recordSeconds(seconds)
       speed = 0.9 * speed + 0.1 * Double(written) / max(seconds, 1e-6)
     }

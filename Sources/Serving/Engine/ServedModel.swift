@@ -12,6 +12,8 @@ public struct ServedModel: Sendable {
   public let tokenizer: any Tokenizer
   /// The sizes of the network.
   public let network: TransformerConfiguration
+  /// How its matrices are kept.
+  public var precision = Precision.float32
   /// The most tokens of a text: as many as it was trained on.
   public let length: Int
   /// When it was made, in seconds since 1970.

@@ -7,6 +7,8 @@ struct ServingMetrics: Sendable {
   let promptTokens: Counter
   let generatedTokens: Counter
   let networkCalls: Counter
+  let draftedTokens: Counter
+  let acceptedTokens: Counter
   let callSeconds: Timer
   let firstTokenSeconds: Timer
   let requestSeconds: Timer
@@ -27,6 +29,8 @@ struct ServingMetrics: Sendable {
     promptTokens = counter("prompt_tokens")
     generatedTokens = counter("generated_tokens")
     networkCalls = counter("network_calls")
+    draftedTokens = counter("drafted_tokens")
+    acceptedTokens = counter("accepted_tokens")
     callSeconds = timer("network_call")
     firstTokenSeconds = timer("time_to_first_token")
     requestSeconds = timer("request")

@@ -139,13 +139,15 @@ struct TextMaker {
       let length = command.writing.length ?? run.configuration.method.length
       var lengths: [Int]?
       if let template = prompt.template, template.hasOpenLengths {
-        _ = try command.writing.request(try template.tokens(run.tokenizer), of: run)
+        _ = try command.writing.request(
+          try template.tokens(run.tokenizer), of: run, in: network.precision)
         let holes = HoleLengths(method, network: network, tokenizer: run.tokenizer)
         lengths = try holes.draw(template, seed: command.writing.seed, number: number)
       }
       let layout = try prompt.template?.layout(run.tokenizer, length: length, lengths: lengths)
       var request = try command.writing.request(
-        layout?.tokens ?? Array(repeating: nil, count: length), of: run, number: number)
+        layout?.tokens ?? Array(repeating: nil, count: length), of: run, in: network.precision,
+        number: number)
       request.contextOrder = command.prompting.contextOrder
       request.alternativeCount = min(command.alternatives, network.configuration.vocabularySize - 1)
       if prompt.template != nil || !command.prompting.stop.isEmpty { request.stop = stop }

@@ -19,6 +19,7 @@ struct SampleReport {
   private var tokens = 0
   private var calls: [Int] = []
   private var lost: [Double] = []
+  private var drafts = DraftCounts()
 
   init(command: Sample, run: RunFolder, method: any GenerationMethod, network: CachedTransformer, stop: StopStrings) {
     self.command = command
@@ -34,6 +35,18 @@ struct SampleReport {
       let token: Int32
       let text: String
       let logProbability: Double
+    }
+
+    struct Draft: Encodable {
+      /// Drafts of a call, or auto.
+      let width: String
+      let order: Speculation.Order
+      /// How many were checked and accepted, and by their place in a call.
+      let drafted: Int
+      let accepted: Int
+      let draftedByPlace: [Int]
+      let acceptedByPlace: [Int]
+      let tokensPerCall: Double
     }
 
     let formatVersion = 2
@@ -53,6 +66,8 @@ struct SampleReport {
     let threshold: Double?
     let calls: Int?
     let window: Int?
+    /// What was drafted and how much of it accepted.
+    let draft: Draft?
     let length: Int
     let seed: UInt64
     let topP: Double
@@ -96,6 +111,7 @@ struct SampleReport {
     count += 1
     tokens += written
     calls.append(generation.networkCalls)
+    if let counts = generation.draftCounts { drafts.add(counts) }
     if let oneAtATime { lost.append(oneAtATime - generation.modelLogProbability) }
     let configuration = run.configuration.method
     let plan = generation.plan as? AdaptivePlan
@@ -106,7 +122,14 @@ struct SampleReport {
       finishReason: generation.finishReason!.rawValue,
       alpha0: method.diffusedShare(of: text.request), steps: text.request.timeSteps(of: method),
       schedule: text.request.schedule?.rawValue, choose: plan?.choice.measure, threshold: plan?.choice.threshold,
-      calls: plan?.choice.calls, window: plan?.choice.window, length: text.request.length, seed: text.request.seed,
+      calls: plan?.choice.calls, window: plan?.choice.window,
+      draft: generation.draftCounts.map { counts in
+        Line.Draft(
+          width: "\(text.request.draft!.width)", order: text.request.draft!.order,
+          drafted: counts.drafted.reduce(0, +), accepted: counts.accepted.reduce(0, +), draftedByPlace: counts.drafted,
+          acceptedByPlace: counts.accepted, tokensPerCall: Double(written) / Double(max(1, generation.networkCalls)))
+      },
+      length: text.request.length, seed: text.request.seed,
       topP: text.request.picker.topP, topK: text.request.picker.topK, temperature: text.request.picker.temperature,
       usesCache: !command.noCache, nfe: generation.networkCalls, rows: generation.fedRows,
       slotsPerToken: Double(generation.fedRows) / Double(max(1, written)), seconds: seconds,
@@ -136,6 +159,12 @@ struct SampleReport {
       "\(count) × \(Format.count(Double(tokens) / Double(count))) tokens, NFE \(nfe)",
       "\(Format.seconds(seconds)) s", "\(Format.seconds(seconds / Double(made) * 1000)) ms a call",
     ]
+    let (drafted, accepted) = (drafts.drafted.reduce(0, +), drafts.accepted.reduce(0, +))
+    if drafted > 0 {
+      let perCall = Double(tokens) / Double(max(1, calls.reduce(0, +)))
+      parts.append(
+        "\(accepted) of \(drafted) drafts accepted, \(Format.number(perCall, digits: 2)) tokens a call")
+    }
     if !lost.isEmpty, lost.contains(where: { abs($0) > 1e-9 }) {
       let loss = lost.reduce(0, +) / Double(tokens)
       parts.append("parallel writing lost \(Format.number(loss, digits: 4)) nats a token")

@@ -2,6 +2,7 @@ import ArgumentParser
 import EsoLM
 import Runs
 import Tool
+import Torch
 
 /// How sequences are written, whichever command writes them.
 struct WritingOptions: ParsableArguments {
@@ -53,6 +54,21 @@ struct WritingOptions: ParsableArguments {
       "Schedule adaptive: candidates of a call. (default: \(AdaptiveChoice.usualWindow))", valueName: "count"))
   var window: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Eso-LM (B): write as if one token a call, in fewer calls: each checks so many drafts of the next tokens, or as many \
+      as pay (auto), and drafts for the next one. (default: none, but a schedule)
+      """, valueName: "count"))
+  var draft: DraftWidth?
+
+  @Option(
+    help: """
+      With --draft: the order of writing, random (the share alpha0 at random, the rest from left to right), farthest-first \
+      (that share far apart) or left-to-right. (default: random)
+      """)
+  var draftOrder: Speculation.Order?
+
   @Option(help: "The seed of sampling.")
   var seed: UInt64 = 0
 
@@ -68,6 +84,17 @@ struct WritingOptions: ParsableArguments {
     try require("length", length, in: 1...(1 << 20))
     try require("batch", batch, in: 1...(1 << 16))
     _ = try choice()
+    _ = try speculation(.float32)
+    if draftOrder != nil, draft == nil { throw ValidationError("--draft-order goes with --draft") }
+  }
+
+  /// What is drafted, if anything is.
+  private func speculation(_ precision: Precision) throws -> Speculation? {
+    try draft.map { draft in
+      try asUsage {
+        try Speculation(draft.count.map { .fixed($0) } ?? .automatic(precision), order: draftOrder ?? .random)
+      }
+    }
   }
 
   /// How an adaptive schedule chooses; nil where nothing is said.
@@ -80,14 +107,18 @@ struct WritingOptions: ParsableArguments {
     [
       ("steps", steps != nil), ("alpha0", alpha0 != nil), ("length", length != nil), ("schedule", schedule != nil),
       ("choose", choose != nil), ("threshold", threshold != nil), ("calls", calls != nil), ("window", window != nil),
+      ("draft", draft != nil), ("draft-order", draftOrder != nil),
     ]
     .filter(\.1).map(\.0)
   }
 
   /// What is asked of the text `number`.
   ///
+  /// - Parameter precision: of the network that will write it.
   /// - Throws: a usage error if it is longer than the run's, unless that is allowed.
-  func request(_ template: [Int32?], of run: RunFolder, number: Int = 0) throws -> GenerationRequest {
+  func request(
+    _ template: [Int32?], of run: RunFolder, in precision: Precision, number: Int = 0
+  ) throws -> GenerationRequest {
     let trained = run.configuration.method.length
     guard template.count <= trained || allowLonger else {
       throw ValidationError(
@@ -96,11 +127,29 @@ struct WritingOptions: ParsableArguments {
     }
     return GenerationRequest(
       template: template, steps: steps, alpha0: alpha0, schedule: schedule, choice: try choice(),
+      draft: try speculation(precision),
       picker: try picking.picker(), seed: seed, number: number)
   }
 
   /// What is asked of a text of which nothing is given.
-  func request(of run: RunFolder) throws -> GenerationRequest {
-    try request(Array(repeating: nil, count: length ?? run.configuration.method.length), of: run)
+  func request(of run: RunFolder, in precision: Precision) throws -> GenerationRequest {
+    try request(
+      Array(repeating: nil, count: length ?? run.configuration.method.length), of: run,
+      in: precision)
+  }
+}
+
+/// How many drafts a call checks: a number, or auto.
+struct DraftWidth: ExpressibleByArgument {
+  /// nil: as many as pay.
+  let count: Int?
+
+  init?(argument: String) {
+    guard argument != "auto" else {
+      count = nil
+      return
+    }
+    guard let count = Int(argument) else { return nil }
+    self.count = count
   }
 }

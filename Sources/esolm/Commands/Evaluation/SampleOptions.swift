@@ -43,10 +43,10 @@ struct SampleOptions: ParsableArguments {
       return try SampleSet(reading: source)
     }
     let run = try RunFolder(opening: source)
+    let likelihood = try run.likelihood(weights, method: algorithm.method(of: run), device: device.device)
     return try SampleSet(
-      writing: numSamples ?? 64, with: run,
-      run.likelihood(weights, method: algorithm.method(of: run), device: device.device),
-      writing.request(of: run), batch: writing.batch)
+      writing: numSamples ?? 64, with: run, likelihood,
+      writing.request(of: run, in: likelihood.network.precision), batch: writing.batch)
   }
 }
 

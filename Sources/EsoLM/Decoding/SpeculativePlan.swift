@@ -1,0 +1,307 @@
+import Foundation
+import Randomness
+import Torch
+
+/// How tokens are drafted and checked.
+public struct Speculation: Sendable, Equatable {
+  /// How many drafts a call checks.
+  public enum Width: Sendable, Equatable {
+    /// So many; 0 writes one token a call.
+    case fixed(Int)
+    /// As many as pay, by how many were accepted so far and by what rows cost in a precision.
+    case automatic(Precision)
+  }
+
+  /// The order in which positions are written. It decides the distribution of texts, and how often drafts are right.
+  public enum Order: String, Sendable, CaseIterable, Codable {
+    /// The method's: the share that diffusion writes in random order, then the rest from left to right.
+    case random
+    /// The same with that share in an order in which each position lies as far as possible from those before it.
+    case farthestFirst = "farthest-first"
+    /// From left to right.
+    case leftToRight = "left-to-right"
+  }
+
+  /// How many drafts a call checks.
+  public var width: Width
+  /// The order in which positions are written.
+  public var order: Order
+
+  /// The most drafts of a call.
+  public static let widest = 64
+
+  /// - Throws: ``ConfigurationError`` for a width below 0 or above ``widest``.
+  public init(_ width: Width, order: Order = .random) throws {
+    if case .fixed(let count) = width {
+      try ConfigurationError.require(
+        (0...Self.widest).contains(count), "draft", count, expected: "0 to \(Self.widest), or auto")
+    }
+    self.width = width
+    self.order = order
+  }
+}
+
+extension Speculation.Width: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .fixed(let count): "\(count)"
+    case .automatic: "auto"
+    }
+  }
+}
+
+/// How many drafts were checked and accepted, by their place among those of a call.
+public struct DraftCounts: Sendable, Equatable {
+  /// Calls that had a draft in the place.
+  public private(set) var drafted: [Int] = []
+  /// Calls that accepted the draft in the place, and so all before it.
+  public private(set) var accepted: [Int] = []
+
+  /// Calls that rejected a draft, and with it those behind.
+  public private(set) var rejections = 0
+
+  /// Nothing yet.
+  public init() {}
+
+  /// Adds a call.
+  mutating func add(drafted count: Int, accepted: Int) {
+    add(Array(repeating: 1, count: count), Array(repeating: 1, count: accepted))
+    if accepted < count { rejections += 1 }
+  }
+
+  /// Adds those of another text.
+  public mutating func add(_ other: DraftCounts) {
+    add(other.drafted, other.accepted)
+    rejections += other.rejections
+  }
+
+  private mutating func add(_ drafted: [Int], _ accepted: [Int]) {
+    while self.drafted.count < drafted.count {
+      self.drafted.append(0)
+      self.accepted.append(0)
+    }
+    for (place, count) in drafted.enumerated() { self.drafted[place] += count }
+    for (place, count) in accepted.enumerated() { self.accepted[place] += count }
+  }
+}
+
+/// Lossless self-speculation: tokens are written as if one at a time in a fixed order, in fewer network calls.
+///
+/// A call is fed drafts of the next positions as if they were written, and for each of them a mask that sees what is
+/// written and the drafts before it, but not the other masks: so its logits are those `p_j` of writing one token at a
+/// time, if the drafts before it are right. A draft that was drawn from `q_j` is accepted with chance min(1, p_j/q_j); in
+/// place of the first one that is not the token is drawn from the positive part of `p_j − q_j`. Either way the token is
+/// distributed as `p_j` says, whatever `q_j` was (Leviathan et al. 2023). Keys and values of accepted drafts are exact
+/// and stay.
+///
+/// The same call drafts for the next one: behind the drafts it feeds masks of the positions that follow. Where all
+/// drafts were accepted, the first of these masks has seen nothing but written tokens, and its token is written too: so
+/// k drafts write up to k + 1 tokens. Otherwise what the masks saw was in part wrong, as were the drafts that the later
+/// checks saw. As *proposals* both are still good, because any `q_j` will do that is known before the token is drawn from
+/// it: the next drafts are drawn anew from the distributions of the checks behind the rejected draft, then from those of
+/// the masks. Therefore a call always has its full width of drafts, and each takes 3 k + 2 rows.
+public struct SpeculativePlan: DecodingPlan {
+  /// A draft with the distribution that it was drawn from.
+  private struct Draft {
+    let position: Int
+    let token: Int32
+    let distribution: TokenDistribution
+  }
+
+  /// How many drafts a call checks.
+  public let width: Speculation.Width
+  /// How many were checked and accepted so far.
+  public private(set) var counts = DraftCounts()
+  /// The positions that are not written, in their order.
+  public private(set) var order: [Int]
+  /// Of the first positions of the order.
+  private var drafts: [Draft] = []
+
+  public let drawsTokens = true
+
+  /// - Parameter order: the positions to write, in the order in which they are written.
+  init(_ width: Speculation.Width, order: [Int]) {
+    self.width = width
+    self.order = order
+  }
+
+  public var remainingCalls: Int? { width == .fixed(0) ? order.count : nil }
+
+  public mutating func next(after generation: Generation) -> PlannedCall? {
+    func isOpen(_ position: Int) -> Bool { position < generation.end && !generation.isWritten(position) }
+    order.removeAll { !isOpen($0) }
+    drafts.removeAll { !isOpen($0.position) }
+    guard !order.isEmpty else { return nil }
+    return PlannedCall(
+      positions: Array(order.dropFirst(drafts.count).prefix(currentWidth + 1)),
+      drafts: drafts.map { .init(position: $0.position, token: $0.token) })
+  }
+
+  public mutating func draw(
+    from call: PlannedCall, distributions: [TokenDistribution], using generator: inout CounterGenerator
+  ) -> [PlannedCall.Drawn] {
+    let masks = call.positions.count
+    var drawn: [PlannedCall.Drawn] = []
+    for (place, draft) in drafts.enumerated() {
+      let exact = distributions[masks + place]
+      let chance = generator.uniform() * draft.distribution.probability(of: draft.token)
+      if chance < exact.probability(of: draft.token) {
+        drawn.append(.init(place: masks + place, token: draft.token))
+      } else {
+        let token = exact.token(at: generator.uniform(), exceeding: draft.distribution)
+        drawn.append(.init(place: masks + place, token: token))
+        counts.add(drafted: drafts.count, accepted: place)
+        propose(from: Array(masks + place + 1..<masks + drafts.count) + (0..<masks), call, distributions, &generator)
+        return drawn
+      }
+    }
+    counts.add(drafted: drafts.count, accepted: drafts.count)
+    if masks > 0 {
+      drawn.append(.init(place: 0, token: distributions[0].token(at: generator.uniform())))
+      propose(from: Array(1..<masks), call, distributions, &generator)
+    }
+    return drawn
+  }
+
+  /// Draws the next drafts, from the first of these distributions.
+  private mutating func propose(
+    from places: [Int], _ call: PlannedCall, _ distributions: [TokenDistribution], _ generator: inout CounterGenerator
+  ) {
+    let masks = call.positions.count
+    drafts = places.prefix(currentWidth).map { place in
+      Draft(
+        position: place < masks ? call.positions[place] : call.drafts[place - masks].position,
+        token: distributions[place].token(at: generator.uniform()), distribution: distributions[place])
+    }
+  }
+
+  // MARK: The width
+
+  private var currentWidth: Int {
+    switch width {
+    case .fixed(let count): return count
+    case .automatic(let precision):
+      // As if four of five had been accepted before.
+      let accepted = 4 + Double(counts.accepted.reduce(0, +))
+      return Self.width(
+        acceptance: accepted / (accepted + 1 + Double(counts.rejections)), freeRows: Self.freeRows(precision))
+    }
+  }
+
+  /// The width at which most tokens are written in the time of a call, where each draft is accepted with the same
+  /// chance a if those before it were: 1 + a + … + a^k tokens, for reading the weights and computing 3 k + 2 rows.
+  static func width(acceptance: Double, freeRows: Double) -> Int {
+    var (best, most, tokens, power) = (1, 0.0, 1.0, 1.0)
+    // At least one, or acceptance would never be known again.
+    for width in 1...16 {
+      power *= acceptance
+      tokens += power
+      let speed = tokens / (1 + Double(3 * width + 2) / freeRows)
+      if speed > most { (best, most) = (width, speed) }
+    }
+    return best
+  }
+
+  /// How many rows take as long to compute as reading the weights does.
+  private static func freeRows(_ precision: Precision) -> Double {
+    switch precision {
+    case .float32: 60
+    case .bfloat16: 60
+    case .int8: 16
+    }
+  }
+}
+
+// MARK: Orders
+
+extension GenerationRequest {
+  /// The positions to write, in the order that is asked for.
+  ///
+  /// - Parameter alpha0: the share that diffusion writes; which ones is drawn as in the paper's plan.
+  func order(_ order: Speculation.Order, alpha0: Double) throws -> [Int] {
+    guard order != .leftToRight else { return holes }
+    var generators = generators
+    let plan = UnmaskingPlan.ancestral(
+      holes: holes, steps: UnmaskingPlan.maximumSteps, schedule: try NoiseSchedule(alpha0: alpha0), using: &generators)
+    let (diffused, rest) = (plan.positions.prefix(plan.diffusedCount), plan.positions.dropFirst(plan.diffusedCount))
+    guard order == .farthestFirst else { return plan.positions }
+    let given = template.indices.filter { template[$0] != nil }
+    return Self.farthestFirst(diffused.sorted(), from: given, using: &generators.order) + rest
+  }
+
+  /// Positions in an order in which each lies as far as possible from those before it and those given; of equally far
+  /// ones any comes first.
+  ///
+  /// The farthest position of a gap between two that are taken lies in its middle, and no gap that it leaves is larger. So
+  /// gaps are kept by how far their farthest position lies, and taken from the largest down.
+  ///
+  /// - Parameters:
+  ///   - positions: ascending.
+  ///   - given: ascending; none of `positions`.
+  static func farthestFirst(
+    _ positions: [Int], from given: [Int], using generator: inout CounterGenerator
+  ) -> [Int] {
+    struct Gap {
+      /// Places among the positions.
+      let places: Range<Int>
+      /// What is taken on both sides; nil where nothing is.
+      let left: Int?
+      let right: Int?
+    }
+    func farthest(_ gap: Gap) -> (place: Int, distance: Int) {
+      func distance(_ place: Int) -> Int {
+        min(gap.left.map { positions[place] - $0 } ?? .max, gap.right.map { $0 - positions[place] } ?? .max)
+      }
+      let candidates: [Int]
+      switch (gap.left, gap.right) {
+      case (nil, _): candidates = [gap.places.lowerBound]
+      case (_?, nil): candidates = [gap.places.upperBound - 1]
+      case (let left?, let right?):
+        // The first one right of the middle, and the one before.
+        var (low, high) = (gap.places.lowerBound, gap.places.upperBound)
+        while low < high {
+          let middle = (low + high) / 2
+          if 2 * positions[middle] < left + right { low = middle + 1 } else { high = middle }
+        }
+        candidates = [low - 1, low].filter(gap.places.contains)
+      }
+      let best = candidates.max { distance($0) < distance($1) }!
+      return (best, distance(best))
+    }
+    guard !positions.isEmpty else { return [] }
+    var order: [Int] = []
+    var gaps: [Int: [Gap]] = [:]
+    func add(_ gap: Gap) {
+      if !gap.places.isEmpty { gaps[farthest(gap).distance, default: []].append(gap) }
+    }
+    func split(_ gap: Gap, at place: Int) {
+      order.append(positions[place])
+      add(Gap(places: gap.places.lowerBound..<place, left: gap.left, right: positions[place]))
+      add(Gap(places: place + 1..<gap.places.upperBound, left: positions[place], right: gap.right))
+    }
+    if given.isEmpty {
+      let first = Int.random(in: positions.indices, using: &generator)
+      split(Gap(places: positions.indices, left: nil, right: nil), at: first)
+    } else {
+      var start = 0
+      for (number, right) in (given.map(Optional.some) + [nil]).enumerated() {
+        let end =
+          right.map { right in positions[start...].firstIndex { $0 > right } ?? positions.count } ?? positions.count
+        add(Gap(places: start..<end, left: number == 0 ? nil : given[number - 1], right: right))
+        start = end
+      }
+    }
+    var distance = gaps.keys.max() ?? 0
+    while distance > 0 {
+      guard let count = gaps[distance]?.count, count > 0 else {
+        distance -= 1
+        continue
+      }
+      let number = Int.random(in: 0..<count, using: &generator)
+      gaps[distance]!.swapAt(number, count - 1)
+      let gap = gaps[distance]!.removeLast()
+      split(gap, at: farthest(gap).place)
+    }
+    return order
+  }
+}
