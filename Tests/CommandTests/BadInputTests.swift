@@ -208,6 +208,15 @@ struct BadInputTests {
     .usage(
       "sample $run --draft 4 --schedule block",
       "--schedule is block, expected none with drafts, which write one token at a time"),
+    .usage("sample $run --best-of 0", "--best-of is 0, expected 1 to 65536"),
+    .usage("sample $run --best-of 2 --stream", "--best-of goes with neither --stream nor --watch"),
+    .usage("sample $run --beam 0", "--beam is 0, expected 1 to 65536"),
+    .usage(
+      "sample $run --beam 4 --steps 3", "--beam goes without --steps: it writes one token a call, and draws none"),
+    .usage(
+      "sample $run --beam 4 --best-of 3", "--beam goes without --best-of: it writes one token a call, and draws none"),
+    .usage(
+      "sample $run --beam 2 --num-samples 3", "--num-samples is 3, expected at most the 2 texts of --beam"),
     .usage("sample $run --algo mdlm", "--algo is mdlm, expected esolm-b, which $run was trained by"),
     .usage("eval $run --algo ar", "--algo is ar, expected esolm-b, which $run was trained by"),
     .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),

@@ -105,6 +105,35 @@ struct SampleCommandTests {
     #expect(summary.contains(#/, \d+ of \d+ drafts accepted, [\d.]+ tokens a call/#), "\(summary)")
   }
 
+  /// The kept text is one of the candidates, and none of them is more probable; what a search finds, more probable still.
+  @Test func theMostProbableTextsAreKept() async throws {
+    struct Told: Decodable {
+      var number: Int
+      var sequence: Int
+      var bestOf: Int?
+      var beam: Int?
+      var tokens: [Int]
+      var oneAtATimeLogProbability: Double
+    }
+    func told(_ options: String) async throws -> [Told] {
+      let run = try await Esolm.trained()
+      let lines = try await Esolm.succeed(["sample", run, "--json"] + options.split(separator: " ").map(String.init))
+      return try lines.output.split(separator: "\n").map { try JSONDecoder().decode(Told.self, from: Data($0.utf8)) }
+        .sorted { $0.number < $1.number }
+    }
+    let all = try await told("--num-samples 8 --alpha0 0 --batch 3")
+    let best = try await told("--num-samples 2 --best-of 4 --alpha0 0 --batch 3")
+    #expect(best.map(\.number) == [0, 1] && best.allSatisfy { $0.bestOf == 4 })
+    for (text, candidates) in zip(best, [all[..<4], all[4...]]) {
+      let likeliest = candidates.max { $0.oneAtATimeLogProbability < $1.oneAtATimeLogProbability }!
+      #expect((text.tokens, text.sequence) == (likeliest.tokens, likeliest.number))
+    }
+    let found = try await told("--beam 4 --num-samples 3 --alpha0 0")
+    #expect(found.map(\.number) == [0, 1, 2] && found.allSatisfy { $0.beam == 4 })
+    let chances = found.map(\.oneAtATimeLogProbability)
+    #expect(chances == chances.sorted(by: >) && chances[0] > all.map(\.oneAtATimeLogProbability).max()!)
+  }
+
   @Test func textIsPrintedPlainly() async throws {
     let run = try await Esolm.trained()
     let one = try await Esolm.succeed(["sample", run])

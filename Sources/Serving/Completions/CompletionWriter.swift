@@ -100,10 +100,10 @@ struct CompletionWriter: Sendable {
     for place in candidates.indices {
       guard let generation = candidates[place].finish?.generation else { continue }
       let exact = try await writing.engine.perform { access in
-        try generation.oneAtATimeLogProbabilities(under: access.network)
+        try generation.meanLogProbability(under: access.network)
       }
       let count = generation.history.reduce(0) { $0 + $1.positions.count }
-      scored[place].score = (exact?.reduce(0, +) ?? generation.modelLogProbability) / Double(max(1, count))
+      scored[place].score = exact ?? generation.modelLogProbability / Double(max(1, count))
     }
     let order = scored.indices.sorted { (-scored[$0].score, $0) < (-scored[$1].score, $1) }
     return order.prefix(call.choices).map { scored[$0] }

@@ -38,6 +38,18 @@ struct Sample: ParsableCommand {
   @Option(help: "How many texts, of each prompt.")
   var numSamples = 1
 
+  @Option(
+    help: ArgumentHelp(
+      "Eso-LM (B), AR: write so many for each text and keep the one that is most probable, one token at a time.",
+      valueName: "N"))
+  var bestOf = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "Eso-LM (B), AR: instead of drawing, the most probable texts that a search finds which keeps K at a time.",
+      valueName: "K"))
+  var beam: Int?
+
   @Flag(help: "Recompute keys and values in every call, for checking: the text must be the same.")
   var noCache = false
 
@@ -60,6 +72,19 @@ struct Sample: ParsableCommand {
   func validate() throws {
     try require("num-samples", numSamples, in: 1...(1 << 24))
     try require("alternatives", alternatives, in: 0...100)
+    try require("best-of", bestOf, in: 1...(1 << 16))
+    if bestOf > 1, stream || watch { throw ValidationError("--best-of goes with neither --stream nor --watch") }
+    if let beam {
+      try require("beam", beam, in: 1...(1 << 16))
+      let others = writing.given.filter { $0 != "alpha0" && $0 != "length" }.map { "--\($0)" }
+      let flags = [("--best-of", bestOf > 1), ("--stream", stream), ("--watch", watch), ("--no-cache", noCache)]
+      if let other = (others + flags.filter(\.1).map(\.0)).first {
+        throw ValidationError("--beam goes without \(other): it writes one token a call, and draws none")
+      }
+      guard numSamples <= beam else {
+        throw ValidationError("--num-samples is \(numSamples), expected at most the \(beam) texts of --beam")
+      }
+    }
     if stream, json || watch { throw ValidationError("--stream goes with neither --json nor --watch") }
     if writing.length != nil, prompting.template != nil || (prompting.maxTokens != nil && prompting.prompts == nil) {
       throw ValidationError("--length goes with neither --template nor --max-tokens, which say how long a text becomes")
@@ -81,20 +106,38 @@ struct Sample: ParsableCommand {
     // Whatever is wrong with a prompt is said before anything is written.
     var checking = ShareLine()
     for (index, prompt) in prompts.enumerated() {
-      _ = try maker.make(prompt, number: index * numSamples)
+      let text = try maker.make(prompt, number: index * numSamples * bestOf)
+      guard bestOf == 1 || text.generation.hasExactProbability else {
+        throw ValidationError(
+          "--best-of is \(bestOf), expected 1 for \(method.title), whose texts have no exact probability to choose by")
+      }
       checking.show("looking at prompts", Double(index + 1) / Double(prompts.count))
     }
     checking.clear()
 
-    let sampler = Sampler(network, places: writing.batch, usesCache: !noCache)
-    let (count, places) = (prompts.count * numSamples, stream || watch ? 1 : writing.batch)
-    var texts: [Generation.ID: TextMaker.Text] = [:]
-    var view = SampleView(self, run: run, stop: stop, count: count)
+    var view = SampleView(self, run: run, stop: stop, count: prompts.count * numSamples)
     var report = SampleReport(command: self, run: run, method: method, network: network, stop: stop)
+    let calls =
+      try beam.map { try search(prompts, width: $0, maker, &view, &report) } ?? draw(prompts, maker, &view, &report)
+    view.clear()
+    if !json { report.finish(calls: calls) }
+  }
+
+  /// Writes texts beside each other, candidates of `--best-of` like others.
+  ///
+  /// - Returns: network calls.
+  private func draw(
+    _ prompts: [PromptOptions.Prompt], _ maker: TextMaker, _ view: inout SampleView, _ report: inout SampleReport
+  ) throws -> Int {
+    let sampler = Sampler(maker.network, places: writing.batch, usesCache: !noCache)
+    let places = stream || watch ? 1 : writing.batch
+    let count = prompts.count * numSamples * bestOf
+    var texts: [Generation.ID: TextMaker.Text] = [:]
+    var candidates: [Int: [SampleReport.Candidate]] = [:]
     var next = 0
     while next < count || !sampler.isEmpty {
       while next < count, texts.count < places {
-        let text = try maker.make(prompts[next / numSamples], number: next)
+        let text = try maker.make(prompts[next / (numSamples * bestOf)], number: next)
         texts[sampler.add(text.generation)] = text
         next += 1
       }
@@ -107,13 +150,53 @@ struct Sample: ParsableCommand {
         try view.show(step, generation, number: text.number)
         guard step.finished != nil else { continue }
         texts[step.id] = nil
-        let line = try report.line(of: text, generation, seconds: step.elapsed.seconds)
-        view.clear()
-        if json { try printJSON(line, onOneLine: true) } else { try view.print(line.text, number: text.number) }
+        candidates[text.number, default: []].append((text, generation, step.elapsed.seconds))
+        guard candidates[text.number]!.count == bestOf else { continue }
+        let own = candidates.removeValue(forKey: text.number)!
+        try tell(try report.best(of: own), &view, &report)
       }
     }
+    return sampler.madeCalls
+  }
+
+  /// Finds the most probable texts, one prompt after another.
+  ///
+  /// - Returns: network calls.
+  private func search(
+    _ prompts: [PromptOptions.Prompt], width: Int, _ maker: TextMaker, _ view: inout SampleView,
+    _ report: inout SampleReport
+  ) throws -> Int {
+    var calls = 0
+    for (index, prompt) in prompts.enumerated() {
+      let text = try maker.make(prompt, number: index * numSamples)
+      try SystemMemory.require(
+        width * text.request.length * maker.network.bytesPerCachedSlot,
+        for: "--beam \(width): keys and values of as many texts",
+        wayOut: "keep fewer")
+      let start = ContinuousClock.now
+      let found = try asUsage {
+        try text.generation.mostProbable(width: width, under: maker.network) { written in
+          view.progress(index, Double(written) / Double(text.request.holes.count))
+        }
+      }
+      let seconds = (ContinuousClock.now - start).seconds
+      report.seconds += seconds
+      calls += found.map(\.networkCalls).max() ?? 0
+      for (place, generation) in found.prefix(numSamples).enumerated() {
+        var own = text
+        own.number += place
+        try tell((own, generation, seconds), &view, &report)
+      }
+    }
+    return calls
+  }
+
+  private func tell(
+    _ text: SampleReport.Candidate, _ view: inout SampleView, _ report: inout SampleReport
+  ) throws {
+    let line = try report.line(of: text.text, text.generation, seconds: text.seconds)
     view.clear()
-    if !json { report.finish(calls: sampler.madeCalls) }
+    if json { try printJSON(line, onOneLine: true) } else { try view.print(line.text, number: text.text.number) }
   }
 }
 
@@ -126,14 +209,14 @@ struct TextMaker {
   let stop: StopStrings
 
   struct Text {
-    let number: Int
+    var number: Int
     /// The positions of each hole; nil where nothing was given.
     let holes: [Range<Int>]?
     let request: GenerationRequest
     let generation: Generation
   }
 
-  /// - Parameter number: of the text, among all of all prompts.
+  /// - Parameter number: of the text, among all of all prompts, candidates counted.
   func make(_ prompt: PromptOptions.Prompt, number: Int) throws -> Text {
     try named(prompt) {
       let length = command.writing.length ?? run.configuration.method.length
@@ -151,8 +234,9 @@ struct TextMaker {
       request.contextOrder = command.prompting.contextOrder
       request.alternativeCount = min(command.alternatives, network.configuration.vocabularySize - 1)
       if prompt.template != nil || !command.prompting.stop.isEmpty { request.stop = stop }
+      if command.beam != nil, (method as? EsotericMethod)?.variant == .b { request.draft = try Speculation(.fixed(0)) }
       return Text(
-        number: number, holes: layout?.holes, request: request,
+        number: number / command.bestOf, holes: layout?.holes, request: request,
         generation: try method.generation(request, for: network.configuration))
     }
   }

@@ -53,6 +53,11 @@ struct SampleReport {
     let run: String
     let algorithm: String
     let number: Int
+    /// Which of the seed's sequences it is: with --best-of that of the candidate which was kept.
+    let sequence: Int
+    /// How many candidates it was chosen from, or how many texts the search kept.
+    let bestOf: Int?
+    let beam: Int?
     let text: String
     let tokens: [Int32]
     /// The text of each hole; absent where nothing was given.
@@ -104,6 +109,17 @@ struct SampleReport {
     let alternatives: [[Alternative]]?
   }
 
+  /// A text with the seconds from its first call to its last.
+  typealias Candidate = (text: TextMaker.Text, generation: Generation, seconds: Double)
+
+  /// The most probable of some texts, a token; of equal ones the first.
+  func best(of candidates: [Candidate]) throws -> Candidate {
+    guard candidates.count > 1 else { return candidates[0] }
+    let ordered = candidates.sorted { $0.generation.number < $1.generation.number }
+    let scores = try ordered.map { try $0.generation.meanLogProbability(under: network) ?? -.infinity }
+    return ordered[scores.indices.max { (scores[$0], -$0) < (scores[$1], -$1) }!]
+  }
+
   /// - Parameter seconds: from the text's first call to its last.
   mutating func line(of text: TextMaker.Text, _ generation: Generation, seconds: Double) throws -> Line {
     let oneAtATime = try generation.oneAtATimeLogProbabilities(under: network)?.reduce(0, +)
@@ -117,6 +133,7 @@ struct SampleReport {
     let plan = generation.plan as? AdaptivePlan
     return Line(
       run: command.folder, algorithm: configuration.algorithm.rawValue, number: text.number,
+      sequence: generation.number, bestOf: command.bestOf > 1 ? command.bestOf : nil, beam: command.beam,
       text: stop.text(of: generation.tokens, given: generation.givenEnd), tokens: generation.tokens,
       fillings: text.holes.map { stop.fillings(of: $0, generation) },
       finishReason: generation.finishReason!.rawValue,
@@ -192,14 +209,20 @@ struct SampleView {
     self.run = run
     self.stop = stop
     self.count = count
-    written = WritingShare(of: count)
+    written = WritingShare(of: count * command.bestOf)
   }
 
   mutating func progress(_ step: Generation.Step, holes: Int) {
     written.add(step, holes: holes)
     guard Terminal.isInteractive, !command.watch, !command.stream else { return }
-    let (finished, count) = (written.finished, count)
+    let (finished, count) = (written.finished / command.bestOf, count)
     line.show("writing", written.share, "\(finished) of \(count) texts")
+  }
+
+  /// The share that is written for one of the prompts, while it is searched.
+  mutating func progress(_ prompt: Int, _ share: Double) {
+    guard Terminal.isInteractive else { return }
+    line.show("searching", share, "prompt \(prompt + 1)")
   }
 
   mutating func show(_ step: Generation.Step, _ generation: Generation, number: Int) throws {
