@@ -217,6 +217,12 @@ struct BadInputTests {
       "sample $run --beam 4 --best-of 3", "--beam goes without --best-of: it writes one token a call, and draws none"),
     .usage(
       "sample $run --beam 2 --num-samples 3", "--num-samples is 3, expected at most the 2 texts of --beam"),
+    .usage("bench quality $run --steps 0", "--steps holds '0', expected a number from 1 to 1048576"),
+    .usage("bench quality $run --draft 0", "--draft is 0, expected 1 to 64"),
+    .usage("bench quality $run --num-samples 0", "--num-samples is 0, expected 1 to 1048576"),
+    .usage("bench quality $run --out a.png", "--out is a.png, expected a name ending in .html or .svg"),
+    .usage("bench quality $run --judge-tokenizer x", "--judge-tokenizer goes with --judge"),
+    .failure("bench quality $dir/none", "$dir/none is no run folder: there is no such folder"),
     .usage("sample $run --algo mdlm", "--algo is mdlm, expected esolm-b, which $run was trained by"),
     .usage("eval $run --algo ar", "--algo is ar, expected esolm-b, which $run was trained by"),
     .failure("eval $dir/none", "$dir/none is no run folder: there is no such folder"),

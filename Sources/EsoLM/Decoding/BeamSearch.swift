@@ -1,5 +1,13 @@
 import Torch
 
+/// A text of a beam, with what is known of it.
+private struct Beam<Cache: KVCache> {
+  var generation: Generation
+  let cache: Cache
+  /// log p of what is written.
+  var sum = 0.0
+}
+
 extension Generation {
   /// Whether one pass tells log p of each written token, had they been written one at a time.
   public var hasExactProbability: Bool { rule.segments == .each }
@@ -28,11 +36,6 @@ extension Generation {
   public func mostProbable<Network: DecodingNetwork>(
     width: Int, under network: Network, progress: (_ written: Int) -> Void = { _ in }
   ) throws -> [Generation] {
-    struct Beam {
-      var generation: Generation
-      let cache: Network.Cache
-      var sum = 0.0
-    }
     try ConfigurationError.require(width >= 1, "beam", width, expected: "at least 1")
     try ConfigurationError.require(
       rule.segments == .each && writesOneAtATime, "beam", width,

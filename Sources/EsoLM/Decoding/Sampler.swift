@@ -1,3 +1,4 @@
+import Faults
 import Torch
 
 /// Writes sequences with one network: the sampling loop of all methods, one network call at a time.

@@ -8,7 +8,7 @@ import Torch
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure this machine.",
-    subcommands: [BenchMachine.self, BenchSample.self, BenchTrain.self])
+    subcommands: [BenchMachine.self, BenchSample.self, BenchTrain.self, BenchQuality.self])
 }
 
 struct BenchMachine: ParsableCommand {

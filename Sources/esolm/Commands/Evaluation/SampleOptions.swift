@@ -62,6 +62,15 @@ struct SampleSet {
   /// How they were made, in a few words.
   let origin: String
 
+  /// Texts that a run wrote.
+  init(_ generations: [Generation], of run: RunFolder, origin: String) {
+    tokens = generations.map(\.tokens)
+    texts = tokens.map { run.tokenizer.decode($0) }
+    length = tokens.map(\.count).max() ?? 0
+    self.run = run
+    self.origin = origin
+  }
+
   init(reading path: String) throws {
     let file = try SampleFile.read(path)
     tokens = file.samples.map(\.tokens)
