@@ -87,12 +87,12 @@ public struct GenerationRequest: Sendable {
 
   /// A text of which nothing is given. A length that no text has is said by the method that is to write it.
   public init(
-    length: Int, steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil, picker: TokenPicker = .plain,
-    seed: UInt64 = 0, number: Int = 0
+    length: Int, steps: Int? = nil, alpha0: Double? = nil, schedule: Schedule? = nil, choice: AdaptiveChoice? = nil,
+    draft: Speculation? = nil, picker: TokenPicker = .plain, seed: UInt64 = 0, number: Int = 0
   ) {
     self.init(
       template: Array(repeating: nil, count: (1...Self.maximumLength).contains(length) ? length : 0), steps: steps,
-      alpha0: alpha0, schedule: schedule, picker: picker, seed: seed, number: number)
+      alpha0: alpha0, schedule: schedule, choice: choice, draft: draft, picker: picker, seed: seed, number: number)
     if template.isEmpty { refusedLength = length }
   }
 
