@@ -17,6 +17,20 @@ extension Parity {
     return found
   }
 
+  /// Which tokens stand where, of orders whose random parts were recorded.
+  static func trainingOrders(_ parityCase: ParityCase) throws -> [String: [Double]] {
+    let noised = try parityCase.tokens("xt")
+    let orders = try parityCase.orders("order", noised: noised, length: noised.first?.count)
+    func arranged(_ kinds: DiffusionOrders) -> [Double] {
+      orders.flatMap { $0.arranged(kinds).positions.map(Double.init) }
+    }
+    return [
+      "clean_left_to_right": arranged(DiffusionOrders(clean: .leftToRight)),
+      "masks_left_to_right": arranged(DiffusionOrders(masks: .leftToRight)),
+      "both_left_to_right": arranged(DiffusionOrders(clean: .leftToRight, masks: .leftToRight)),
+    ]
+  }
+
   static func diffusion(
     _ parityCase: ParityCase, passes: HybridObjective.Passes
   ) throws -> [String: [Double]] {

@@ -30,6 +30,7 @@ public enum Parity {
     "noise_schedule": noiseSchedule,
     "nucleus": nucleus,
     "train_trace": trainTrace,
+    "training_orders": trainingOrders,
   ]
 
   /// An objective of which only the diffusion term is used.

@@ -83,4 +83,6 @@ public enum RandomStream: UInt32, Sendable, CaseIterable {
   case holeLength
   /// Drafts, and whether they are accepted; the indices are the sequence and the call.
   case drafts
+  /// Sudokus: grids, and the clues of puzzles; the indices are the grid and what is drawn of it.
+  case sudoku
 }

@@ -6,6 +6,8 @@ public enum TokenizerKind: String, CaseIterable, Sendable {
   case characters
   /// The letters and the space of text8, beside eight special tokens.
   case text8
+  /// The digits of Sudokus, 0 being the mask.
+  case sudoku
 
   /// The one tokenizer of this kind; nil if it depends on the text.
   public var tokenizer: (any Tokenizer)? {
@@ -13,6 +15,7 @@ public enum TokenizerKind: String, CaseIterable, Sendable {
     case .bytes: ByteTokenizer()
     case .characters: nil
     case .text8: Text8Tokenizer()
+    case .sudoku: SudokuTokenizer()
     }
   }
 

@@ -42,9 +42,12 @@ extension TokenizerChoice? {
   /// The tokenizer, where there is no text yet that could give the characters.
   func fixedTokenizer() throws -> any Tokenizer {
     // Not said by `validate`, which comes before the search for options that do not exist.
-    guard let self else { throw ValidationError("--tokenizer is missing: name bytes, text8 or a tokenizer's files") }
+    guard let self else {
+      throw ValidationError("--tokenizer is missing: name bytes, text8, sudoku or a tokenizer's files")
+    }
     guard let tokenizer = try self.tokenizer() else {
-      throw ValidationError("--tokenizer characters needs the run's text; name bytes, text8 or a tokenizer's files")
+      throw ValidationError(
+        "--tokenizer characters needs the run's text; name bytes, text8, sudoku or a tokenizer's files")
     }
     return tokenizer
   }

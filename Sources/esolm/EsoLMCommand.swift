@@ -14,7 +14,7 @@ package struct EsoLMCommand: ParsableCommand {
     subcommands: [
       Train.self, Sample.self, Serve.self, Evaluate.self, Compare.self, Tokenize.self, Detokenize.self,
       TokenizerCommand.self,
-      ListDataSets.self, Inspect.self, Convert.self, Plot.self, Bench.self, Verify.self, Demo.self,
+      ListDataSets.self, Sudoku.self, Inspect.self, Convert.self, Plot.self, Bench.self, Verify.self, Demo.self,
     ])
 
   static let release = "0.1.0"

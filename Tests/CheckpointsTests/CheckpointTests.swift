@@ -75,7 +75,8 @@ struct CheckpointTests {
     #expect(checkpoint.form == .stateDictionary)
     var given = ModelSettings()
     for (field, option) in [
-      ("algorithm", "--algo (esolm-b, esolm-a, ar, mdlm, bd3lm)"), ("length", "--length"), ("alpha0", "--alpha0"),
+      ("algorithm", "--algo (esolm-b, esolm-a, esolm-a2, ar, mdlm, bd3lm)"), ("length", "--length"),
+      ("alpha0", "--alpha0"),
     ] {
       #expect(
         message { try Conversion(checkpoint, given: given) }
@@ -164,7 +165,7 @@ struct CheckpointTests {
     let folder = try folder(of: "mdlm", prefix: "", config: #"{"model_type": "gpt2", "n_heads": 4}"#)
     #expect(
       message { try Conversion(try Checkpoint(opening: folder)) }
-        == "\(folder): its algorithm is 'gpt2', expected one of esolm-b, esolm-a, ar, mdlm, bd3lm; "
+        == "\(folder): its algorithm is 'gpt2', expected one of esolm-b, esolm-a, esolm-a2, ar, mdlm, bd3lm; "
         + "if it is one of these, name it with --algo")
   }
 

@@ -53,7 +53,7 @@ struct PublishedSettingsTests {
     let whole = #""n_heads": 4, "length": 24"#
     #expect(
       try refusal("{\(whole)}")
-        == "x does not say its algorithm; name it with --algo (esolm-b, esolm-a, ar, mdlm, bd3lm)")
+        == "x does not say its algorithm; name it with --algo (esolm-b, esolm-a, esolm-a2, ar, mdlm, bd3lm)")
     #expect(
       try refusal(#"{"algorithm": "esolm-b", \#(whole)}"#) == "x does not say its alpha0; name it with --alpha0")
     #expect(try refusal(#"{"model_type": "EsoLM", "alpha_0": 0.5, \#(whole)}"#)?.contains("--algo") == true)
@@ -110,6 +110,26 @@ struct PublishedSettingsTests {
     #expect(try method(config).algorithm == expected)
   }
 
+  /// The authors' branch of 2026: clean tokens left to right is (A2).
+  @Test(
+    arguments: [
+      ("", nil, nil), (#", "keep_clean_unshuffled": true"#, .leftToRight, nil),
+      (#", "keep_clean_unshuffled": false, "keep_masks_unshuffled": true"#, nil, .leftToRight),
+    ] as [(String, DiffusionOrders.Order?, DiffusionOrders.Order?)])
+  func ordersOfTheDiffusionTermAreRead(
+    fields: String, clean: DiffusionOrders.Order?, masks: DiffusionOrders.Order?
+  ) throws {
+    let config = """
+      {"algo": {"name": "esolm", "alpha_0": 1.0, "diffusion_attn_mode": "causal", "loss_type": "low_var"\(fields)},
+        "n_heads": 4, "length": 24}
+      """
+    let method = try method(config)
+    #expect(method.algorithm == .esolmB && method.cleanOrder == clean && method.maskOrder == masks)
+    let orders = try method.method(for: TextTokens(mask: 0, beginning: 0, end: 0)).diffusionOrders
+    #expect(orders == DiffusionOrders(clean: clean ?? .random, masks: masks ?? .random))
+    #expect(try self.method(#"{"algorithm": "esolm-a2", "n_heads": 4, "length": 24}"#).algorithm == .esolmA2)
+  }
+
   // MARK: What is computed otherwise, or is no setting
 
   @Test(arguments: [
@@ -120,10 +140,14 @@ struct PublishedSettingsTests {
       #""algo": {"name": "sedd", "parameterization": "score"}"#, "algo.parameterization is 'score', expected subs or ar"
     ),
     (#""diffusion": "uniform""#, "diffusion is 'uniform', expected absorbing_state"),
-    (#""model_type": "duo""#, "its algorithm is 'duo', expected one of esolm-b, esolm-a, ar, mdlm, bd3lm"),
+    (#""model_type": "duo""#, "its algorithm is 'duo', expected one of esolm-b, esolm-a, esolm-a2, ar, mdlm, bd3lm"),
     (
-      #""algo": {"name": "esolm", "alpha_0": 1, "keep_clean_unshuffled": true}"#,
-      "its algorithm is 'esolm with keep_clean_unshuffled'"
+      #""algorithm": "esolm-b", "alpha_0": 1, "clean_order": "up""#,
+      "clean_order is 'up', expected one of random, left-to-right"
+    ),
+    (
+      #""algo": {"name": "esolm", "alpha_0": 0.5, "diffusion_attn_mode": "causal", "sequential_attn_mode": "causal", "keep_clean_unshuffled": true}"#,
+      "cleanOrder is left-to-right, expected random, but for Eso-LM (B) with alpha0 1"
     ),
     (#""n_blocks": "two""#, "n_blocks is 'two', expected a whole number"),
     (#""n_blocks": 2.5"#, "n_blocks is '2.5', expected a whole number"),

@@ -90,7 +90,7 @@ struct CheckpointCommandTests {
       "wrong_shape.ckpt",
       ": the weights do not fit the configuration: 'blocks.1.attn_qkv.weight' has shape [48, 15], expected [48, 16]"
     ),
-    ("state_dict.pt", "does not say its algorithm; name it with --algo (esolm-b, esolm-a, ar, mdlm, bd3lm)"),
+    ("state_dict.pt", "does not say its algorithm; name it with --algo (esolm-b, esolm-a, esolm-a2, ar, mdlm, bd3lm)"),
     (
       "inputs.safetensors",
       "holds no network of this family: it has no tensor 'vocab_embed.embedding' of two dimensions (it begins with 'order')"
@@ -334,7 +334,7 @@ struct CheckpointCommandTests {
     #expect(
       try await train(["--length", "8"]).error
         == "esolm: error: \(weights) does not say its algorithm; name it with --algo "
-        + "(esolm-b, esolm-a, ar, mdlm, bd3lm)\n")
+        + "(esolm-b, esolm-a, esolm-a2, ar, mdlm, bd3lm)\n")
     let result = try await train(["--length", "8", "--algo", "bd3lm", "--noise-range", "0.2,0.9", "--keep-first-token"])
     #expect(result.status == 0, "\(result.error)")
     let json = try object(try await Esolm.succeed(["inspect", "\(folder)/run", "--json"]).output)

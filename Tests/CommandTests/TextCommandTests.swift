@@ -121,8 +121,11 @@ struct TextCommandTests {
   }
 
   @Test(arguments: [
-    (["tokenize"], "--tokenizer is missing: name bytes, text8 or a tokenizer's files"),
-    (["tokenize", "--tokenizer", "characters"], "--tokenizer characters needs the run's text; name bytes, text8 or"),
+    (["tokenize"], "--tokenizer is missing: name bytes, text8, sudoku or a tokenizer's files"),
+    (
+      ["tokenize", "--tokenizer", "characters"],
+      "--tokenizer characters needs the run's text; name bytes, text8, sudoku or"
+    ),
     (
       ["tokenize", "--tokenizer", "bytes", "--documents", "line", "--separator", "x"],
       "--separator is x, expected none with documents: either says what a document is"

@@ -45,6 +45,15 @@ struct ConditionalSamplingTests {
             template: template(3, of: 5), steps: 2, schedule: schedule))
       }
     }
+    for orders in [DiffusionOrders(clean: .leftToRight), .init(masks: .leftToRight)] {
+      for schedule in [GenerationRequest.Schedule.ancestral, .leftToRight, .blockShuffled] {
+        cases.append(
+          Case(
+            testDescription: "Eso-LM (b), \(orders.clean), \(orders.masks), \(schedule)",
+            method: try! EsotericMethod(alpha0: 1, orders: orders), template: template(3, of: 6), steps: 2,
+            schedule: schedule))
+      }
+    }
     for schedule in [GenerationRequest.Schedule.ancestral, .leftToRight, .block, .blockShuffled] {
       cases.append(
         Case(
@@ -138,8 +147,9 @@ struct ConditionalSamplingTests {
     var distributions: [Plan: [(drawn: Double, model: Double)]] = [:]
     var expected = [Double](repeating: 0, count: texts.count)
     for (generation, text) in zip(all, found) {
-      let plan = try #require(generation.plan as? FixedPlan).plan
-      let key = Plan(order: text.order, sizes: plan.steps.map(\.count), diffused: plan.diffusedCount)
+      let plan = try #require(generation.plan as? FixedPlan).plan.arranged(for: test.method)
+      let key = Plan(
+        order: generation.order + plan.positions, sizes: plan.steps.map(\.count), diffused: plan.diffusedCount)
       let distribution =
         distributions[key] ?? self.distribution(test, network, given: generation.order, plan: plan, texts)
       distributions[key] = distribution
@@ -179,6 +189,39 @@ struct ConditionalSamplingTests {
       ])
       #expect(distance(single, try #require(likelihood)[0]) < 1e-5)
     }
+  }
+
+  /// The same where clean tokens are sorted, or masks: each call, and each token, is read again as it was written.
+  @Test(arguments: [DiffusionOrders(clean: .leftToRight), .init(masks: .leftToRight)], [1, 3, 8, 24])
+  func probabilitiesOfArrangedTextsCanBeHadAgain(orders: DiffusionOrders, steps: Int) throws {
+    let model = TransformerWeights.random().transformer()
+    let network = CachedTransformer(model)
+    let method = try EsotericMethod(alpha0: 1, orders: orders)
+    var template = [Int32?](repeating: nil, count: 24)
+    for (position, token) in [(2, 5), (3, 1), (17, 0)] as [(Int, Int32)] { template[position] = token }
+    let request = GenerationRequest(
+      template: template, steps: steps, picker: try TokenPicker(temperature: 0.8, topP: 0.9), seed: 3)
+    for text in try written(method.generations(request, count: 3, for: .small()), by: network) {
+      let again = try #require(try text.replayedLogProbabilities(under: network))
+      #expect(distance(again.map(\.drawn), text.history.flatMap(\.logProbabilities)) < 1e-5)
+      #expect(distance(again.map(\.model), text.history.flatMap(\.modelLogProbabilities)) < 1e-5)
+      // One token at a time, call by call, with the tokens that were drawn.
+      let positions = text.history.flatMap(\.positions)
+      let single = try Generation(
+        GenerationRequest(template: template), rule: text.rule,
+        plan: FixedPlan(try UnmaskingPlan(steps: positions.map { [$0] })), for: .small())
+      let logits = try forcedLogits([single], [text.tokens], by: network, usesCache: false)[0]
+      let expected = zip(positions, logits).map { position, logits in
+        log(TokenPicker.plain.distribution(of: logits, excluding: 12)[0][Int(text.tokens[position])])
+      }
+      #expect(distance(try #require(try text.oneAtATimeLogProbabilities(under: network)), expected) < 1e-4)
+      // What comes next is read the same before it is there.
+      let half = try method.generation(request, for: .small())
+      let next = zip(positions, positions.map { text.tokens[$0] }).map { (position: $0, token: $1) }
+      let read = try #require(try half.logProbabilities(ofWriting: [next], under: network))[0]
+      #expect(distance(read, expected) < 1e-4)
+    }
+    #expect((Likelihood(model, method: method).isExact) == (orders.clean == .random))
   }
 
   /// A text that is known, longer than what is fed at a time, with the likeliest tokens in each place.

@@ -23,6 +23,24 @@ struct GenerationOrderTests {
     }
   }
 
+  /// The table of ``DiffusionOrders``, every mask of five tokens.
+  @Test(arguments: subsets(of: 5))
+  mutating func tokensThatAreNotShuffledStandAsInTheText(masked: [Bool]) {
+    for clean in DiffusionOrders.Order.allCases {
+      for masks in DiffusionOrders.Order.allCases {
+        let random = GenerationOrder.diffusion(masked: masked, using: &generator)
+        let order = random.arranged(DiffusionOrders(clean: clean, masks: masks))
+        func expected(_ part: ArraySlice<Int>, _ kind: DiffusionOrders.Order) -> [Int] {
+          kind == .random ? Array(part) : part.sorted()
+        }
+        #expect(order.cleanCount == random.cleanCount)
+        #expect(
+          order.positions == expected(random.positions[..<random.cleanCount], clean)
+            + expected(random.positions[random.cleanCount...], masks))
+      }
+    }
+  }
+
   @Test func leftToRightIsTheTextsOrder() {
     let order = GenerationOrder.leftToRight(length: 3)
     #expect(order == GenerationOrder(positions: [0, 1, 2], cleanCount: 0))

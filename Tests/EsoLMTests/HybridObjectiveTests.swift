@@ -50,6 +50,34 @@ struct HybridObjectiveTests {
     }
   }
 
+  /// The same masks as where all are shuffled, only sorted: of training, of the bound, and of IMDCE.
+  @Test func ordersOfTheDiffusionTermAreKept() throws {
+    for orders in [DiffusionOrders(clean: .leftToRight), .init(masks: .leftToRight)] {
+      let method = try EsotericMethod(alpha0: 1, orders: orders)
+      let shuffled = try HybridObjective(alpha0: 1).corrupt(batch, seed: 1, step: 0)
+      let corrupted = method.objective.corrupt(batch, seed: 1, step: 0)
+      #expect(zip(corrupted, shuffled).allSatisfy { $0.time == $1.time && $0.order == $1.order.arranged(orders) })
+      #expect(zip(corrupted, shuffled).contains { $0.order != $1.order })
+      let (network, noise) = (TransformerWeights.random().transformer(), EvaluationNoise(seed: 1, count: 6))
+      let texts = batch.map { PaddedTokens($0) }
+      let (own, usual) = (Likelihood(network, method: method), try Likelihood(network, alpha0: 1))
+      #expect(own.negativeELBO(texts, noise: noise) != usual.negativeELBO(texts, noise: noise))
+      #expect(own.imdce(texts, noise: noise) != usual.imdce(texts, noise: noise))
+    }
+  }
+
+  @Test func cleanTokensStandFromLeftToRightInPureDiffusionOfBAlone() {
+    let sorted = DiffusionOrders(clean: .leftToRight)
+    for refused in [
+      { try EsotericMethod(.a, alpha0: 1, orders: sorted) }, { try EsotericMethod(alpha0: 0.5, orders: sorted) },
+    ] {
+      #expect(
+        message { try refused() } == "cleanOrder is left-to-right, expected random, but for Eso-LM (B) with alpha0 1")
+    }
+    #expect(throws: Never.self) { try EsotericMethod(alpha0: 0.5, orders: .init(masks: .leftToRight)) }
+    #expect((try? EsotericMethod(alpha0: 1, orders: sorted))?.title == "Eso-LM (A2), α₀ = 1")
+  }
+
   // MARK: Draws
 
   @Test func drawsDependOnSeedStreamStepAndPlaceAlone() {

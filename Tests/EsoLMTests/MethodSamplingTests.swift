@@ -18,7 +18,20 @@ struct MethodSamplingTests {
   private static let length = 16
   private static let mask: Int32 = 12
 
-  static let cases: [Case] = esoteric + others
+  static let cases: [Case] = esoteric + arranged + others
+
+  /// Eso-LM (B) whose clean tokens, or masks, stand from left to right.
+  private static let arranged: [Case] = [
+    DiffusionOrders(clean: .leftToRight), .init(masks: .leftToRight), .init(clean: .leftToRight, masks: .leftToRight),
+  ].flatMap { orders in
+    ([(1, nil), (4, nil), (1000, nil), (5, .leftToRight), (8, .blockShuffled)]
+      as [(Int, GenerationRequest.Schedule?)]).map { steps, schedule in
+        Case(
+          testDescription: "Eso-LM (B), \(orders.clean), \(orders.masks), T \(steps) \(schedule?.rawValue ?? "")",
+          method: try! EsotericMethod(alpha0: 1, orders: orders),
+          request: GenerationRequest(length: length, steps: steps, schedule: schedule))
+      }
+  }
 
   private static let esoteric: [Case] = [1, 0.5, 0.125, 0].flatMap { alpha0 in
     ([1, 4, 1000] as [Int]).map { steps in
@@ -155,7 +168,7 @@ struct MethodSamplingTests {
     let (texts, all) = (forced(test, 2), try generations(test, count: 2))
     let logits = try forcedLogits(all, texts, by: CachedTransformer(network))
     for (place, generation) in all.enumerated() {
-      let plan = try #require(generation.plan as? FixedPlan).plan
+      let plan = try #require(generation.plan as? FixedPlan).plan.arranged(for: test.method)
       let given = generation.tokens.indices(where: { $0 != Self.mask })
       let order = GenerationOrder(
         positions: given + plan.positions, cleanCount: 0)
@@ -239,6 +252,27 @@ struct MethodSamplingTests {
     #expect(try rows(AutoregressiveMethod(start: .init(token: 12, isText: false))) == 1)
   }
 
+  /// Eso-LM (A2) feeds the clean tokens from the first new one on, and the masks: from left to right that is what (B) feeds.
+  @Test func sortedTokensAreComputedAgainFromTheFirstNewOneOn() throws {
+    let (length, model) = (32, CachedTransformer(TransformerWeights.random().transformer()))
+    let method = try EsotericMethod(alpha0: 1, orders: .init(clean: .leftToRight))
+    func text(_ method: EsotericMethod, _ schedule: GenerationRequest.Schedule) throws -> Generation {
+      let request = GenerationRequest(length: length, steps: length, schedule: schedule, seed: 1)
+      return try written([method.generation(request, for: model.configuration)], by: model)[0]
+    }
+    let random = try text(method, .blockShuffled)
+    // Written so far, the last one included, behind the last one and it; and one mask.
+    var (rows, clean) = (1, [Int]())
+    for position in random.history.dropLast().map({ $0.positions[0] }) {
+      clean.append(position)
+      rows += clean.count { $0 >= position } + 1
+    }
+    #expect(random.fedRows == rows)
+    #expect(random.order == Array(0..<length) && random.history.map(\.positions[0]) != random.order)
+    let ascending = try text(method, .leftToRight)
+    #expect(ascending.fedRows == (try text(EsotericMethod(alpha0: 1), .leftToRight).fedRows))
+  }
+
   // MARK: Requests that do not fit
 
   @Test func whatDoesNotBelongToAMethodIsNamed() {
@@ -273,6 +307,14 @@ struct MethodSamplingTests {
     #expect(
       refusal(esolm, .init(length: 8, steps: 9, schedule: .block))
         == "steps is 9, expected 1 to the 8 tokens to write with schedule block")
+    #expect(
+      refusal(esolm, .init(length: 8, alpha0: 0.5, schedule: .leftToRight))
+        == "alpha0 is 0.5, expected none for schedule left-to-right")
+    #expect(
+      refusal(
+        try! EsotericMethod(alpha0: 1, orders: .init(clean: .leftToRight)),
+        .init(template: [1, 2, nil, nil], contextOrder: .random))
+        == "contextOrder is random, expected ascending for Eso-LM (A2)")
     #expect(refusal(esolm, .init(length: 8, steps: 0)) == "steps is 0, expected 1 to 2^52")
     #expect(refusal(esolm, .init(length: 8, alpha0: 1.5)) == "alpha0 is 1.5, expected 0 to 1")
     #expect(refusal(esolm, .init(length: 8, alpha0: .nan)) == "alpha0 is nan, expected 0 to 1")

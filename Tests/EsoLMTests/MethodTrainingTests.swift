@@ -11,7 +11,9 @@ struct MethodTrainingTests {
   private let network = TransformerWeights.random().transformer()
 
   static let methods: [any GenerationMethod] = [
-    try! EsotericMethod(.a, alpha0: 0.5), try! EsotericMethod(.b, alpha0: 0.5), MaskedDiffusionMethod(),
+    try! EsotericMethod(.a, alpha0: 0.5), try! EsotericMethod(.b, alpha0: 0.5),
+    try! EsotericMethod(alpha0: 1, weighting: .lowVariance, orders: .init(clean: .leftToRight)),
+    try! EsotericMethod(alpha0: 0.5, orders: .init(masks: .leftToRight)), MaskedDiffusionMethod(),
     MaskedDiffusionMethod(weighting: .lowVariance), try! BlockDiffusionMethod(blockSize: 4),
     try! BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8, firstToken: 1),
     AutoregressiveMethod(start: .init(token: 12, isText: false)),

@@ -75,7 +75,8 @@ struct RunFolderTests {
     }
     #expect(
       unstorable
-        == "tokenizer.json: cannot hold a Unstorable; expected one of the kinds \"bytes\", \"characters\", \"text8\"")
+        == "tokenizer.json: cannot hold a Unstorable; expected one of the kinds \"bytes\", \"characters\", \"text8\", \"sudoku\""
+    )
     #expect(!FileManager.default.fileExists(atPath: path))
   }
 

@@ -31,6 +31,14 @@ public func written(
   try Sampler(network, writing: generations, places: places, usesCache: usesCache).finish()
 }
 
+extension UnmaskingPlan {
+  /// The plan with the positions of each call as a method's masks stand.
+  public func arranged(for method: any GenerationMethod) -> UnmaskingPlan {
+    guard method.diffusionOrders.masks == .leftToRight else { return self }
+    return try! UnmaskingPlan(steps: steps.map { $0.sorted() }, diffusionStepCount: diffusionStepCount)
+  }
+}
+
 /// The logits of every call of every sequence, [sequence][call], when texts are forced.
 public func forcedLogits(
   _ generations: [Generation], _ texts: [[Int32]], by network: some DecodingNetwork, usesCache: Bool = true
@@ -104,7 +112,12 @@ public func trainingPass(
   switch method {
   case is MaskedDiffusionMethod: return sequence(.bidirectional, cleanCount: slots.lowerBound, upTo: order.count)
   case let method as EsotericMethod where method.variant == .b:
-    return sequence(.causal, cleanCount: slots.lowerBound, upTo: slots.upperBound)
+    guard method.diffusionOrders.clean == .leftToRight else {
+      return sequence(.causal, cleanCount: slots.lowerBound, upTo: slots.upperBound)
+    }
+    return trainingPass(
+      try! EsotericMethod(alpha0: 1), tokens, order[..<slots.lowerBound].sorted() + order[slots.lowerBound...],
+      writing: slots, diffused: diffused)
   case is EsotericMethod where slots.lowerBound < diffused:
     return sequence(.cleanThenCausal, cleanCount: slots.lowerBound, upTo: slots.upperBound)
   case is EsotericMethod: return sequence(.cleanThenTwoStream, cleanCount: diffused, upTo: slots.upperBound)

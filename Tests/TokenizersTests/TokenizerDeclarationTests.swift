@@ -255,3 +255,28 @@ struct Text8TokenizerTests {
     #expect(try TokenizerFile.tokenizer(from: data) is Text8Tokenizer)
   }
 }
+
+@Suite("Sudoku's tokens")
+struct SudokuTokenizerTests {
+  private let tokenizer = SudokuTokenizer()
+
+  @Test func digitsAreThemselves() throws {
+    #expect(try tokenizer.encode("12 34\r\n98\t7\n") == [1, 2, 3, 4, 9, 8, 7])
+    #expect(tokenizer.decode([1, 0, 10, 11, 9, 12]) == "19\u{FFFD}")
+    #expect(tokenizer.decode([10, 1, 0, 11], keepingSpecialTokens: true) == "[BOS]10[EOS]")
+    #expect(tokenizer.vocabularySize == 12 && tokenizer.modelVocabularySize == 12 && tokenizer.modelMaskToken == 0)
+    #expect(tokenizer.beginningOfText == 10 && tokenizer.endOfText == 11 && tokenizer.padding == 11)
+  }
+
+  /// An empty cell too: where all text that is a mask was left out, all cells behind it would move.
+  @Test(arguments: ["0", ".", "a", "１"]) func whatIsNoDigitIsNamedWithItsLine(character: String) {
+    let error = #expect(throws: UnknownCharacterError.self) { try tokenizer.encode("12\n34\(character)") }
+    #expect(error?.line == 2 && error?.character == character.unicodeScalars.first)
+  }
+
+  @Test func itIsStoredInItsFile() throws {
+    let data = try TokenizerFile.data(for: tokenizer)
+    #expect(String(decoding: data, as: UTF8.self) == #"{"format":"esolm-tokenizer","type":"sudoku","version":1}"#)
+    #expect(try TokenizerFile.tokenizer(from: data) is SudokuTokenizer)
+  }
+}

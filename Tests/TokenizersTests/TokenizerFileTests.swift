@@ -62,7 +62,7 @@ struct TokenizerFileTests {
     ),
     (
       #"{"format":"esolm-tokenizer","version":1,"type":"bpe\n"}"#,
-      #"run/tokenizer.json: field "type" is "bpe\n"; expected "bytes" or "characters" or "text8""#
+      #"run/tokenizer.json: field "type" is "bpe\n"; expected "bytes" or "characters" or "text8" or "sudoku""#
     ),
     (
       #"{"format":"esolm-tokenizer","version":1,"type":"characters"}"#,
@@ -113,7 +113,8 @@ struct TokenizerFileTests {
     let error = try #require(throws: TokenizerFileError.self) { try TokenizerFile.data(for: Unstorable()) }
     #expect(
       error.description
-        == #"tokenizer.json: cannot hold a Unstorable; expected one of the kinds "bytes", "characters", "text8""#)
+        == #"tokenizer.json: cannot hold a Unstorable; expected one of the kinds "bytes", "characters", "text8", "sudoku""#
+    )
   }
 
   private struct Unstorable: Tokenizer {

@@ -11,6 +11,10 @@ public struct ModelSettings: Sendable, Equatable {
   public var alpha0: Double?
   /// How training weighed masked tokens.
   public var weighting: HybridObjective.Weighting?
+  /// Eso-LM: how clean tokens stood in the diffusion term.
+  public var cleanOrder: DiffusionOrders.Order?
+  /// Eso-LM: how masked ones stood there.
+  public var maskOrder: DiffusionOrders.Order?
   /// AR: what its texts start from.
   public var prepend: MethodConfiguration.Prepend?
   /// Tokens of a block of a block diffusion model.
@@ -48,6 +52,8 @@ public struct ModelSettings: Sendable, Equatable {
     algorithm = method.algorithm
     alpha0 = method.alpha0
     weighting = method.weighting
+    cleanOrder = method.cleanOrder
+    maskOrder = method.maskOrder
     prepend = method.algorithm.options.contains(.prepend) ? method.prepend ?? .mask : nil
     blockSize = method.blockSize
     noiseRange = method.noiseRange
@@ -79,6 +85,8 @@ public struct ModelSettings: Sendable, Equatable {
     fill(\.otherAlgorithm)
     fill(\.alpha0)
     fill(\.weighting)
+    fill(\.cleanOrder)
+    fill(\.maskOrder)
     fill(\.prepend)
     fill(\.blockSize)
     fill(\.noiseRange)
@@ -100,6 +108,7 @@ public struct ModelSettings: Sendable, Equatable {
   var withoutMethod: ModelSettings {
     var result = self
     (result.algorithm, result.otherAlgorithm, result.alpha0, result.weighting) = (nil, nil, nil, nil)
+    (result.cleanOrder, result.maskOrder) = (nil, nil)
     (result.prepend, result.blockSize, result.noiseRange, result.keepsFirstToken) = (nil, nil, nil, nil)
     (result.resamplesMasks, result.startToken) = (nil, nil)
     return result
@@ -138,6 +147,8 @@ public struct ModelSettings: Sendable, Equatable {
     method.alpha0 = try option(.alpha0, \.alpha0, "alpha0", "--alpha0")
     // How the loss was weighed is said of pure diffusion alone.
     method.weighting = method.alpha0 ?? 1 == 1 ? try option(.weighting, \.weighting) : given.weighting
+    method.cleanOrder = try option(.cleanOrder, \.cleanOrder)
+    method.maskOrder = try option(.maskOrder, \.maskOrder)
     method.prepend = try option(.prepend, \.prepend, "prepended token", "--prepend")
     method.blockSize = try option(.blockSize, \.blockSize, "block size", "--block-size")
     method.noiseRange = try option(.noiseRange, \.noiseRange)

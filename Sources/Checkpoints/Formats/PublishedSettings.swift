@@ -21,6 +21,8 @@ extension ModelSettings {
     try fill(\.alpha0) { try reader.number("algo.alpha_0", "alpha_0", option: "--alpha0") }
     if algorithm == nil { try readAlgorithm(reader) }
     try fill(\.weighting) { try reader.choice("algo.loss_type", "loss_type") }
+    try fill(\.cleanOrder) { try reader.order("keep_clean_unshuffled", "clean_order") }
+    try fill(\.maskOrder) { try reader.order("keep_masks_unshuffled", "mask_order") }
     try fill(\.prepend) {
       if let said: MethodConfiguration.Prepend = try reader.choice(
         "algo.prepend_token", "prepend_token", option: "--prepend")
@@ -74,11 +76,6 @@ extension ModelSettings {
     // Eso-LM's variants are named by how they attend in the phases that they have.
     let diffusion = alpha0 == 0 ? nil : try reader.text("algo.diffusion_attn_mode", option: "--algo")
     let sequential = alpha0 == 1 ? nil : try reader.text("algo.sequential_attn_mode", option: "--algo")
-    let orders = ["keep_clean_unshuffled", "keep_masks_unshuffled"]
-    if let order = try orders.first(where: { try reader.boolean("algo.\($0)", option: "--algo") == true }) {
-      otherAlgorithm = "esolm with \(order)"
-      return
-    }
     switch (diffusion, sequential) {
     case (nil, nil): break
     case (nil, "causal"), ("causal", nil), ("causal", "causal"): algorithm = .esolmB
@@ -97,6 +94,8 @@ extension ModelSettings {
       text("algorithm", algorithm?.rawValue),
       real("alpha_0", alpha0),
       text("loss_type", weighting?.rawValue),
+      text("clean_order", cleanOrder?.rawValue),
+      text("mask_order", maskOrder?.rawValue),
       text("prepend_token", prepend?.rawValue),
       integer("block_size", blockSize),
       resamplesMasks.map { ("resample", .boolean($0)) },
@@ -183,6 +182,12 @@ struct SettingsReader {
   ) throws -> Choice? where Choice.RawValue == String {
     let known = Choice.allCases.map(\.rawValue).joined(separator: ", ")
     return try read(names, option, expected: "one of \(known)") { $0.text.flatMap { Choice(rawValue: $0) } }
+  }
+
+  /// How tokens of one kind stand in the diffusion term: said by the authors' code as whether they are kept unshuffled.
+  func order(_ flag: String, _ name: String) throws -> DiffusionOrders.Order? {
+    if let said: DiffusionOrders.Order = try choice(name) { return said }
+    return try boolean("algo.\(flag)") == true ? .leftToRight : nil
   }
 
   /// The clipped times of a block diffusion model, or that they are searched for.

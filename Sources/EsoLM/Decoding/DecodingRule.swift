@@ -9,6 +9,7 @@ import Faults
 /// |---|---|---|---|
 /// | AR | each slot, predicts next | the last token | everything written |
 /// | Eso-LM (B) | each slot | tokens of the call before, masks of this one | everything written |
+/// | Eso-LM (A2) | each slot, sorted | clean tokens from the first new one on, masks | everything before the next new one |
 /// | Eso-LM (A) | clean ones together | all clean tokens, masks of this call | nothing, until diffusion ends |
 /// | MDLM | one | the whole sequence | nothing |
 /// | BD3-LM | blocks | the block that is being written | the blocks before it |
@@ -33,15 +34,22 @@ public struct DecodingRule: Sendable, Equatable {
   public let predictsNext: Bool
   /// What is there before anything is written; nil for nothing.
   public let start: Start?
+  /// How slots stand: where clean ones are not from left to right, as they were written; and the masks of a call where
+  /// they are not, as the plan has them.
+  public let orders: DiffusionOrders
 
   /// A rule by its parts. A method that predicts next has a start token and segments of one slot each.
   ///
   /// - Precondition: what predicts next has a start token, and each slot a segment of its own.
-  public init(segments: AttentionPattern.Segments, predictsNext: Bool = false, start: Start? = nil) {
+  public init(
+    segments: AttentionPattern.Segments, predictsNext: Bool = false, start: Start? = nil,
+    orders: DiffusionOrders = .random
+  ) {
     trap(unless: !predictsNext || (start != nil && segments == .each), "the first token needs one before it")
     self.segments = segments
     self.predictsNext = predictsNext
     self.start = start
+    self.orders = orders
   }
 
   /// Masks in causal order: Eso-LM (B).

@@ -102,9 +102,12 @@ public struct Generation: Sendable {
   public private(set) var plan: any DecodingPlan
   private let stop: (any StopCondition)?
   /// By row position: the text's, behind a start token that is no text.
-  private var sequence: [Int32]
+  private(set) var sequence: [Int32]
   /// The row position of each slot.
   private(set) var slots: [Int]
+  /// How many slots, the first ones, no slot was written before since the last call: what follows them has other keys and
+  /// values now.
+  private(set) var unmovedCount = 0
   /// How many slots were clean when the diffusion phase ended; nil before.
   private var diffusedCount: Int?
   /// How many tokens were given or drawn, those included that were taken back.
@@ -138,6 +141,7 @@ public struct Generation: Sendable {
     for (position, token) in given { sequence[position + shift] = token }
     givenCount = slots.count
     drawnCount = slots.count
+    unmovedCount = slots.count
     givenEnd = request.givenEnd
     slots.reserveCapacity(sequence.count)
     extendPrefix()
@@ -215,12 +219,13 @@ public struct Generation: Sendable {
   mutating func nextCall() -> Call? {
     guard !isFinished else { return nil }
     var plan = plan
-    let planned = plan.next(after: self)
+    let next = plan.next(after: self)
     self.plan = plan
-    guard let planned else {
+    guard var planned = next else {
       finishReason = .length
       return nil
     }
+    if rule.orders.masks == .leftToRight, !plan.drawsTokens { planned.positions.sort() }
     if planned.takesBack > 0 { takeBack(planned.takesBack) }
     trap(
       unless: Set(planned.evaluated).count == planned.evaluated.count
@@ -293,15 +298,24 @@ public struct Generation: Sendable {
 
   private mutating func takeBack(_ count: Int) {
     trap(unless: count <= slots.count - givenCount, "more slots are taken back than were written")
-    for position in slots.suffix(count) { sequence[position] = maskToken }
-    slots.removeLast(count)
-    prefix = 0
-    var rest = count
-    while rest > 0, let last = history.last, last.positions.count <= rest {
-      rest -= last.positions.count
-      history.removeLast()
+    var taken: Set<Int> = []
+    while taken.count < count, let last = history.popLast() {
+      taken.formUnion(last.positions.map { $0 + rule.textStart })
     }
-    trap(unless: rest == 0, "whole calls are taken back")
+    trap(unless: taken.count == count, "whole calls are taken back")
+    for position in taken { sequence[position] = maskToken }
+    unmovedCount = min(unmovedCount, slots.firstIndex(where: taken.contains) ?? slots.count)
+    slots.removeAll(where: taken.contains)
+    prefix = 0
+  }
+
+  /// Adds slots behind those that are there or, where clean ones stand from left to right, among them.
+  private mutating func addSlots(_ positions: [Int]) {
+    slots += positions
+    unmovedCount = slots.count
+    guard rule.orders.clean == .leftToRight, let first = positions.min() else { return }
+    slots.sort()
+    unmovedCount = slots.firstIndex(of: first)!
   }
 
   /// The uniform numbers that the next tokens are drawn with: new ones also for slots that were taken back.
@@ -346,10 +360,8 @@ public struct Generation: Sendable {
   /// Takes over what a call drew.
   mutating func write(_ written: Written) {
     let known = prefix
-    for (position, token) in zip(written.positions, written.tokens) {
-      sequence[position + rule.textStart] = token
-      slots.append(position + rule.textStart)
-    }
+    for (position, token) in zip(written.positions, written.tokens) { sequence[position + rule.textStart] = token }
+    addSlots(written.positions.map { $0 + rule.textStart })
     history.append(written)
     networkCalls += 1
     drawnCount += written.positions.count

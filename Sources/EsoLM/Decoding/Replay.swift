@@ -2,7 +2,7 @@ import Torch
 
 // How probable a text was, from one pass over all of it instead of call by call.
 extension Generation {
-  /// log p of each written token, in the order of slots, had the text been written one token at a time in that order:
+  /// log p of each written token, in the order of writing, had the text been written one token at a time in that order:
   /// `log p(x_{σ(i)} | x_{σ(<i)})` under the model's own distributions, in nats.
   ///
   /// What parallel writing lost is the sum of these less ``modelLogProbability``.
@@ -18,7 +18,7 @@ extension Generation {
     return try replay(history.flatMap(\.single), under: network).map(\.modelLogProbability)
   }
 
-  /// log p of each written token under the plan that was followed, in the order of slots: what ``logProbability`` and
+  /// log p of each written token under the plan that was followed, in the order of writing: what ``logProbability`` and
   /// ``modelLogProbability`` add up.
   ///
   /// - Returns: nil where no pass gives it, as above, and for AR, whose calls write one token each.
@@ -69,8 +69,7 @@ extension Generation {
       finished.write(Written(positions: tokens.map(\.position), tokens: tokens.map(\.token)))
       let calls = tokens.map { (candidates: [$0.position], positions: [$0.position], tokens: [$0.token]) }
       return try finished.replay(
-        calls, from: slots.count, cache: cache.copy(upTo: slots.count), alternativeCount: alternativeCount,
-        under: network)
+        calls, cache: cache.copy(upTo: min(cache.count, finished.unmovedCount)), alternativeCount: alternativeCount, under: network)
     }
   }
 
@@ -107,28 +106,38 @@ extension Generation {
   }
 
   /// All slots are stored first, clean. Then the masks of many calls are fed at once, each call with a cache that ends
-  /// where it began: so a mask sees the clean slots of the calls before and the masks before it in its own.
+  /// where it began: so a mask sees the clean slots of the calls before and the masks before it in its own. Where clean
+  /// slots stand from left to right, later ones stand among them by now: a call's cache ends before the first of these,
+  /// and it is fed its own clean slots from there on.
+  ///
+  /// - Parameter calls: what wrote the last slots.
   private func replay<Network: DecodingNetwork>(
-    _ calls: [(candidates: [Int], positions: [Int], tokens: [Int32])], from first: Int? = nil,
-    cache: Network.Cache? = nil, alternativeCount: Int = 0, under network: Network
+    _ calls: [(candidates: [Int], positions: [Int], tokens: [Int32])], cache: Network.Cache? = nil,
+    alternativeCount: Int = 0, under network: Network
   ) throws -> [TokenPicker.Pick] {
     let cache = cache ?? network.makeCache()
     store(in: cache, under: network)
     var picks: [TokenPicker.Pick] = []
-    var before = first ?? givenCount
+    let later = Set(calls.flatMap { $0.positions.map { $0 + rule.textStart } })
+    // The slots as they stood before a call.
+    var clean = slots.filter { !later.contains($0) }
     var rest = calls[...]
     while !rest.isEmpty {
       var (feed, caches, rows, draws) = (DecodingFeed(), [Network.Cache](), [Int64](), [TokenPicker.Draw]())
       // Logits of so many rows are held at a time.
       while let call = rest.first, feed.tokens.isEmpty || feed.tokens.count + call.candidates.count <= 256 {
-        let masks = call.candidates
+        let stored = zip(clean, slots).prefix { $0 == $1 }.count
+        let (moved, masks) = (clean[stored...], call.candidates)
         rows += call.positions.map { Int64(feed.outputs.count + masks.firstIndex(of: $0)!) }
         draws += call.tokens.map { TokenPicker.Draw(picker, .token($0), alternativeCount: alternativeCount) }
+        let count = moved.count + masks.count
         feed.append(
-          tokens: masks.map { _ in maskToken }, positions: masks.map { $0 + rule.textStart },
-          visible: masks.indices.map { before + $0 + 1 }, outputs: masks.indices, keptCount: 0)
-        caches.append(cache.copy(upTo: before))
-        before += call.positions.count
+          tokens: moved.map { sequence[$0] } + masks.map { _ in maskToken },
+          positions: moved + masks.map { $0 + rule.textStart }, visible: (0..<count).map { stored + $0 + 1 },
+          outputs: moved.count..<count, keptCount: 0)
+        caches.append(cache.copy(upTo: stored))
+        clean += call.positions.map { $0 + rule.textStart }
+        if rule.orders.clean == .leftToRight { clean.sort() }
         rest = rest.dropFirst()
       }
       let logits = network.logits(feed, caches: caches)

@@ -147,6 +147,7 @@ public final class Sampler<Network: DecodingNetwork> {
       for _ in 0..<calls {
         guard let call = live[place].generation.nextCall() else { break }
         let cache = live[place].cache
+        cache.truncate(to: min(cache.count, live[place].generation.unmovedCount))
         live[place].generation.fedRows += call.reading.end - cache.count
         cache.pad(to: call.reading.finished)
         live[place].generation.write(.filler(at: call.planned.positions))
@@ -236,8 +237,10 @@ public final class Sampler<Network: DecodingNetwork> {
     var part = Part(place: place, id: live[place].id)
     guard let call = live[place].generation.nextCall() else { return part }
     let cache = live[place].cache
-    // Forgets slots that the plan took back, and what a call that failed had stored beyond.
-    cache.truncate(to: min(cache.count, call.reading.outputs.lowerBound))
+    // Forgets slots that the plan took back or that others were written before, and what a call that failed had stored
+    // beyond.
+    cache.truncate(
+      to: min(cache.count, call.reading.outputs.lowerBound, live[place].generation.unmovedCount))
     part.positions = call.planned.evaluated
     part.outputs = Array(feed.outputs.count..<feed.outputs.count + part.positions.count)
     part.call = call

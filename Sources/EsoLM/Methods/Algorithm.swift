@@ -3,7 +3,9 @@
 /// A new method is a file of this folder, with its ``GenerationMethod`` and its `Algorithm`, and a line in ``all``.
 public struct Algorithm: Sendable, RawRepresentable {
   /// All methods, the usual one first.
-  public static let all: [Algorithm] = [.esolmB, .esolmA, .autoregressive, .maskedDiffusion, .blockDiffusion]
+  public static let all: [Algorithm] = [
+    .esolmB, .esolmA, .esolmA2, .autoregressive, .maskedDiffusion, .blockDiffusion,
+  ]
 
   /// As configurations and commands name it.
   public let rawValue: String

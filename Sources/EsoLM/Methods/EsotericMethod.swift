@@ -2,6 +2,9 @@ import Randomness
 
 /// Eso-LM (Sahoo, Yang et al. 2025): diffusion writes a share of the tokens in random order, the rest follows from left
 /// to right.
+///
+/// (A2) of the authors' branch of 2026 is (B) with α₀ = 1 whose clean tokens stand from left to right, whenever they were
+/// written. What is written can so come to stand before what is cached: keys and values are computed again from there on.
 public struct EsotericMethod: HybridMethod, Equatable {
   /// The paper's two variants, (A) and (B).
   public enum Variant: String, Sendable, CaseIterable {
@@ -26,18 +29,39 @@ public struct EsotericMethod: HybridMethod, Equatable {
   /// The share of tokens that diffusion writes.
   public var alpha0: Double { objective.schedule.alpha0 }
 
-  /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1], and 1 where the weighting is not that of the bound.
-  public init(_ variant: Variant = .b, alpha0: Double, weighting: HybridObjective.Weighting = .elbo) throws {
+  /// - Parameters:
+  ///   - variant: (A) or (B).
+  ///   - alpha0: the share of tokens that diffusion writes.
+  ///   - weighting: how training weighs masked tokens.
+  ///   - orders: how tokens stand in the diffusion term.
+  /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1], and 1 where the weighting is not that of the bound or clean
+  ///   tokens stand from left to right, which is for (B).
+  public init(
+    _ variant: Variant = .b, alpha0: Double, weighting: HybridObjective.Weighting = .elbo,
+    orders: DiffusionOrders = .random
+  ) throws {
     self.variant = variant
-    objective = try HybridObjective(alpha0: alpha0, weighting: weighting, passes: variant.passes)
+    var passes = variant.passes
+    passes.orders = orders
+    objective = try HybridObjective(alpha0: alpha0, weighting: weighting, passes: passes)
+    try ConfigurationError.require(
+      orders.clean == .random || variant == .b && alpha0 == 1, "cleanOrder", orders.clean.rawValue,
+      expected: "random, but for Eso-LM (B) with alpha0 1")
   }
 
-  public var title: String { "Eso-LM (\(variant.rawValue.uppercased())), α₀ = \(alpha0.shortText)" }
+  private var name: String { isSorted ? "A2" : variant.rawValue.uppercased() }
 
-  /// The sequential pass with every token masked (section 6). (A) has none: what its diffusion phase sees of a clean
-  /// token changes with every later one.
+  public var title: String {
+    "Eso-LM (\(name)), α₀ = \(alpha0.shortText)" + (diffusionOrders.masks == .random ? "" : ", masks left to right")
+  }
+
+  /// Whether clean tokens stand from left to right: (A2).
+  private var isSorted: Bool { diffusionOrders.clean == .leftToRight }
+
+  /// The sequential pass with every token masked (section 6). (A) and (A2) have none: what their diffusion phase sees of a
+  /// clean token changes with later ones.
   public func exactBatch(_ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int) -> ScoredBatch? {
-    guard variant == .b else { return nil }
+    guard variant == .b, !isSorted else { return nil }
     var batch = ScoredBatch()
     batch.append(
       runs: sequences.map { tokens, order in
@@ -50,7 +74,7 @@ public struct EsotericMethod: HybridMethod, Equatable {
   public func conditionalBatch(
     _ sequences: [(tokens: [Int32], order: GenerationOrder)], maskToken: Int
   ) -> ScoredBatch? {
-    guard variant == .b else { return nil }
+    guard variant == .b, !isSorted else { return nil }
     var batch = ScoredBatch()
     batch.append(
       runs: sequences.map { .init(tokens: $0.tokens, order: $0.order, weight: 1) }, pattern: .twoStream,
@@ -84,17 +108,19 @@ public struct EsotericMethod: HybridMethod, Equatable {
     _ request: GenerationRequest, for configuration: TransformerConfiguration
   ) throws -> Generation {
     try request.validate(for: configuration)
-    if variant == .a {
+    if variant == .a || isSorted {
       try request.forbidDrafts(
-        "Eso-LM (A)",
+        "Eso-LM (\(name))",
         "whose tokens have no exact conditionals: what a clean one is to the others changes with later ones")
     }
-    let schedule = try request.schedule(of: "Eso-LM", known: [.ancestral, .block, .blockShuffled, .adaptive])
+    let schedule = try request.schedule(
+      of: "Eso-LM", known: [.ancestral, .leftToRight, .block, .blockShuffled, .adaptive])
+    if schedule == .leftToRight { try request.forbidAlpha0("schedule left-to-right") }
     return Generation(
-      rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each),
+      rule: DecodingRule(segments: variant == .a ? .cleanTogether : .each, orders: diffusionOrders),
       plan: try request.decodingPlan(schedule, alpha0: diffusedShare(of: request)!, for: configuration),
-      given: variant == .a ? try request.ascendingContext("Eso-LM (A)") : request.orderedContext(), request: request,
-      maskToken: configuration.maskToken)
+      given: variant == .a || isSorted ? try request.ascendingContext("Eso-LM (\(name))") : request.orderedContext(),
+      request: request, maskToken: configuration.maskToken)
   }
 }
 
@@ -103,17 +129,28 @@ extension Algorithm {
   public static let esolmB = esoteric(.b, "esolm-b", "Eso-LM with a cache in both phases")
   /// Eso-LM (A): clean tokens see each other both ways.
   public static let esolmA = esoteric(.a, "esolm-a", "its variant whose clean tokens see each other")
+  /// Eso-LM (A2): (B) with α₀ = 1 and clean tokens from left to right.
+  public static let esolmA2 = Algorithm(
+    "esolm-a2", family: "Eso-LM", summary: "esolm-b with alpha0 1 whose clean tokens stand from left to right",
+    options: [.weighting, .maskOrder], fillUsual: { $0.weighting = $0.weighting ?? .lowVariance },
+    make: { options, _ in
+      try EsotericMethod(
+        .b, alpha0: 1, weighting: options.weighting ?? .elbo,
+        orders: DiffusionOrders(clean: .leftToRight, masks: options.maskOrder ?? .random))
+    })
 
   private static func esoteric(_ variant: EsotericMethod.Variant, _ name: String, _ summary: String) -> Algorithm {
     Algorithm(
-      name, family: "Eso-LM", summary: summary, options: [.alpha0, .weighting], required: [.alpha0],
-      number: .alpha0(usual: 1), fillUsual: { $0.alpha0 = $0.alpha0 ?? 0.5 },
+      name, family: "Eso-LM", summary: summary, options: [.alpha0, .weighting, .cleanOrder, .maskOrder],
+      required: [.alpha0], number: .alpha0(usual: 1), fillUsual: { $0.alpha0 = $0.alpha0 ?? 0.5 },
       make: { options, _ in
         guard let alpha0 = options.alpha0 else {
           throw ConfigurationError(
             field: "alpha0", found: "missing", expected: "a number from 0 (autoregressive) to 1 (diffusion)")
         }
-        return try EsotericMethod(variant, alpha0: alpha0, weighting: options.weighting ?? .elbo)
+        return try EsotericMethod(
+          variant, alpha0: alpha0, weighting: options.weighting ?? .elbo,
+          orders: DiffusionOrders(clean: options.cleanOrder ?? .random, masks: options.maskOrder ?? .random))
       })
   }
 }

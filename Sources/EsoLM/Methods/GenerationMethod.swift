@@ -37,6 +37,9 @@ public protocol GenerationMethod: Sendable {
   /// The attention of a diffusion pass, clean tokens first and all masks after them; nil if the method has none.
   var diffusionPass: AttentionPattern? { get }
 
+  /// How clean tokens and masks stand in it.
+  var diffusionOrders: DiffusionOrders { get }
+
   /// An order as generation draws it.
   func drawOrder(length: Int, using generator: inout CounterGenerator) -> GenerationOrder
 
@@ -136,6 +139,8 @@ extension GenerationMethod {
   public var hasOneOrder: Bool { false }
 
   public var diffusionPass: AttentionPattern? { nil }
+
+  public var diffusionOrders: DiffusionOrders { .random }
 
   public func predictedCount(ofLength length: Int) -> Int { length }
 }

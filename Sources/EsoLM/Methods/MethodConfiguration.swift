@@ -3,7 +3,8 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   /// The fields that belong to some methods only.
   public enum Option: String, Sendable, CaseIterable {
     /// Each is the field of the same name.
-    case alpha0, weighting, prepend, blockSize, noiseRange, resamplesMasks, keepsFirstToken, startToken
+    case alpha0, weighting, cleanOrder, maskOrder, prepend, blockSize, noiseRange, resamplesMasks, keepsFirstToken,
+      startToken
   }
 
   /// What stands before a text for an autoregressive model to start from.
@@ -30,6 +31,10 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   public var alpha0: Double?
   /// Eso-LM with α₀ = 1, MDLM: how training weighs masked tokens. nil is `elbo`.
   public var weighting: HybridObjective.Weighting?
+  /// Eso-LM: how clean tokens stand in training's diffusion term, and so in writing. nil is `random`.
+  public var cleanOrder: DiffusionOrders.Order?
+  /// Eso-LM: how masked ones stand. nil is `random`.
+  public var maskOrder: DiffusionOrders.Order?
   /// AR: what its texts start from. nil is `mask`.
   public var prepend: Prepend?
   /// BD3-LM: tokens of a block.
@@ -50,12 +55,15 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   /// A configuration by its parts. Texts of methods with a start token start from the one before texts.
   public init(
     algorithm: Algorithm = .esolmB, alpha0: Double? = nil, weighting: HybridObjective.Weighting? = nil,
-    prepend: Prepend? = nil, blockSize: Int? = nil, noiseRange: NoiseRange? = nil, resamplesMasks: Bool? = nil,
+    cleanOrder: DiffusionOrders.Order? = nil, maskOrder: DiffusionOrders.Order? = nil, prepend: Prepend? = nil,
+    blockSize: Int? = nil, noiseRange: NoiseRange? = nil, resamplesMasks: Bool? = nil,
     keepsFirstToken: Bool? = nil, length: Int
   ) {
     self.algorithm = algorithm
     self.alpha0 = alpha0
     self.weighting = weighting
+    self.cleanOrder = cleanOrder
+    self.maskOrder = maskOrder
     self.prepend = prepend
     self.blockSize = blockSize
     self.noiseRange = noiseRange
@@ -96,6 +104,8 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     switch option {
     case .alpha0: alpha0.map { "\($0)" }
     case .weighting: weighting?.rawValue
+    case .cleanOrder: cleanOrder?.rawValue
+    case .maskOrder: maskOrder?.rawValue
     case .prepend: prepend?.rawValue
     case .blockSize: blockSize.map { "\($0)" }
     case .noiseRange: noiseRange?.description

@@ -17,7 +17,7 @@ public struct HybridObjective: Sendable, Equatable {
     case lowVariance = "low_var"
   }
 
-  /// What may see what in the two terms, and in which order the given tokens of the sequential term stand.
+  /// What may see what in the two terms, and in which order tokens stand.
   public struct Passes: Sendable, Equatable {
     /// What may see what in the diffusion term.
     public let diffusion: AttentionPattern
@@ -26,12 +26,17 @@ public struct HybridObjective: Sendable, Equatable {
     /// Whether the clean tokens of the sequential term are shuffled, as diffusion writes them. Where they see each other
     /// both ways, their order does not matter.
     public let shufflesClean: Bool
+    /// How the tokens of the diffusion term stand.
+    public var orders: DiffusionOrders
 
-    /// Both terms' patterns.
-    public init(diffusion: AttentionPattern, sequential: AttentionPattern, shufflesClean: Bool) {
+    /// Both terms' patterns and orders.
+    public init(
+      diffusion: AttentionPattern, sequential: AttentionPattern, shufflesClean: Bool, orders: DiffusionOrders = .random
+    ) {
       self.diffusion = diffusion
       self.sequential = sequential
       self.shufflesClean = shufflesClean
+      self.orders = orders
     }
   }
 
@@ -78,12 +83,13 @@ public struct HybridObjective: Sendable, Equatable {
     }
   }
 
-  /// z_t and a random order for the diffusion term.
+  /// z_t and an order for the diffusion term.
   public func diffusion(
     _ text: PaddedTokens, at time: Double, using generator: inout CounterGenerator
   ) -> Corrupted {
     let masked = mask(count: text.count, keeping: schedule.alpha(at: time), using: &generator)
-    return Corrupted(text, order: .diffusion(masked: masked, using: &generator), time: time)
+    let order = GenerationOrder.diffusion(masked: masked, using: &generator).arranged(passes.orders)
+    return Corrupted(text, order: order, time: time)
   }
 
   /// z₀ and an order for the sequential term.
@@ -179,6 +185,8 @@ public protocol HybridMethod: GenerationMethod {
 }
 
 extension HybridMethod {
+  public var diffusionOrders: DiffusionOrders { objective.passes.orders }
+
   public func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
     let (count, all) = (objective.diffusionCount(ofBatch: share.contentCounts.count), share.contentCounts)
     return objective.scored(

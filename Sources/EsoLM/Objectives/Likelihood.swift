@@ -88,7 +88,8 @@ public struct Likelihood {
         masked += 1
       }
       let order = GenerationOrder(
-        positions: Array(0..<length).inRandomOrder(using: &generator), cleanCount: length - masked)
+        positions: Array(0..<length).inRandomOrder(using: &generator), cleanCount: length - masked
+      ).arranged(method.diffusionOrders)
       batch.append(
         [.init(text, order: order, weight: harmonic)], pattern: pattern, maskToken: maskToken)
     }

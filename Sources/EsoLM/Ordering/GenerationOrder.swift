@@ -53,6 +53,16 @@ public struct GenerationOrder: Sendable, Equatable {
     return GenerationOrder(positions: clean.inRandomOrder(using: &generator) + hidden, cleanCount: clean.count)
   }
 
+  /// The same, but for clean or masked positions that are to stand from left to right.
+  ///
+  /// - Parameter orders: which are.
+  public func arranged(_ orders: DiffusionOrders) -> GenerationOrder {
+    let (clean, masked) = (positions[..<cleanCount], positions[cleanCount...])
+    return GenerationOrder(
+      positions: (orders.clean == .leftToRight ? clean.sorted() : Array(clean))
+        + (orders.masks == .leftToRight ? masked.sorted() : Array(masked)), cleanCount: cleanCount)
+  }
+
   /// Clean positions left to right, then masked ones left to right.
   public static func ascending(masked: [Bool]) -> GenerationOrder {
     let (clean, hidden) = split(masked)
@@ -81,4 +91,36 @@ public struct GenerationOrder: Sendable, Equatable {
     }
     return true
   }
+}
+
+/// How the tokens of a diffusion pass stand: the clean ones among each other, and behind them the masked ones. Under causal
+/// attention this is what a model learns to read.
+///
+/// | clean | masks | who |
+/// |---|---|---|
+/// | random | random | Eso-LM (A) and (B) |
+/// | left to right | random | Eso-LM (A2) |
+/// | random | left to right | a first training for Sudoku, which random orders follow (the authors' branch of 2026) |
+public struct DiffusionOrders: Sendable, Hashable {
+  /// How tokens of one kind stand.
+  public enum Order: String, Sendable, Codable, CaseIterable {
+    /// Any order, each as likely.
+    case random
+    /// As in the text.
+    case leftToRight = "left-to-right"
+  }
+
+  /// Of clean tokens.
+  public let clean: Order
+  /// Of masked ones.
+  public let masks: Order
+
+  /// Orders of both.
+  public init(clean: Order = .random, masks: Order = .random) {
+    self.clean = clean
+    self.masks = masks
+  }
+
+  /// Both at random.
+  public static let random = DiffusionOrders()
 }

@@ -43,7 +43,7 @@ public struct ServedModel: Sendable {
 
   /// Whether a hole's length can be drawn by how well the text behind it fits: Eso-LM (B) alone.
   var drawsLengths: Bool {
-    (method as? EsotericMethod)?.variant == .b
+    (method as? EsotericMethod)?.variant == .b && method.diffusionOrders.clean == .random
   }
 
   /// Whether positions before given ones can be written.

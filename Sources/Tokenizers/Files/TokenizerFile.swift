@@ -8,7 +8,7 @@ import Foundation
 ///
 /// | `type` | holds |
 /// |---|---|
-/// | `bytes`, `text8` | nothing more |
+/// | `bytes`, `text8`, `sudoku` | nothing more |
 /// | `characters` | `characters`, in the order of their ids |
 /// | `numbers` | `vocabularySize`, `maskToken` |
 /// | `named` | `tokenizer`, Hugging Face's, and `beginning`, `end`, `padding` and `mask`, tokens of unusual names |
@@ -43,6 +43,8 @@ public enum TokenizerFile {
       return try encode(Header(type: TokenizerKind.bytes.rawValue))
     case is Text8Tokenizer:
       return try encode(Header(type: TokenizerKind.text8.rawValue))
+    case is SudokuTokenizer:
+      return try encode(Header(type: TokenizerKind.sudoku.rawValue))
     case let tokenizer as CharacterTokenizer:
       return try encode(
         Header(type: TokenizerKind.characters.rawValue, characters: tokenizer.characters.map(String.init)))
