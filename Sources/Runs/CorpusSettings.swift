@@ -227,8 +227,8 @@ public struct DataSettings: SettingGroup {
 
   /// What a tokenizer can be called.
   public static let tokenizerHelp =
-    "bytes; characters, those of the text; text8, its 27 characters in lower case; or Hugging Face's files of a GPT-2 or BERT "
-    + "tokenizer: tokenizer.json, vocab.json (merges.txt beside it), vocab.txt, or their folder."
+    "bytes; characters, those of the text; text8, its 27 characters in lower case; sudoku, digits; or Hugging Face's files "
+    + "of a GPT-2 or BERT tokenizer: tokenizer.json, vocab.json (merges.txt beside it), vocab.txt, or their folder."
 
   /// All that can be said of data.
   public static let settings: [Setting<DataSettings>] =

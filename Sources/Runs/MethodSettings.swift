@@ -38,8 +38,10 @@ public struct MethodSettings: SettingGroup {
     var method = MethodConfiguration(algorithm: algorithm, length: length)
     if let start, start.algorithm == algorithm {
       method = start
-      // low_var belongs to α₀ = 1 alone.
-      if given["method.alpha0"] != nil, said.configuration.alpha0 != 1 { method.weighting = nil }
+      // These belong to α₀ = 1 alone.
+      if given["method.alpha0"] != nil, said.configuration.alpha0 != 1 {
+        (method.weighting, method.cleanOrder) = (nil, nil)
+      }
     }
     self.init()
     configuration = method
@@ -79,6 +81,15 @@ extension MethodConfiguration {
       \.weighting, "weighting", flag: "loss",
       help: "Eso-LM with --alpha0 1, MDLM: weights of masked tokens, elbo or low_var.", usual: "elbo"),
     Setting(
+      \.cleanOrder, "cleanOrder", flag: "clean-order",
+      help: """
+        Eso-LM (B) with --alpha0 1: how clean tokens stand in the diffusion term, random or left-to-right (which \
+        esolm-a2 is).
+        """, usual: "random"),
+    Setting(
+      \.maskOrder, "maskOrder", flag: "mask-order",
+      help: "Eso-LM: how masked tokens stand in the diffusion term, random or left-to-right.", usual: "random"),
+    Setting(
       \.prepend, "prepend", help: "AR: what a text starts from: mask, bos (the token before texts) or none.",
       usual: usual(.autoregressive).prepend?.rawValue),
     Setting(
@@ -105,6 +116,7 @@ extension MethodConfiguration {
 
 extension Algorithm: SettingChoice {}
 extension HybridObjective.Weighting: SettingChoice {}
+extension DiffusionOrders.Order: SettingChoice {}
 extension MethodConfiguration.Prepend: SettingChoice {}
 extension MethodConfiguration.StartToken: SettingChoice {}
 

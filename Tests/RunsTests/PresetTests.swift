@@ -34,7 +34,7 @@ struct PresetTests {
       ["ar", "ar-adaln", "mdlm", "bd3lm-4", "bd3lm-8", "bd3lm-16"]
       + ["1", "0.5", "0.25", "0.125", "0.0625", "0"].flatMap { ["alpha\($0)", "a-alpha\($0)"] }
     let expected = ["lm1b", "owt"].flatMap { data in [data] + methods.map { "\(data)-\($0)" } }
-    #expect(Set(Self.names) == Set(expected + ["paper", "owt-long", "char", "toy"]))
+    #expect(Set(Self.names) == Set(expected + ["paper", "owt-long", "char", "toy"] + Self.sudokus))
   }
 
   /// Each is read, resolved, and its network made by shapes alone.
@@ -45,7 +45,7 @@ struct PresetTests {
     let vocabulary = name.hasPrefix("lm1b") ? Vocabulary.bert : .gpt2
     (network.vocabularySize, network.maskToken) = (vocabulary.size, vocabulary.size - 1)
     let count = ParameterLayout(network).count
-    guard !["char", "toy"].contains(name) else { return }
+    guard !["char", "toy"].contains(name), !Self.sudokus.contains(name) else { return }
     #expect(count == parameters(vocabulary.size, isModulated: !name.hasSuffix("-ar")))
     #expect(network.dropout == 0.1)
 
@@ -68,6 +68,31 @@ struct PresetTests {
     } else if parts.count > 1, parts[1] != "long" {
       #expect(method.algorithm == (parts[1] == "ar" ? .autoregressive : .maskedDiffusion))
     }
+  }
+
+  static let sudokus = ["", "-alpha1", "-a2", "-masks", "-finetune", "-mdlm", "-cpu"].map { "sudoku" + $0 }
+
+  /// The authors' runs on Sudokus, and one for a small machine.
+  @Test(arguments: sudokus) func sudokusAreTrainedAsTheAuthorsDo(name: String) throws {
+    let settings = try settings(name)
+    let configuration = try settings.configuration(SudokuTokenizer(), source: .toyLanguage(sequences: 2, seed: 0))
+    let (method, model, training) = (configuration.method, configuration.model, configuration.training)
+    #expect(settings.data.tokenizer == "sudoku" && settings.data.corpus.appendsEndOfText == false)
+    #expect(method.length == 81 && method.weighting ?? .elbo == .elbo && model.dropout == 0.1)
+    #expect((model.vocabularySize, model.maskToken) == (12, 0))
+    let kinds: [String: (Algorithm, DiffusionOrders)] = [
+      "sudoku-a2": (.esolmA2, .init(clean: .leftToRight)), "sudoku-mdlm": (.maskedDiffusion, .random),
+      "sudoku-masks": (.esolmB, .init(masks: .leftToRight)),
+    ]
+    let (algorithm, orders) = kinds[name] ?? (.esolmB, .random)
+    #expect(method.algorithm == algorithm)
+    let made = try method.method(for: TextTokens(mask: 0, beginning: 10, end: 11))
+    #expect(made.diffusionOrders == orders)
+    #expect(made.diffusedShare == (name == "sudoku" ? 0.5 : algorithm == .maskedDiffusion ? nil : 1))
+    guard name != "sudoku-cpu" else { return }
+    #expect((model.hiddenSize, model.numBlocks, model.numHeads) == (256, 8, 8))
+    #expect((training.batchSize, training.steps, training.validationInterval) == (512, 1_000_000, 3525))
+    #expect(training.learningRates.peak == (name == "sudoku-finetune" ? 3e-5 : 3e-4))
   }
 
   /// The numbers of section 7 of the paper's description, added up by hand; with V = 50258 about 170 million.
