@@ -60,6 +60,9 @@ let package = Package(
       name: "Evaluation",
       dependencies: [
         "EsoLM", "Torch", "Corpora", "Tokenizers", "Checkpoints", "Randomness", "Reports", "Faults", "Files",
+      ],
+      resources: [
+        .embedInCode("Sudoku/player.html"), .embedInCode("Sudoku/player.css"), .embedInCode("Sudoku/player.js"),
       ]),
     .target(
       name: "Comparison",

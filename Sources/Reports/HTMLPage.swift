@@ -1,10 +1,12 @@
 import Foundation
 
-/// One HTML page that needs nothing else: no script runs, no font or image comes from elsewhere. It is read in light and
-/// in dark.
+/// One HTML page that needs nothing else: no font, image or script comes from elsewhere, and none runs but what a part
+/// brings. It is read in light and in dark.
 public struct HTMLPage: Sendable {
   private let title: String
   private var parts: [String] = []
+  private var styles: [String] = []
+  private var scripts: [String] = []
   /// Methods in the order of their colours.
   private var methods: [String]
 
@@ -68,6 +70,18 @@ public struct HTMLPage: Sendable {
     parts.append("<section>\n<h2>\(escaped(title))</h2>\n\(shown)\n</section>")
   }
 
+  /// A part that its script brings to life, from what the page holds for programs.
+  ///
+  /// - Parameters:
+  ///   - part: HTML.
+  ///   - style: its own, in the page's colours.
+  ///   - script: run once the whole page is there.
+  public mutating func add(part: String, style: String, script: String) {
+    parts.append(part)
+    styles.append(style)
+    scripts.append(script)
+  }
+
   /// The command that made the page, and all else that it takes to make it again.
   public mutating func add(recipe: Recipe) {
     add(texts: [recipe.command], title: "How it was made")
@@ -100,13 +114,13 @@ public struct HTMLPage: Sendable {
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>\(escaped(title))</title>
     <style>
-    \(Self.style)
+    \(([Self.style] + styles).joined(separator: "\n"))
     </style>
     </head>
     <body>
     <main>
     <h1>\(escaped(title))</h1>
-    \(parts.joined(separator: "\n"))
+    \((parts + scripts.map { "<script>\n\($0)</script>" }).joined(separator: "\n"))
     </main>
     </body>
     </html>

@@ -69,7 +69,8 @@ extension Generation {
       finished.write(Written(positions: tokens.map(\.position), tokens: tokens.map(\.token)))
       let calls = tokens.map { (candidates: [$0.position], positions: [$0.position], tokens: [$0.token]) }
       return try finished.replay(
-        calls, cache: cache.copy(upTo: min(cache.count, finished.unmovedCount)), alternativeCount: alternativeCount, under: network)
+        calls, cache: cache.copy(upTo: min(cache.count, finished.unmovedCount)), alternativeCount: alternativeCount,
+        under: network)
     }
   }
 

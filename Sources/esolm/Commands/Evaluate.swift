@@ -11,7 +11,7 @@ struct Evaluate: ParsableCommand {
       """,
     subcommands: [
       EvaluatePerplexity.self, EvaluateZeroShot.self, EvaluateGenerativePerplexity.self, EvaluateEntropy.self,
-      EvaluateMauve.self, EvaluateChoice.self, EvaluateScore.self, EvaluateReport.self,
+      EvaluateMauve.self, EvaluateChoice.self, EvaluateScore.self, EvaluateSudoku.self, EvaluateReport.self,
     ],
     defaultSubcommand: EvaluatePerplexity.self)
 }
