@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ctorch.h"
+#include "widest.h"
 
 #include <cstdint>
 
@@ -39,6 +40,6 @@ int64_t panelsAtOnce(const CTMatrix &weight, int64_t threads);
 constexpr int64_t quantisedStride(int64_t inputs) { return (inputs + 63) / 64 * 64; }
 
 // A row as bytes: byte − 128 times the scale is the number, but for rounding. What is no number makes the scale none.
-void quantise(const float *row, int64_t count, uint8_t *bytes, float *scale);
+WIDEST void quantise(const float *row, int64_t count, uint8_t *bytes, float *scale);
 
 } // namespace ctorch
