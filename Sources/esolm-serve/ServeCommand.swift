@@ -34,6 +34,7 @@ struct ServeCommand: ParsableCommand {
     } catch let error as ConfigurationError {
       throw FileError("\(options.folder) cannot be served: \(error)")
     }
+    if let state = Self.unfinishedTraining(of: run) { printError("\(options.folder) is \(state)") }
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
     var logger = Logger(label: "esolm.serve")
     logger.logLevel = options.verbose ? .debug : .warning
@@ -76,6 +77,14 @@ struct ServeCommand: ParsableCommand {
   private final class Outcome: Sendable {
     let failure = Mutex<(any Error)?>(nil)
     let done = DispatchSemaphore(value: 0)
+  }
+
+  /// How far a run is whose training was interrupted.
+  private static func unfinishedTraining(of run: RunFolder) -> String? {
+    if case .converted = run.configuration.data.source { return nil }
+    let steps = run.configuration.training.steps
+    guard run.configuration.rounding == nil, let step = try? run.savedStep(), step < steps else { return nil }
+    return "trained for \(step) of \(steps) steps; go on with: esolm train --resume \(run.path)"
   }
 
   private static func modificationTime(of path: String) -> Int {

@@ -88,6 +88,19 @@ struct ServeCommandTests {
     #expect(try await server.end().status == 0)
   }
 
+  @Test func aRunWhoseTrainingWasInterruptedIsServedWithAWord() async throws {
+    let run = "\(try Scratch.folder())/run"
+    try FileManager.default.copyItem(atPath: try await Esolm.trained(), toPath: run)
+    let path = "\(run)/config.json"
+    let configuration = try String(contentsOfFile: path, encoding: .utf8)
+    try configuration.replacing(#/"steps"(\s*:\s*)\d+/#) { "\"steps\"\($0.output.1)1234567" }
+      .write(toFile: path, atomically: true, encoding: .utf8)
+    let (server, _) = try await Self.serve(run)
+    server.send(SIGTERM)
+    let result = try await server.end()
+    #expect(result.status == 0 && result.error.contains("of 1234567 steps; go on with: esolm train --resume"))
+  }
+
   /// Weights that were rounded beforehand are the same as those rounded while they are read.
   @Test func aRunInEightBitsIsServed() async throws {
     let run = try await Esolm.trained()

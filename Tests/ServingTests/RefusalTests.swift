@@ -136,7 +136,9 @@ struct RefusalTests {
       let nothing = try await client.get("/v1/nothing").error
       #expect(nothing.code == "not_found" && nothing.message.contains("GET '/v1/nothing', expected one of GET /, "))
       #expect(nothing.message.contains("POST /v1/infill") && nothing.message.contains("GET /v1/models/{model}"))
-      #expect(try await client.get("/v1/completions").status == 404)
+      let wrong = try await client.get("/v1/completions")
+      #expect(
+        try wrong.status == 405 && wrong.headers[.allow] == "POST" && wrong.error.message.contains("expected POST"))
     }
   }
 

@@ -16,6 +16,8 @@ struct APIError: Error, Sendable, Equatable {
   var code: String?
   /// Seconds after which trying again makes sense.
   var retryAfter: Int?
+  /// What may be done instead, where a path is there but not for this method.
+  var allow: String?
   /// Whether what the client still sends is not waited for.
   var closesConnection = false
 

@@ -59,7 +59,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, Send
     Self.all.withLock { $0[key] = self }
     let pipeline = context.pipeline.syncOperations
     if let decoder = try? pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self) {
-      try? pipeline.addHandler(LastRequestMark(), position: .after(decoder.handler))
+      try? pipeline.addHandler(VersionHandler(), position: .after(decoder.handler))
     }
   }
 
@@ -85,17 +85,59 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, Send
     }
     context.fireChannelRead(data)
   }
+
+  /// Hummingbird answers what is no HTTP with an empty 400, in turn after the answers before; nothing of ours is empty.
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    guard case .head(var head) = unwrapOutboundIn(data), head.status == .badRequest,
+      head.headerFields[.contentLength] == "0"
+    else { return context.write(data, promise: promise) }
+    let error = APIError(
+      .badRequest, "this is no HTTP request, expected a method, a path, header fields and a body of the length they say"
+    )
+    let bytes = ByteBuffer(bytes: error.json.strictJSON)
+    head.headerFields[.contentLength] = "\(bytes.readableBytes)"
+    head.headerFields[.contentType] = "application/json"
+    context.write(wrapOutboundOut(.head(head)), promise: promise)
+    context.write(wrapOutboundOut(.body(bytes)), promise: nil)
+  }
 }
 
-/// Says `Connection: close` in its plainest form for whoever means it: HTTP/1.0 without keep-alive, and lists of options.
-/// Behind this the version of a request is not known any more.
-private final class LastRequestMark: ChannelInboundHandler, RemovableChannelHandler {
+/// What the version of a request is needed for; it is not known any more behind this.
+///
+/// Says `Connection: close` in its plainest form for whoever means it: HTTP/1.0 without keep-alive, and lists of
+/// options. And answers HTTP/1.0 as such: it knows no chunks, so an answer of unknown length ends with its connection.
+private final class VersionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private var isOld = false
+  private var isKept = false
+  private var endsConnection = false
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guard case .head(var head) = unwrapInboundIn(data), !head.isKeepAlive else { return context.fireChannelRead(data) }
+    guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
+    isOld = (head.version.major, head.version.minor) < (1, 1)
+    isKept = head.isKeepAlive
+    guard !isKept else { return context.fireChannelRead(data) }
     head.headers.replaceOrAdd(name: "connection", value: "close")
     context.fireChannelRead(wrapInboundOut(.head(head)))
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch unwrapOutboundIn(data) {
+    case .head(var head) where isOld && head.status.code >= 200:
+      head.version = .http1_0
+      endsConnection = !head.headers.contains(name: "content-length")
+      head.headers.replaceOrAdd(name: "connection", value: isKept && !endsConnection ? "keep-alive" : "close")
+      context.write(wrapOutboundOut(.head(head)), promise: promise)
+    case .end where endsConnection:
+      context.writeAndFlush(data).whenComplete { [channel = context.channel] result in
+        promise?.completeWith(result)
+        channel.close(promise: nil)
+      }
+    default: context.write(data, promise: promise)
+    }
   }
 }

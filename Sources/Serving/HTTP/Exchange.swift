@@ -34,6 +34,7 @@ extension Response {
   static func error(_ error: APIError, in context: ServingContext) -> Response {
     var headers: HTTPFields = [:]
     if let seconds = error.retryAfter { headers[.retryAfter] = "\(min(60, max(1, seconds)))" }
+    if let methods = error.allow { headers[.allow] = methods }
     if error.status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
     guard error.closesConnection else { return .json(error.json, status: error.status, headers: headers) }
     headers[.connection] = "close"

@@ -19,11 +19,7 @@ struct AnswerMiddleware: RouterMiddleware {
     } catch {
       let told: APIError
       if let error = error as? HTTPError, error.status == .notFound {
-        told = APIError(
-          .notFound,
-          "there is nothing at \(request.method) \(request.uri.path.quotedShort), expected one of "
-            + routes.joined(separator: ", "),
-          code: "not_found")
+        told = nothing(at: request)
       } else {
         told = APIError(error)
       }
@@ -40,6 +36,23 @@ struct AnswerMiddleware: RouterMiddleware {
     metrics.requestSeconds.recordSeconds(seconds)
     context.logger.debug("\(request.method) \(path) \(response.status.code) \(seconds) s")
     return response
+  }
+
+  private func nothing(at request: Request) -> APIError {
+    let path = request.uri.path
+    let methods = routes.filter { $0.split(separator: " ").last.map(String.init) == path }
+      .compactMap { $0.split(separator: " ").first }.joined(separator: ", ")
+    guard methods.isEmpty else {
+      var error = APIError(
+        .methodNotAllowed, "\(path) is not there for \(request.method), expected \(methods)", code: "method_not_allowed"
+      )
+      error.allow = methods
+      return error
+    }
+    return APIError(
+      .notFound,
+      "there is nothing at \(request.method) \(path.quotedShort), expected one of " + routes.joined(separator: ", "),
+      code: "not_found")
   }
 }
 
