@@ -2,7 +2,7 @@
 # Guess:   a linear layer that is called again and again needs no more memory, whatever the number of rows.
 # Seen:    on the CPU, bfloat16 layers keep a kernel and its scratch memory for every number of rows that they have seen,
 #          up to 1,024 of them for the whole process: memory grows for as long as new numbers come, to hundreds of MB for
-#          layers of 2 MB. float32 layers of the same process do not, since they go another way.
+#          layers of 2 MB. float32 layers of the same process do not while nothing is trained, since they go another way.
 #          ONEDNN_PRIMITIVE_CACHE_CAPACITY and LRU_CACHE_CAPACITY bound it; both are read at the first product.
 # Version: torch 2.13.0, a CPU with AVX-512-BF16.
 # Matters: servers with continuous batching, where a call has any number of rows: it looks like a leak for minutes.

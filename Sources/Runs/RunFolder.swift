@@ -80,7 +80,10 @@ public struct RunFolder: Sendable {
   public func locked() throws -> RunFolder { lock == nil ? try RunFolder(resuming: path) : self }
 
   private static func require(_ names: [String], in path: String) throws {
-    guard Folder.exists(path) else { throw FileError("\(path) is no run folder: there is no such folder") }
+    guard Folder.exists(path) else {
+      let what = FileManager.default.fileExists(atPath: path) ? "it is a file" : "there is no such folder"
+      throw FileError("\(path) is no run folder: \(what)")
+    }
     for name in names where !FileManager.default.fileExists(atPath: "\(path)/\(name)") {
       throw FileError("\(path) is no complete run folder: \(name) is missing")
     }

@@ -58,11 +58,17 @@ extension Precision: ExpressibleByArgument {}
 package struct CacheOptions: ParsableArguments {
   package init() {}
 
-  @Option(help: "How keys and values are kept: float32 or bf16 (half the memory).")
-  package var cachePrecision: Precision = .float32
+  private enum Kept: String, CaseIterable, ExpressibleByArgument { case float32, bf16 }
 
-  package func validate() throws {
-    if cachePrecision == .int8 { throw ValidationError("--cache-precision is int8, expected float32 or bf16") }
+  @Option(
+    name: .customLong("cache-precision"), help: "How keys and values are kept: float32 or bf16 (half the memory).")
+  private var kept: Kept = .float32
+
+  package var cachePrecision: Precision {
+    switch kept {
+    case .float32: .float32
+    case .bf16: .bfloat16
+    }
   }
 }
 

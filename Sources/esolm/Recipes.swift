@@ -43,7 +43,7 @@ extension RunFolder {
 
 extension Device {
   /// What of the device computes.
-  var place: String { self == .cpu ? "\(Torch.threadCount) threads" : rawValue }
+  var place: String { self == .cpu ? Format.threads(Torch.threadCount) : rawValue }
 }
 
 extension String {

@@ -163,7 +163,7 @@ struct BadInputTests {
     .usage(
       "train --resume $run --micro-batch 3", "--micro-batch is 3, expected a divisor of 4, the sequences of a process"),
     .failure("sample $dir/none", "$dir/none is no run folder: there is no such folder"),
-    .failure("sample $text", "$text is no run folder: there is no such folder"),
+    .failure("sample $text", "$text is no run folder: it is a file"),
     .usage("sample", "Missing expected argument '<run>'"),
     .usage("sample $run --steps 0", "--steps is 0, expected at least 1"),
     .usage("sample $run --steps=-3", "--steps is -3, expected at least 1"),

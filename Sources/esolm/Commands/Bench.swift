@@ -41,7 +41,7 @@ struct BenchMachine: ParsableCommand {
     }
     try printOutput(
       """
-      \(machine.threads) threads, \(machine.instructions), reading \(Format.number(machine.bytesPerSecond / 1e9, digits: 1)) GB/s
+      \(Format.threads(machine.threads)), \(machine.instructions), reading \(Format.number(machine.bytesPerSecond / 1e9, digits: 1)) GB/s
 
       \(table.text)
       """)

@@ -21,8 +21,8 @@ struct Convert: ParsableCommand {
         esolm convert --from-hub OWNER/NAME runs/theirs
         esolm convert runs/mine runs/mine-int8 --precision int8
 
-      With --precision, a run's weights are rounded as sampling with that precision would: a folder of half or a quarter \
-      of the size for `sample` and `eval`, which is read without a copy.
+      With --precision, a run's weights are rounded as sampling with that precision would: a folder for `sample` \
+      and `eval` in which matrices take half (bf16) or a quarter (int8) of the space, and which is read without a copy.
       """)
 
   @Argument(

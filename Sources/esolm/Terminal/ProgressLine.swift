@@ -51,6 +51,8 @@ enum Format {
 
   static func percent(_ share: Double?) -> String { share.map { number(100 * $0, digits: 1) + " %" } ?? "–" }
 
+  static func threads(_ count: Int) -> String { count == 1 ? "1 thread" : "\(count) threads" }
+
   /// 12.3k and the like.
   static func count(_ value: Double) -> String {
     switch value {
