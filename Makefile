@@ -15,7 +15,7 @@ PASSIVE = OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-passive}
 FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Package.swift scripts/undocumented.swift)
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile
 
 setup: ## find or download libtorch (DEVICE=cuda, LIBTORCH=/path; see scripts/setup.sh --help)
 	@scripts/setup.sh

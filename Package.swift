@@ -182,7 +182,8 @@ let package = Package(
     .testTarget(
       name: "ReadmeTests",
       dependencies: [
-        "esolm", "EsoLM", "Prompts", "Runs", "Tokenizers", "Torch", "Training", "CommandSupport",
+        "esolm", "EsoLM", "Prompts", "Runs", "Randomness", "Tokenizers", "Torch", "Training", "CommandSupport",
+        "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
   ],

@@ -121,7 +121,7 @@ public struct Generation: Sendable {
   ///   - rule: how the method reads.
   ///   - given: positions with tokens, in the order in which the network sees them.
   ///   - padding: positions behind the text that are never written, whose masks what is written sees.
-  init(
+  package init(
     rule: DecodingRule, plan: any DecodingPlan, given: [(position: Int, token: Int32)], request: GenerationRequest,
     maskToken: Int, padding: Int = 0
   ) {
@@ -373,7 +373,7 @@ public struct Generation: Sendable {
 
 extension GenerationRequest {
   /// The given positions in the order in which the network sees them.
-  func orderedContext() -> [(position: Int, token: Int32)] {
+  package func orderedContext() -> [(position: Int, token: Int32)] {
     let given = template.enumerated().compactMap { position, token in token.map { (position: position, token: $0) } }
     guard contextOrder == .random else { return given }
     var generator = CounterGenerator(seed: seed, stream: .contextOrder, major: number)

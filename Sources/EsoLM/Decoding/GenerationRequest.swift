@@ -113,7 +113,7 @@ public struct GenerationRequest: Sendable {
   // MARK: Checks
 
   /// Throws for what no method can do.
-  func validate(for configuration: TransformerConfiguration) throws {
+  package func validate(for configuration: TransformerConfiguration) throws {
     try ConfigurationError.require(
       (1...Self.maximumLength).contains(template.count), "length",
       template.isEmpty ? refusedLength ?? 0 : template.count,
@@ -142,7 +142,7 @@ public struct GenerationRequest: Sendable {
   }
 
   /// Throws for a schedule that is not one of `known`; the first of them is the default.
-  func schedule(of method: String, known: [Schedule]) throws -> Schedule {
+  package func schedule(of method: String, known: [Schedule]) throws -> Schedule {
     guard let schedule else { return known[0] }
     try ConfigurationError.require(
       known.contains(schedule), "schedule", schedule.rawValue,
@@ -175,7 +175,7 @@ public struct GenerationRequest: Sendable {
   }
 
   /// Throws if a share is asked for that diffusion writes.
-  func forbidAlpha0(_ method: String) throws {
+  package func forbidAlpha0(_ method: String) throws {
     guard let alpha0 else { return }
     throw ConfigurationError(field: "alpha0", found: "\(alpha0)", expected: "none for \(method)")
   }
@@ -210,7 +210,7 @@ public struct GenerationRequest: Sendable {
   }
 
   /// The plan, fixed beforehand, of a method that writes in any order.
-  func anyOrderPlan(_ schedule: Schedule, alpha0: Double) throws -> UnmaskingPlan {
+  package func anyOrderPlan(_ schedule: Schedule, alpha0: Double) throws -> UnmaskingPlan {
     trap(unless: schedule != .adaptive, "an adaptive plan is not fixed beforehand")
     var generators = generators
     switch schedule {

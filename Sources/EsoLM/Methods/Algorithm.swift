@@ -34,7 +34,7 @@ public struct Algorithm: Sendable, RawRepresentable {
     case blockSize(usual: Int)
   }
 
-  init(
+  package init(
     _ name: String, family: String, summary: String, options: Set<MethodConfiguration.Option>,
     required: [MethodConfiguration.Option] = [], isModulated: Bool = true, number: Number? = nil,
     fillUsual: @escaping @Sendable (inout MethodConfiguration) -> Void = { _ in },

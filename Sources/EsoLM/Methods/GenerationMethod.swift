@@ -174,7 +174,7 @@ public struct EvaluationNoise: Sendable, Equatable {
   }
 
   /// The generator of the sequence at a place of the batch.
-  func generator(_ place: Int) -> CounterGenerator {
+  package func generator(_ place: Int) -> CounterGenerator {
     CounterGenerator(seed: seed, stream: .validation, major: draw, minor: first + place)
   }
 
@@ -184,7 +184,7 @@ public struct EvaluationNoise: Sendable, Equatable {
   /// the draws of one sequence are spread evenly too, however many they are.
   ///
   /// - Parameter uniforms: numbers in [0, 1), equally many for each sequence.
-  func times(_ uniforms: [[Double]]) -> [[Double]] {
+  package func times(_ uniforms: [[Double]]) -> [[Double]] {
     let perSequence = uniforms.first?.count ?? 0
     let goldenSection = (5.0.squareRoot() - 1) / 2
     let turn = (Double(draw) * goldenSection).truncatingRemainder(dividingBy: 1)
