@@ -82,8 +82,8 @@ public struct NetworkSettings: SettingGroup {
       try given.locating(RunSettings.self) {
         throw ConfigurationError(
           field: key, found: value.plainText,
-          expected:
-            "\(values[key]?.plainText ?? "none"): the weights to start from have their own sizes, only dropout can be another"
+          expected: "\(values[key]?.plainText ?? "none"): the weights to start from have their own sizes, only dropout "
+            + "can be another (esolm convert makes a run of weights that do not say theirs)"
         )
       }
     }

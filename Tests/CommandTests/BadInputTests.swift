@@ -108,6 +108,11 @@ struct BadInputTests {
       "--data $text training.batchsize=5", "there is no setting training.batchsize; the nearest is training.batchSize"),
     .usage("--data $text training.batchSize=x", "training.batchSize is 'x', expected a whole number"),
     .usage("--data $text training.batchSize=0", "training.batchSize is 0, expected 1 to 1048576"),
+    .usage(
+      "$text", "found $text, expected a configuration (.yaml) or key=value; text to learn from is named by --data"),
+    .usage(
+      "--data $text training.steps",
+      "found training.steps, expected a configuration (.yaml) or key=value; text to learn from is named by --data"),
     .usage("--data $text =5", "'=5' is no setting, expected key=value"),
     .usage(
       "--data $text method.algorithm=mdlm method.alpha0=0.5",

@@ -148,7 +148,7 @@ struct Compare: ParsableCommand {
       + "\(orders) orders each"
   }
 
-  private var validationFraction: Double { data == nil ? 0.01 : 0.1 }
+  private var validationFraction: Double { data == nil ? 0.01 : CorpusConfiguration.usualValidationShare }
 
   private func comparison(
     tokenizer: any Tokenizer, source: DataConfiguration.Source

@@ -107,6 +107,10 @@ struct Train: ParsableCommand {
   private func given() throws -> GivenSettings {
     let isOverride = { (word: String) in word.prefixMatch(of: /[A-Za-z0-9_.]*=/) != nil }
     let files = settings.filter { !isOverride($0) }
+    if let other = files.first(where: { name in !["yaml", "yml"].contains { name.hasSuffix(".\($0)") } }) {
+      throw ValidationError(
+        "found \(other), expected a configuration (.yaml) or key=value; text to learn from is named by --data")
+    }
     guard files.count < 2 else {
       throw ValidationError("found \(files.count) configurations, \(files.joined(separator: ", ")), expected one")
     }
