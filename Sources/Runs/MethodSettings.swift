@@ -91,7 +91,7 @@ extension MethodConfiguration {
       help: "Eso-LM: how masked tokens stand in the diffusion term, random or left-to-right.", usual: "random"),
     Setting(
       \.prepend, "prepend", help: "AR: what a text starts from: mask, bos (the token before texts) or none.",
-      usual: usual(.autoregressive).prepend?.rawValue),
+      usual: "mask"),
     Setting(
       \.blockSize, "blockSize", valueName: "count", help: "BD3-LM: tokens of a block, a divisor of the length.",
       usual: usual(.blockDiffusion).blockSize.map { "\($0)" }),

@@ -46,7 +46,7 @@ struct BadInputTests {
     .usage("--data $text --alpha0=-1", "--alpha0 is -1.0, expected a number from 0 (autoregressive) to 1 (diffusion)"),
     .usage("--data $text --alpha0 nan", "--alpha0 is 'nan', expected a number"),
     .usage("--data $text --alpha0 half", "--alpha0 is 'half', expected a number"),
-    .usage("--data $text --algo gpt", "--algo is 'gpt', expected esolm-b, esolm-a, ar, mdlm or bd3lm"),
+    .usage("--data $text --algo gpt", "--algo is 'gpt', expected esolm-b, esolm-a, esolm-a2, ar, mdlm or bd3lm"),
     .usage(
       "--data $text --steps 010",
       "--steps is 010, expected a number without leading zeros, _ and :, which programs read differently, or a text in quotes"

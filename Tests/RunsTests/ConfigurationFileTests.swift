@@ -24,7 +24,8 @@ struct ConfigurationFileTests {
 
   static let wrong = [
     Wrong("formatVersion", 3, "formatVersion is 3, expected 2, or 1"),
-    Wrong("method.algorithm", "gpt", "method.algorithm is 'gpt', expected esolm-b, esolm-a, ar, mdlm or bd3lm"),
+    Wrong(
+      "method.algorithm", "gpt", "method.algorithm is 'gpt', expected esolm-b, esolm-a, esolm-a2, ar, mdlm or bd3lm"),
     Wrong("method.alpha0", 1.5, "alpha0 is 1.5, expected a number from 0 (autoregressive) to 1 (diffusion)"),
     Wrong("method.alpha0", -0.1, "alpha0 is -0.1, expected a number from 0 (autoregressive) to 1 (diffusion)"),
     Wrong("method.weighting", "half", "method.weighting is 'half', expected elbo or low_var"),
