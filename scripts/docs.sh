@@ -22,9 +22,9 @@ rm -rf "$graphs" "$out"
 mkdir -p "$graphs"
 target=$(swiftc -print-target-info | sed -n 's/^ *"triple": "\(.*\)",$/\1/p' | head -n 1)
 [[ $(uname) != Darwin ]] || set -- -sdk "$(xcrun --show-sdk-path)"
-# Where C modules are described, those of packages that Serving stands on too.
+# Where C modules are described, those of packages that Serving and Settings stand on too.
 for map in "$build"/*.build/module.modulemap; do set -- "$@" -Xcc "-fmodule-map-file=$map"; done
-for map in .build/checkouts/swift-{atomics,system,numerics,nio}/Sources/*/include/module.modulemap; do
+for map in .build/checkouts/{swift-{atomics,system,numerics,nio},Yams}/Sources/*/include/module.modulemap; do
   set -- "$@" -I "${map%/*}"
 done
 for module in $modules; do

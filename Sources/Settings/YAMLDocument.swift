@@ -1,5 +1,5 @@
 import Foundation
-import Yams
+internal import Yams
 
 /// A YAML file as settings: dotted keys with their values and lines.
 ///
