@@ -49,6 +49,8 @@ extension Generation {
       guard !live.isEmpty else { break }
       var feed = DecodingFeed()
       for (place, call) in live {
+        let cache = beams[place].cache
+        cache.truncate(to: min(cache.count, beams[place].generation.unmovedCount))
         beams[place].generation.append(call, from: beams[place].cache.count, to: &feed)
       }
       let logits = network.logits(feed, caches: live.map { beams[$0.place].cache })
