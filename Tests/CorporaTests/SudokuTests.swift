@@ -268,6 +268,7 @@ struct SudokuTests {
       (try array([row(grid, clues: [])], order: "True"), ": numbers column by column"),
       (try array([row(grid, clues: [])], shape: "(65,)"), ": an array of another shape"),
       (try array([row(grid, clues: [])], shape: "(2, 65)"), ": 130 bytes of numbers, expected 2 rows of 65 of 2 bytes"),
+      (try array([], shape: "(0, 65)"), " holds no Sudoku"),
       (try array([], shape: "(9223372036854775807, 65)"), ": 0 bytes of numbers"),
       (try Scratch.file([0x93] + Array("NUMPY".utf8) + [9, 0, 255, 255, 0, 0, 0, 0]), ": a header of version 9"),
     ]

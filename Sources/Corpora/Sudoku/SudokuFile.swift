@@ -40,6 +40,12 @@ public enum SudokuFile {
   }
 
   /// Runs code whose errors do not know what they are about.
+  ///
+  /// - Parameters:
+  ///   - place: where the Sudoku stands.
+  ///   - body: the code.
+  /// - Returns: what the code does.
+  /// - Throws: `FileError` that names the place.
   public static func named<Result>(_ place: String, _ body: () throws(SudokuError) -> Result) throws -> Result {
     do { return try body() } catch { throw FileError("\(place): \(error)") }
   }
@@ -50,6 +56,7 @@ public enum SudokuFile {
       let known = SudokuGrid.sides.map { "\(1 + 4 * $0 * $0)" }.joined(separator: " or ")
       throw FileError("\(path): rows of \(array.columns) numbers, expected \(known)")
     }
+    guard array.rows > 0 else { throw FileError("\(path) holds no Sudoku, expected a row of numbers for each") }
     for index in 0..<array.rows {
       let place = "\(path), row \(index + 1)"
       let numbers = array.row(index)
