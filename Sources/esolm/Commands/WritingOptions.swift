@@ -24,7 +24,7 @@ struct WritingOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       How steps are laid out: ancestral (Eso-LM, MDLM, BD3-LM), first-hitting (BD3-LM), block and block-shuffled, whose \
-      positions lie far apart (Eso-LM, MDLM), left-to-right (MDLM, AR), adaptive, where the network is sure (Eso-LM, \
+      positions lie far apart (Eso-LM, MDLM), left-to-right (Eso-LM, MDLM, AR), adaptive, where the network is sure (Eso-LM, \
       MDLM). (default: the first that fits)
       """))
   var schedule: GenerationRequest.Schedule?
