@@ -1,6 +1,7 @@
 import ArgumentParser
 import Corpora
 import Files
+import Foundation
 import Tool
 
 /// Sudokus as text: a grid a line, which `train` learns and `eval sudoku` solves.
@@ -12,16 +13,19 @@ struct Sudoku: ParsableCommand {
       Each is a line: digits row by row, 0 where a cell is empty; 16 for grids of side 4, 81 for side 9.
 
       Examples:
-        esolm sudoku grids --side 4 --count 288 > grids.txt
+        esolm sudoku grids --side 4 --count 288 --out grids.txt
         esolm train --data grids.txt --tokenizer sudoku --documents line --no-end-of-text --length 16 --alpha0 1 --out RUN
         esolm eval sudoku RUN
-        esolm sudoku grids --from sudoku-train-data.npy > grids.txt
+        esolm sudoku grids --from sudoku-train-data.npy --out grids.txt
       """,
     subcommands: [Grids.self, Puzzles.self, Solve.self])
 
   /// Whole lines, many at a time.
-  private struct Lines {
+  struct Lines {
+    private let writer: FileWriter
     private var text = ""
+
+    fileprivate init(_ writer: FileWriter) { self.writer = writer }
 
     mutating func add(_ line: String) throws {
       text += line + "\n"
@@ -30,8 +34,24 @@ struct Sudoku: ParsableCommand {
 
     mutating func flush() throws {
       guard !text.isEmpty else { return }
-      try printOutput(text, terminator: "")
+      try writer.write(Data(text.utf8))
       text = ""
+    }
+  }
+
+  /// Where Sudokus go.
+  struct OutputOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Write them into this file. (default: standard output)", valueName: "file"))
+    var out: String?
+
+    /// Writes the lines that `body` adds; a file is there when all are.
+    func write(_ body: (inout Lines) throws -> Void) throws {
+      func writeLines(to writer: FileWriter) throws {
+        var lines = Lines(writer)
+        try body(&lines)
+        try lines.flush()
+      }
+      if let out { try AtomicFile.write(to: out, writeLines) } else { try writeLines(to: .standardOutput) }
     }
   }
 
@@ -96,21 +116,22 @@ struct Sudoku: ParsableCommand {
         """)
 
     @OptionGroup var grids: GridOptions
+    @OptionGroup var output: OutputOptions
 
     func run() throws {
-      var lines = Lines()
-      if let path = grids.from {
-        try grids.read(path) { entry in
-          let grid = try entry.solution ?? SudokuFile.named(entry.place, entry.puzzle.solution)
-          try lines.add(grid.text)
-        }
-      } else {
-        try grids.draw {
-          for grid in $0 { try lines.add(grid.text) }
-          try lines.flush()
+      try output.write { lines in
+        if let path = grids.from {
+          try grids.read(path) { entry in
+            let grid = try entry.solution ?? SudokuFile.named(entry.place, entry.puzzle.solution)
+            try lines.add(grid.text)
+          }
+        } else {
+          try grids.draw {
+            for grid in $0 { try lines.add(grid.text) }
+            try lines.flush()
+          }
         }
       }
-      try lines.flush()
     }
   }
 
@@ -124,6 +145,7 @@ struct Sudoku: ParsableCommand {
         """)
 
     @OptionGroup var grids: GridOptions
+    @OptionGroup var output: OutputOptions
 
     @Option(help: "Clues of each: 4 to 15 of side 4, 17 to 80 of side 9. (default: 6 of side 4, 30 of side 9)")
     var clues: Int?
@@ -139,10 +161,8 @@ struct Sudoku: ParsableCommand {
     }
 
     func run() throws {
-      var lines = Lines()
-      if let path = grids.from {
-        try grids.read(path) { try lines.add($0.puzzle.text) }
-      } else {
+      try output.write { lines in
+        if let path = grids.from { return try grids.read(path) { try lines.add($0.puzzle.text) } }
         let clues = clues ?? SudokuGrid.usualClues(grids.side ?? 9)
         var first = 0
         try grids.draw {
@@ -153,7 +173,6 @@ struct Sudoku: ParsableCommand {
           try lines.flush()
         }
       }
-      try lines.flush()
     }
   }
 
@@ -165,12 +184,14 @@ struct Sudoku: ParsableCommand {
     @Argument(help: ArgumentHelp("Puzzles: text with one a line, or an array (.npy).", valueName: "file"))
     var file: String
 
+    @OptionGroup var output: OutputOptions
+
     func run() throws {
-      var lines = Lines()
-      try SudokuFile.read(file) { entry in
-        try lines.add(try SudokuFile.named(entry.place, entry.puzzle.solution).text)
+      try output.write { lines in
+        try SudokuFile.read(file) { entry in
+          try lines.add(try SudokuFile.named(entry.place, entry.puzzle.solution).text)
+        }
       }
-      try lines.flush()
     }
   }
 }
