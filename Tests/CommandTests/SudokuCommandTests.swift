@@ -45,7 +45,7 @@ struct SudokuCommandTests {
 
   @Test(arguments: [
     (
-      "1234000000000000\n12x4000000000000\n",
+      "1234341221434320\n12x4000000000000\n",
       ", line 2: row 1, column 3 is \"x\", expected a digit from 1 to 4, or 0 or . for an empty cell"
     ),
     ("123\n", ", line 1: 3 cells, expected 16 or 81"),
