@@ -74,12 +74,12 @@ function show() {
 
 function go(to) { step = Math.max(0, Math.min(trace.steps.length, to)); show(); }
 
-function stop() { clearInterval(timer); timer = null; $("play").textContent = "▶ Play"; }
+function stop() { clearInterval(timer); timer = null; $("play").textContent = "Play"; }
 
 function play() {
   if (timer) { return stop(); }
   if (step === trace.steps.length) { go(0); }
-  $("play").textContent = "⏸ Pause";
+  $("play").textContent = "Pause";
   timer = setInterval(() => { go(step + 1); if (step === trace.steps.length) { stop(); } }, 600);
 }
 
