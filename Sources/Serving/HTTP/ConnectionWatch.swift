@@ -112,31 +112,34 @@ private final class VersionHandler: ChannelDuplexHandler, RemovableChannelHandle
   typealias OutboundIn = HTTPServerResponsePart
   typealias OutboundOut = HTTPServerResponsePart
 
-  private var isOld = false
-  private var isKept = false
+  /// Of the requests that are not answered yet: a client may send the next one before.
+  private var requests: [(isOld: Bool, isKept: Bool)] = []
   private var endsConnection = false
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
-    isOld = (head.version.major, head.version.minor) < (1, 1)
-    isKept = head.isKeepAlive
-    guard !isKept else { return context.fireChannelRead(data) }
+    requests.append(((head.version.major, head.version.minor) < (1, 1), head.isKeepAlive))
+    guard !head.isKeepAlive else { return context.fireChannelRead(data) }
     head.headers.replaceOrAdd(name: "connection", value: "close")
     context.fireChannelRead(wrapInboundOut(.head(head)))
   }
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
-    case .head(var head) where isOld && head.status.code >= 200:
+    case .head(var head) where requests.first?.isOld == true && head.status.code >= 200:
       head.version = .http1_0
       endsConnection = !head.headers.contains(name: "content-length")
-      head.headers.replaceOrAdd(name: "connection", value: isKept && !endsConnection ? "keep-alive" : "close")
+      let isKept = requests[0].isKept && !endsConnection
+      head.headers.replaceOrAdd(name: "connection", value: isKept ? "keep-alive" : "close")
       context.write(wrapOutboundOut(.head(head)), promise: promise)
     case .end where endsConnection:
       context.writeAndFlush(data).whenComplete { [channel = context.channel] result in
         promise?.completeWith(result)
         channel.close(promise: nil)
       }
+    case .end:
+      if !requests.isEmpty { requests.removeFirst() }
+      context.write(data, promise: promise)
     default: context.write(data, promise: promise)
     }
   }
