@@ -42,7 +42,7 @@ struct RefusalTests {
     (#"{"prompt": "a", "repetition_penalty": 0}"#, "repetition_penalty"),
     (#"{"prompt": "a", "grammar": "root ::= [a-z]"}"#, "grammar"), (#"{"prompt": "a", "max_token": 5}"#, "max_token"),
     (#"{"prompt": "a", "alpha0": 2}"#, "alpha0"), (#"{"prompt": "a", "steps": 0}"#, "steps"),
-    (#"{"prompt": "a", "schedule": "x"}"#, "schedule"), (#"{"prompt": "a", "schedule": "left-to-right"}"#, "schedule"),
+    (#"{"prompt": "a", "schedule": "x"}"#, "schedule"), (#"{"prompt": "a", "schedule": "first-hitting"}"#, "schedule"),
     (#"{"prompt": "a", "schedule": "block", "steps": 40, "max_tokens": 5}"#, "steps"),
     (#"{"prompt": "a", "order": "upwards"}"#, "order"), (#"{"prompt": "\#u{00}"}"#, nil),
     (#"{"prompt": "a", "x": \#(String(repeating: "[", count: 100))}"#, nil),
