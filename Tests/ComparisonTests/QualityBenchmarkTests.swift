@@ -35,9 +35,11 @@ struct QualityBenchmarkTests {
       #expect(try #require(row.nats) > 0 && row.entropy > 0 && row.perplexity == nil)
       if row.way == "block plan" { #expect("S = \(Int(row.calls))" == row.setting) }
       if row.way.hasPrefix("adaptive") { #expect("\(Int(row.calls)) calls" == row.setting) }
-      if row.way.hasPrefix("one at a time") { #expect(row.calls == 16 && row.natsLost == 0 && row.accepted == 0) }
+      if row.way.hasPrefix("one at a time") {
+        #expect(row.calls == 16 && abs(row.natsLost ?? 1) < 1e-9 && row.accepted == 0)
+      }
       if row.way.hasPrefix("drafts") {
-        #expect(row.calls < 16 && row.natsLost == 0 && row.setting == "3 a call")
+        #expect(row.calls < 16 && abs(row.natsLost ?? 1) < 1e-9 && row.setting == "3 a call")
         #expect(try (1...#require(row.drafted)).contains(#require(row.accepted)))
       }
     }

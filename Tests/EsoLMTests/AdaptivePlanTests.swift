@@ -87,7 +87,9 @@ struct AdaptivePlanTests {
         sum += exp(written.logProbability)
         callCounts.insert(written.networkCalls)
         #expect(written.tokens == text)
-        guard let again = try written.replayedLogProbabilities(under: network) else { continue }
+        // A text that top-p leaves out has no chance; a method without a pass tells none.
+        guard written.logProbability.isFinite, let again = try written.replayedLogProbabilities(under: network)
+        else { continue }
         #expect(distance(again.map(\.drawn), written.history.flatMap(\.logProbabilities)) < 2e-6)
         #expect(distance(again.map(\.model), written.history.flatMap(\.modelLogProbabilities)) < 2e-6)
       }
