@@ -196,7 +196,8 @@ public final class Sampler<Network: DecodingNetwork> {
       madeCalls += 1
       for index in parts.indices { try decide(&parts[index], logits) }
       let outputs = parts.flatMap(\.outputs)
-      if outputs.count < call.outputs.count {
+      // A plan may leave some out, or write them in another order.
+      if !outputs.elementsEqual(0..<call.outputs.count) {
         logits = logits.selecting(Tensor(outputs.map(Int64.init)).to(logits.device))
       }
       if !outputs.isEmpty {
