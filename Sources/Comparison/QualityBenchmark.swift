@@ -240,7 +240,9 @@ public struct QualityResults: Codable, Sendable {
   public func rows(of entry: Entry) -> [[String]] {
     func number(_ value: Double?, _ error: Double? = nil, digits: Int) -> String {
       let bar = error.map { String(format: " ± %.\(digits)f", $0) } ?? ""
-      return value.map { String(format: "%.\(digits)f", $0) + bar } ?? "–"
+      // What rounding leaves of a difference has no sign.
+      return value.map { String(format: "%.\(digits)f", abs($0) < 0.5 * pow(10, -Double(digits)) ? 0 : $0) + bar }
+        ?? "–"
     }
     return entry.measurements.map { row in
       [
