@@ -36,7 +36,7 @@ struct AdaptivePlanTests {
           template: [2, nil, nil, 0, nil, nil]),
         Case(
           testDescription: "\(measure), top-p, warm", choice: try! AdaptiveChoice(measure, threshold: threshold),
-          template: [nil, nil, 1, nil, nil], picker: try! TokenPicker(temperature: 1.5, topP: 0.8)),
+          template: [nil, nil, 1, nil, nil], picker: try! TokenPicker(temperature: 3, topP: 0.9)),
       ]
     }
     let choice = try! AdaptiveChoice(threshold: 0.9)
@@ -193,7 +193,7 @@ struct AdaptivePlanTests {
     GenerationRequest(length: 16, alpha0: 0.5, schedule: .adaptive, choice: try! AdaptiveChoice(calls: 11), seed: 1),
     GenerationRequest(
       template: [5, nil, nil, 3] + [Int32?](repeating: nil, count: 12), schedule: .adaptive,
-      choice: try! AdaptiveChoice(.margin, threshold: 0.1, window: 4), picker: try! TokenPicker(topP: 0.9), seed: 1),
+      choice: try! AdaptiveChoice(.margin, calls: 9, window: 6), picker: try! TokenPicker(topP: 0.9), seed: 1),
   ]
 
   @Test(arguments: requests.indices)

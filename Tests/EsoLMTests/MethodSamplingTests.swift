@@ -296,7 +296,8 @@ struct MethodSamplingTests {
     #expect(refusal(mdlm, .init(length: 8, alpha0: 1)) == "alpha0 is 1.0, expected none for MDLM")
     #expect(
       refusal(mdlm, .init(length: 8, schedule: .firstHitting))
-        == "schedule is first-hitting, expected ancestral or left-to-right or block or block-shuffled for MDLM")
+        == "schedule is first-hitting, expected ancestral or left-to-right or block or block-shuffled or adaptive for MDLM"
+    )
     #expect(
       refusal(bd3lm, .init(template: [1, nil, nil, nil, nil, 2, nil, nil]))
         == "template is a given token at position 6, behind a hole in an earlier block, expected none there for BD3-LM, "

@@ -44,6 +44,13 @@ struct RefusalTests {
     (#"{"prompt": "a", "alpha0": 2}"#, "alpha0"), (#"{"prompt": "a", "steps": 0}"#, "steps"),
     (#"{"prompt": "a", "schedule": "x"}"#, "schedule"), (#"{"prompt": "a", "schedule": "first-hitting"}"#, "schedule"),
     (#"{"prompt": "a", "schedule": "block", "steps": 40, "max_tokens": 5}"#, "steps"),
+    (#"{"prompt": "a", "draft": 65}"#, "draft"), (#"{"prompt": "a", "draft": "much"}"#, "draft"),
+    (#"{"prompt": "a", "draft_order": "random"}"#, "draft_order"),
+    (#"{"prompt": "a", "draft": 4, "schedule": "block"}"#, "schedule"),
+    (#"{"prompt": "a", "threshold": 1}"#, "schedule"), (#"{"prompt": "a", "threshold": -1}"#, "threshold"),
+    (#"{"prompt": "a", "schedule": "adaptive", "choose": "luck"}"#, "choose"),
+    (#"{"prompt": "a", "schedule": "adaptive", "calls": 0}"#, "calls"),
+    (#"{"prompt": "a", "schedule": "adaptive", "window": 0}"#, "window"),
     (#"{"prompt": "a", "order": "upwards"}"#, "order"), (#"{"prompt": "\#u{00}"}"#, nil),
     (#"{"prompt": "a", "x": \#(String(repeating: "[", count: 100))}"#, nil),
   ]
