@@ -189,7 +189,8 @@ struct BadInputTests {
       "--steps is 17, expected 1 to the 16 tokens to write with schedule block"),
     .usage(
       "sample $run --schedule first-hitting",
-      "--schedule is first-hitting, expected ancestral or block or block-shuffled or adaptive for Eso-LM"),
+      "--schedule is first-hitting, expected ancestral or left-to-right or block or block-shuffled or adaptive for Eso-LM"
+    ),
     .usage("sample $run --choose margin", "--schedule is not named, expected adaptive, where it is said how to choose"),
     .usage(
       "sample $run --schedule adaptive --threshold=-1", "--threshold is -1.0, expected a finite number of nats from 0"),
