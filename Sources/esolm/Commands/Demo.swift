@@ -17,8 +17,7 @@ struct Demo: ParsableCommand {
     abstract: "Train a small Eso-LM in a few minutes and show what it can do.",
     discussion: """
       Without --data it learns a built-in toy language, whose true probabilities are known: so the demo can tell how \
-      far the model is from the best possible one, and which share of its sentences is grammatical. A second model \
-      learns two thirds of all Sudokus of side 4 and solves puzzles made of the others.
+      far the model is from the best possible one, and which share of its sentences is grammatical.
       """)
 
   @Option(
@@ -32,9 +31,6 @@ struct Demo: ParsableCommand {
   @Option(help: "Training steps.")
   var steps = 640
 
-  @Option(help: "Training steps of the Sudoku model; 0 leaves it out, as --data does.")
-  var sudokuSteps = 1000
-
   @Option(name: .customLong("alpha0"), help: "Share of tokens that diffusion writes in training.")
   var alpha0 = 0.5
 
@@ -47,7 +43,6 @@ struct Demo: ParsableCommand {
 
   func validate() throws {
     try require("steps", steps, in: 1...)
-    try require("sudoku-steps", sudokuSteps, in: 0...)
     try require("alpha0", alpha0, in: 0...1)
   }
 
@@ -69,18 +64,7 @@ struct Demo: ParsableCommand {
     try printOutput(report.sampling())
     try printOutput(report.longSequences())
     let path = trainer.run.path
-    try solveSudokus(beside: path)
     try printOutput("The run is in \(path). Try: esolm sample \(path) --watch --alpha0 1 --steps 32")
-  }
-
-  private func solveSudokus(beside path: String) throws {
-    guard data == nil, sudokuSteps > 0 else { return }
-    let demo = SudokuDemo(out: "\(path)-sudoku", steps: sudokuSteps, seed: seed, device: device.device)
-    guard let report = try demo.run() else {
-      return printError("stopped, saved; go on with: esolm train --resume \(demo.out)")
-    }
-    try printOutput(report)
-    try printOutput("Try: esolm eval sudoku \(demo.out) --temperature 0 --out sudoku.html\n")
   }
 
   private func makeTrainer() throws -> Trainer {
@@ -115,8 +99,6 @@ struct Demo: ParsableCommand {
 
   private func freeFolder() -> String {
     let names = sequence(first: 1) { $0 + 1 }.lazy.map { $0 == 1 ? "runs/demo" : "runs/demo-\($0)" }
-    return names.first { name in
-      [name, "\(name)-sudoku"].allSatisfy { !FileManager.default.fileExists(atPath: $0) }
-    }!
+    return names.first { !FileManager.default.fileExists(atPath: $0) }!
   }
 }
