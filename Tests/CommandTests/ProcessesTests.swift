@@ -98,7 +98,7 @@ struct ProcessesTests {
   }
 
   @Test(arguments: [
-    (["--batch", "6"], "batchSize is 6, expected a multiple of 4, the processes"),
+    (["--batch", "6"], "--batch is 6, expected a multiple of 4, the processes"),
     (["--learning-rate", "0"], "--learning-rate is 0.0, expected a number above 0"),
   ])
   func mistakesAreToldOnce(options: [String], message: String) async throws {
