@@ -48,7 +48,6 @@ public struct CharacterTokenizer: Tokenizer, Hashable {
 
     /// Bytes that are not UTF-8 are read as U+FFFD.
     func append(_ text: UnsafeBufferPointer<UInt8>, to tokens: inout [Int32]) throws {
-      tokens.reserveCapacity(tokens.count + text.count)
       try tokenizer.append(UTF8Scalars(text), to: &tokens)
     }
 

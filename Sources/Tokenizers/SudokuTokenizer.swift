@@ -15,7 +15,6 @@ public struct SudokuTokenizer: Tokenizer, Hashable {
 
   private final class Encoder: TextEncoder {
     func append(_ text: UnsafeBufferPointer<UInt8>, to tokens: inout [Int32]) throws {
-      tokens.reserveCapacity(tokens.count + text.count)
       var line = 1
       for scalar in UTF8Scalars(text) {
         switch scalar {

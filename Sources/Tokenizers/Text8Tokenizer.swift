@@ -26,7 +26,6 @@ public struct Text8Tokenizer: Tokenizer, Hashable {
   private final class Encoder: TextEncoder {
     /// Bytes that are not UTF-8 are read as U+FFFD.
     func append(_ text: UnsafeBufferPointer<UInt8>, to tokens: inout [Int32]) {
-      tokens.reserveCapacity(tokens.count + text.count)
       for scalar in UTF8Scalars(text) {
         // A character's lower case may be several, or an ASCII letter, as that of the Kelvin sign is.
         for lower in scalar.properties.lowercaseMapping.unicodeScalars {

@@ -98,6 +98,7 @@ package struct AlgorithmOptions: ParsableArguments {
 extension Algorithm: ExpressibleByArgument {}
 extension TransformerConfiguration.Size: ExpressibleByArgument {}
 extension MethodConfiguration.Prepend: ExpressibleByArgument {}
+extension DiffusionOrders.Order: ExpressibleByArgument {}
 extension GenerationRequest.Schedule: ExpressibleByArgument {}
 extension GenerationRequest.ContextOrder: ExpressibleByArgument {}
 extension AdaptiveChoice.Measure: ExpressibleByArgument {}

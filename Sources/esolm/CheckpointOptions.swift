@@ -65,6 +65,12 @@ struct SettingsOptions: ParsableArguments {
     name: .customLong("alpha0"), help: "Share of tokens that diffusion wrote in training, where the file does not say.")
   var alpha0: Double?
 
+  @Option(help: "Eso-LM: how clean tokens stood in the diffusion term, where the file does not say.")
+  var cleanOrder: DiffusionOrders.Order?
+
+  @Option(help: "Eso-LM: how masked tokens stood in it, where the file does not say.")
+  var maskOrder: DiffusionOrders.Order?
+
   @Option(help: "Tokens of a sequence, where the file does not say.")
   var length: Int?
 
@@ -95,6 +101,8 @@ struct SettingsOptions: ParsableArguments {
     settings.noiseRange = noiseRange
     settings.keepsFirstToken = keepFirstToken ? true : nil
     settings.alpha0 = alpha0
+    settings.cleanOrder = cleanOrder
+    settings.maskOrder = maskOrder
     settings.length = length
     settings.numHeads = heads
     settings.maskToken = maskToken

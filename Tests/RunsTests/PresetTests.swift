@@ -77,8 +77,8 @@ struct PresetTests {
     let settings = try settings(name)
     let configuration = try settings.configuration(SudokuTokenizer(), source: .toyLanguage(sequences: 2, seed: 0))
     let (method, model, training) = (configuration.method, configuration.model, configuration.training)
-    #expect(settings.data.tokenizer == "sudoku" && settings.data.corpus.appendsEndOfText == false)
-    #expect(method.length == 81 && method.weighting ?? .elbo == .elbo && model.dropout == 0.1)
+    #expect(settings.data.tokenizer == "sudoku" && settings.data.corpus.appendsEndOfText == (name == "sudoku-cpu"))
+    #expect(method.weighting ?? .elbo == .elbo)
     #expect((model.vocabularySize, model.maskToken) == (12, 0))
     let kinds: [String: (Algorithm, DiffusionOrders)] = [
       "sudoku-a2": (.esolmA2, .init(clean: .leftToRight)), "sudoku-mdlm": (.maskedDiffusion, .random),
@@ -88,8 +88,10 @@ struct PresetTests {
     #expect(method.algorithm == algorithm)
     let made = try method.method(for: TextTokens(mask: 0, beginning: 10, end: 11))
     #expect(made.diffusionOrders == orders)
-    #expect(made.diffusedShare == (name == "sudoku" ? 0.5 : algorithm == .maskedDiffusion ? nil : 1))
-    guard name != "sudoku-cpu" else { return }
+    let isUnsaid = name == "sudoku" || name == "sudoku-cpu"
+    #expect(made.diffusedShare == (isUnsaid ? 0.5 : algorithm == .maskedDiffusion ? nil : 1))
+    guard name != "sudoku-cpu" else { return #expect(method.length == 90) }
+    #expect(method.length == 81 && model.dropout == 0.1)
     #expect((model.hiddenSize, model.numBlocks, model.numHeads) == (256, 8, 8))
     #expect((training.batchSize, training.steps, training.validationInterval) == (512, 1_000_000, 3525))
     #expect(training.learningRates.peak == (name == "sudoku-finetune" ? 3e-5 : 3e-4))

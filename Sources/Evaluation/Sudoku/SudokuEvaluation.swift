@@ -1,6 +1,7 @@
 import Corpora
 import EsoLM
 import Foundation
+import Tokenizers
 
 /// How many puzzles a model solves, by the plan that says which cells are written when.
 ///
@@ -24,6 +25,49 @@ public struct SudokuEvaluation {
 
     /// What is given, nil where a cell is empty.
     public var template: [Int32?] { puzzle.cells.map { $0 == 0 ? nil : Int32($0) } }
+  }
+
+  /// How a grid is written down as a sequence of tokens.
+  ///
+  /// Rotary positions tell how far tokens are from each other, not where they are: whoever sees few cells cannot tell the
+  /// neighbour in a row from the end of the row above. Under attention along an order, tokens at known places say it.
+  public enum Layout: Sendable, Equatable, CaseIterable {
+    /// Its cells, row by row, as in the authors' sequences.
+    case cells
+    /// The same with `[EOS]` behind each row, as a text of lines has them.
+    case rowEnds
+
+    /// The layout, and the side of the grids, of a model's sequences; nil if no grid fits.
+    ///
+    /// - Parameter length: tokens of a sequence.
+    public static func fitting(length: Int) -> (layout: Layout, side: Int)? {
+      for side in SudokuGrid.sides {
+        if length == side * side { return (.cells, side) }
+        if length == side * (side + 1) { return (.rowEnds, side) }
+      }
+      return nil
+    }
+
+    /// The sequence of a grid.
+    ///
+    /// - Parameter cells: row by row, nil where a cell is empty.
+    public func sequence(of cells: [Int32?], side: Int) -> [Int32?] {
+      guard self == .rowEnds else { return cells }
+      return stride(from: 0, to: cells.count, by: side).flatMap {
+        cells[$0..<$0 + side] + [SudokuTokenizer().endOfText]
+      }
+    }
+
+    /// The cells of a sequence.
+    public func cells(of tokens: some Collection<Int32>, side: Int) -> [Int] {
+      guard self == .rowEnds else { return tokens.map(Int.init) }
+      return tokens.enumerated().filter { $0.offset % (side + 1) < side }.map { Int($0.element) }
+    }
+
+    /// The cell at a position of the sequence, which holds one.
+    public func cell(at position: Int, side: Int) -> Int {
+      self == .cells ? position : position - position / (side + 1)
+    }
   }
 
   /// Which cells are written when, and how often.
@@ -101,15 +145,23 @@ public struct SudokuEvaluation {
     public let generation: Generation
     /// Network calls of all attempts.
     public let calls: Int
+    /// How grids are written down.
+    public let layout: Layout
+
+    /// What was written, row by row.
+    public var cells: [Int] { layout.cells(of: generation.tokens, side: puzzle.puzzle.side) }
+
+    /// The cells that each call wrote.
+    public var writtenCells: [[Int]] {
+      generation.history.map { $0.positions.map { layout.cell(at: $0, side: puzzle.puzzle.side) } }
+    }
 
     /// Whether every digit is right.
-    public var isSolved: Bool { generation.tokens == puzzle.solution.cells.map(Int32.init) }
+    public var isSolved: Bool { cells == puzzle.solution.cells }
 
     /// How many of the empty cells have the right digit.
     public var rightCount: Int {
-      puzzle.puzzle.cells.indices.count {
-        puzzle.puzzle[$0] == 0 && Int(generation.tokens[$0]) == puzzle.solution[$0]
-      }
+      zip(puzzle.puzzle.cells, zip(cells, puzzle.solution.cells)).count { $0 == 0 && $1.0 == $1.1 }
     }
   }
 
@@ -155,6 +207,8 @@ public struct SudokuEvaluation {
   public let network: CachedTransformer
   /// How it is asked to.
   public let method: any GenerationMethod
+  /// How the grids that it was trained on are written down.
+  public let layout: Layout
   /// How many answers are written at a time.
   public let batch: Int
 
@@ -163,10 +217,12 @@ public struct SudokuEvaluation {
   /// - Parameters:
   ///   - network: what writes.
   ///   - method: how it is asked to.
+  ///   - layout: how the grids that it was trained on are written down.
   ///   - batch: how many answers are written at a time.
-  public init(_ network: CachedTransformer, method: any GenerationMethod, batch: Int = 8) {
+  public init(_ network: CachedTransformer, method: any GenerationMethod, layout: Layout = .cells, batch: Int = 8) {
     self.network = network
     self.method = method
+    self.layout = layout
     self.batch = batch
   }
 
@@ -187,7 +243,7 @@ public struct SudokuEvaluation {
   ///   - number: which answer of the plan's seed it is.
   /// - Throws: ``EsoLM/ConfigurationError`` if the method has no such plan.
   public func generation(_ puzzle: Puzzle, by plan: Plan, number: Int) throws -> Generation {
-    var request = try plan.request(puzzle.template)
+    var request = try plan.request(layout.sequence(of: puzzle.template, side: puzzle.puzzle.side))
     request.number = number
     request.alternativeCount = puzzle.puzzle.side
     return try method.generation(request, for: network.configuration)
@@ -222,7 +278,7 @@ public struct SudokuEvaluation {
       let own = generations[index * plan.attempts..<(index + 1) * plan.attempts]
       return Answer(
         puzzle: puzzle, generation: own.max { $0.modelLogProbability < $1.modelLogProbability }!,
-        calls: own.reduce(0) { $0 + $1.networkCalls })
+        calls: own.reduce(0) { $0 + $1.networkCalls }, layout: layout)
     }
     return (answers, seconds)
   }

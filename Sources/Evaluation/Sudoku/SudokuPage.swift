@@ -33,9 +33,9 @@ public struct SudokuPage: Encodable {
       self.plan = plan
       puzzle = answer.puzzle.puzzle.cells
       solution = answer.puzzle.solution.cells
-      steps = answer.generation.history.map { written in
+      steps = zip(answer.generation.history, answer.writtenCells).map { written, cells in
         Step(
-          cells: written.positions, digits: written.tokens.map(Int.init),
+          cells: cells, digits: written.tokens.map(Int.init),
           chances: written.alternatives.map { alternatives in
             var chances = [Double](repeating: 0, count: side)
             for (token, logProbability) in alternatives where (1...side).contains(Int(token)) {

@@ -97,11 +97,17 @@ struct EvaluateSudoku: ParsableCommand {
     guard run.tokenizer is SudokuTokenizer else {
       throw FileError("\(folder) was not trained on Sudokus: expected a run of --tokenizer sudoku")
     }
-    let sets = try puzzleSets(run)
+    let length = run.configuration.method.length
+    guard let (layout, side) = SudokuEvaluation.Layout.fitting(length: length) else {
+      throw FileError(
+        "\(folder) was trained on texts of \(length) tokens, expected 16 or 81, the cells of a grid, or 20 or 90, with row ends"
+      )
+    }
+    let sets = try puzzleSets(run, layout, side: side)
     let method = try algorithm.method(of: run)
     let evaluation = SudokuEvaluation(
       try CachedTransformer(weights.network(of: run, device: device.device), cachePrecision: cache.cachePrecision),
-      method: method, batch: writing.batch)
+      method: method, layout: layout, batch: writing.batch)
     let plans = try plans(run, evaluation, on: sets[0].puzzles[0])
 
     var outcomes: [SudokuEvaluation.Outcome] = []
@@ -152,13 +158,9 @@ struct EvaluateSudoku: ParsableCommand {
   /// Puzzles that have equally many clues.
   private typealias PuzzleSet = (clues: Int, puzzles: [SudokuEvaluation.Puzzle])
 
-  private func puzzleSets(_ run: RunFolder) throws -> [PuzzleSet] {
-    let length = run.configuration.method.length
-    guard let side = SudokuGrid.sides.first(where: { $0 * $0 == length }) else {
-      throw FileError("\(folder) was trained on texts of \(length) tokens, expected 16 or 81, the cells of a grid")
-    }
+  private func puzzleSets(_ run: RunFolder, _ layout: SudokuEvaluation.Layout, side: Int) throws -> [PuzzleSet] {
     guard let puzzles else {
-      let grids = try grids(run)
+      let grids = try grids(run, layout, side: side)
       let counts = try clues.map { try Self.numbers("clues", $0, in: SudokuGrid.clueCounts(side)) }
       return try (counts ?? (side == 4 ? [4, 6, 8] : [26, 32, 40])).map { clues in
         let grids = (0..<count).map { grids[$0 % grids.count] }
@@ -189,10 +191,10 @@ struct EvaluateSudoku: ParsableCommand {
   }
 
   /// The grids that the run kept for validation.
-  private func grids(_ run: RunFolder) throws -> [SudokuGrid] {
+  private func grids(_ run: RunFolder, _ layout: SudokuEvaluation.Layout, side: Int) throws -> [SudokuGrid] {
     let blocks = try EvaluatePerplexity.blocks(of: run, data: nil, maxSequences: count)
     return try blocks.indices.map { index in
-      guard let grid = try? SudokuGrid(cells: blocks[index].map(Int.init)), grid.isSolved else {
+      guard let grid = try? SudokuGrid(cells: layout.cells(of: blocks[index], side: side)), grid.isSolved else {
         throw FileError(
           "\(folder): sequence \(index + 1) of its validation text is no solved grid; name puzzles by --puzzles")
       }
