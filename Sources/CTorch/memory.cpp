@@ -1,9 +1,10 @@
 // Memory of CPU tensors that are made and dropped at every step of a training, with sizes that differ from step to step.
 //
 // The C library's heap fragments under them and grows for hours; giving large tensors back to the system costs clearing
-// every page anew. So large ones have pages of their own here, which are kept when a tensor is gone: the smallest that is
-// large enough serves the next one, unless a quarter of it would be left over. All that is kept and used is at most a
-// tenth more than was ever used at a time; before that is exceeded, what was not used for longest goes back to the system.
+// every page anew. So large ones have pages of their own here, which are kept when a tensor is gone. What is kept side by
+// side is one piece, of which the next tensors are cut: the smallest piece that is large enough serves, so that a step
+// whose batch has a few more rows than the last one's finds its memory all the same. All that is kept and used is at most
+// a tenth more than was ever used at a time; before that is exceeded, the smallest pieces go back to the system.
 #include "boundary.h"
 
 #include <c10/core/CPUAllocator.h>
@@ -12,10 +13,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <list>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -29,42 +32,42 @@ namespace {
 constexpr size_t unit = 64 << 10; // smaller tensors are the C library's
 
 class KeptMemory : public at::Allocator {
-  using Place = std::multimap<size_t, void *>::iterator;
-
   at::Allocator *const small = c10::GetDefaultCPUAllocator();
   std::mutex mutex;
-  std::unordered_map<void *, size_t> used;
-  std::multimap<size_t, void *> kept;
-  std::list<Place> byAge; // of what is kept, the oldest first
-  std::unordered_map<void *, std::list<Place>::iterator> ages;
+  std::unordered_map<char *, size_t> used;
+  std::map<char *, size_t> kept;
+  std::set<std::pair<size_t, char *>> keptBySize;
   size_t usedBytes = 0, keptBytes = 0, mostUsed = 0;
 
-  void *take(Place place) {
-    auto [size, address] = *place;
-    byAge.erase(ages.at(address));
-    ages.erase(address);
-    kept.erase(place);
+  void keep(char *address, size_t size) {
+    kept[address] = size;
+    keptBySize.emplace(size, address);
+    keptBytes += size;
+  }
+
+  void take(char *address, size_t size) {
+    kept.erase(address);
+    keptBySize.erase({size, address});
     keptBytes -= size;
-    return address;
   }
 
-  void giveBackOldest() {
-    Place oldest = byAge.front();
-    size_t size = oldest->first;
-    munmap(take(oldest), size);
+  void giveBackSmallest() {
+    auto [size, address] = *keptBySize.begin();
+    take(address, size);
+    munmap(address, size);
   }
 
-  void *pages(size_t size) {
-    while (!byAge.empty() && usedBytes + keptBytes + size > mostUsed + mostUsed / 10) giveBackOldest();
+  char *pages(size_t size) {
+    while (!kept.empty() && usedBytes + keptBytes + size > mostUsed + mostUsed / 10) giveBackSmallest();
     for (;;) {
       void *address = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       if (address != MAP_FAILED) {
         madvise(address, size, MADV_HUGEPAGE);
-        return address;
+        return static_cast<char *>(address);
       }
       // In the words of libtorch's own allocator, by which callers know what happened.
-      TORCH_CHECK(!byAge.empty(), "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", size, " bytes.");
-      giveBackOldest();
+      TORCH_CHECK(!kept.empty(), "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", size, " bytes.");
+      giveBackSmallest();
     }
   }
 
@@ -73,19 +76,33 @@ class KeptMemory : public at::Allocator {
     return *memory;
   }
 
-  static void drop(void *address) {
+  static void drop(void *tensor) {
     KeptMemory &own = shared();
     std::unique_lock lock(own.mutex);
-    auto found = own.used.find(address);
+    auto found = own.used.find(static_cast<char *>(tensor));
     if (found == own.used.end()) {
       lock.unlock();
-      return own.small->raw_deleter()(address);
+      return own.small->raw_deleter()(tensor);
     }
+    char *address = found->first;
     size_t size = found->second;
     own.used.erase(found);
     own.usedBytes -= size;
-    own.keptBytes += size;
-    own.ages[address] = own.byAge.insert(own.byAge.end(), own.kept.emplace(size, address));
+    auto next = own.kept.lower_bound(address);
+    if (next != own.kept.begin()) {
+      auto [before, length] = *std::prev(next);
+      if (before + length == address) {
+        own.take(before, length);
+        address = before;
+        size += length;
+      }
+    }
+    if (next != own.kept.end() && next->first == address + size) {
+      size_t length = next->second;
+      own.take(next->first, length);
+      size += length;
+    }
+    own.keep(address, size);
   }
 
 public:
@@ -96,14 +113,14 @@ public:
     }
     size_t size = (count + unit - 1) / unit * unit;
     std::lock_guard lock(mutex);
-    auto found = kept.lower_bound(size);
-    void *address;
-    if (found != kept.end() && found->first <= size + size / 4) {
-      size = found->first;
-      address = take(found);
-      mostUsed = std::max(mostUsed, usedBytes + size);
+    mostUsed = std::max(mostUsed, usedBytes + size);
+    char *address;
+    if (auto found = keptBySize.lower_bound({size, nullptr}); found != keptBySize.end()) {
+      auto [length, start] = *found;
+      take(start, length);
+      if (length > size) keep(start + size, length - size);
+      address = start;
     } else {
-      mostUsed = std::max(mostUsed, usedBytes + size);
       address = pages(size);
     }
     used[address] = size;
