@@ -9,10 +9,6 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <ATen/ops/_foreach_lerp.h>
-#include <ATen/ops/_foreach_mul.h>
-#include <ATen/ops/_foreach_norm.h>
-#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
@@ -20,7 +16,6 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_eigh.h>
-#include <ATen/ops/stack.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -376,42 +371,4 @@ CTStatus ct_clear_grad(CTTensor *tensor) {
 
 CTStatus ct_detach(const CTTensor *tensor, CTTensor **out) {
   return produce(out, [&] { return unwrap(tensor).detach(); });
-}
-
-// MARK: Optimiser kernels
-
-CTStatus ct_norm(CTTensor *const *tensors, int64_t count, double *out) {
-  return guarded([&] {
-    at::NoGradGuard guard;
-    *out = at::stack(at::_foreach_norm(list(tensors, count))).norm().item<double>();
-  });
-}
-
-CTStatus ct_scale(CTTensor *const *tensors, int64_t count, double factor) {
-  return guarded([&] {
-    at::NoGradGuard guard;
-    at::_foreach_mul_(list(tensors, count), factor);
-  });
-}
-
-CTStatus ct_lerp(CTTensor *const *tensors, CTTensor *const *targets, int64_t count, double fraction) {
-  return guarded([&] {
-    at::NoGradGuard guard;
-    at::_foreach_lerp_(list(tensors, count), list(targets, count), fraction);
-  });
-}
-
-CTStatus ct_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTensor *const *firstMoments,
-                  CTTensor *const *secondMoments, int64_t count, int64_t step, double learningRate, double beta1,
-                  double beta2, double epsilon, double weightDecay) {
-  return guarded([&] {
-    at::NoGradGuard guard;
-    auto weights = list(parameters, count);
-    // Only read, so one serves all: on a device each would be an operation of its own.
-    std::vector<at::Tensor> steps(count);
-    if (count > 0) steps.assign(count, at::full({}, double(step), weights[0].options().dtype(at::kFloat)));
-    at::_fused_adamw_(weights, list(gradients, count), list(firstMoments, count), list(secondMoments, count),
-                      /*max_exp_avg_sqs=*/{}, steps, learningRate, beta1, beta2, weightDecay, epsilon,
-                      /*amsgrad=*/false, /*maximize=*/false);
-  });
 }

@@ -122,16 +122,15 @@ public final class Learner {
     // All processes scale by the same number, bit for bit, or their weights would drift apart.
     let norm = group.leaders(gradients.norm)
     guard value.isFinite, norm.isFinite else { throw TrainingDiverged(step: step + 1, loss: value, norm: norm) }
-    gradients.clip(norm: norm, to: configuration.gradientClip)
 
     let learningRate = learningRates.rate(step: step, of: configuration.steps)
     state.step += 1
-    optimizer.update(
-      model.parameters, gradients: gradients, firstMoments: state.firstMoments, secondMoments: state.secondMoments,
-      step: step, learningRate: learningRate)
     // A young average forgets faster, so that it does not remember the random start.
     let decay = min(configuration.emaDecay, Double(1 + step) / Double(10 + step))
-    average.parameters.move(towards: model.parameters, by: 1 - decay)
+    optimizer.update(
+      model.parameters, gradients: gradients, scaledBy: AdamW.clipping(norm, to: configuration.gradientClip),
+      firstMoments: state.firstMoments, secondMoments: state.secondMoments, averages: average.parameters,
+      movingBy: 1 - decay, step: step, learningRate: learningRate)
     clock.add(to: &seconds.update)
     return Update(
       loss: value, diffusionLoss: sums[1], sequentialLoss: sums[2], gradientNorm: norm, learningRate: learningRate,

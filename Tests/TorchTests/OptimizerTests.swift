@@ -59,10 +59,8 @@ struct OptimizerTests {
       Tensor([3, 0] as [Float]), Tensor([4] as [Float], shape: [1, 1]), Tensor([12] as [Float], shape: []),
     ]
     #expect(abs(tensors.norm - 13) < 1e-5)
-    tensors.clip(norm: 13, to: 26)
-    #expect(tensors.flatMap { $0.array(of: Float.self) } == [3, 0, 4, 12])
-    tensors.clip(norm: 13, to: 1.3)
-    #expect(distance(tensors.flatMap { $0.array() }, [0.3, 0, 0.4, 1.2]) < 1e-6)
+    #expect(AdamW.clipping(13, to: 26) == 1)
+    #expect(abs(AdamW.clipping(13, to: 1.3) - 0.1) < 1e-6)
   }
 
   @Test func aNormThatIsNoNumberIsReported() {
@@ -70,13 +68,25 @@ struct OptimizerTests {
     #expect([Tensor([.infinity] as [Float])].norm == .infinity)
   }
 
-  @Test func movingGoesAFractionOfTheWay() {
-    let (own, target) = (Tensor([0, 8] as [Float]), Tensor([4, -8] as [Float]))
-    [own].move(towards: [target], by: 0.25)
-    #expect(own.array(of: Float.self) == [1, 4])
-    #expect(target.array(of: Float.self) == [4, -8])
-    [own].move(towards: [target], by: 1)
-    #expect(own.array(of: Float.self) == [4, -8])
+  /// More numbers than one piece of the work, and some behind the last vector.
+  @Test func scaledGradientsAndAveragesAreThoseOfSingleOperations() {
+    let count = 40_003
+    func copy(_ tensor: Tensor) -> Tensor { tensor + 0 }
+    let (start, slope) = (Tensor.random([count], seed: 1), Tensor.random([count], seed: 2))
+    let (whole, scaled, average) = (copy(start), copy(start), Tensor.random([count], seed: 3))
+    let (old, adam) = (copy(average), AdamW())
+    func moments() -> [Tensor] { [Tensor.zeros([count]), Tensor.zeros([count])] }
+    let (some, others) = (moments(), moments())
+    adam.update(
+      [whole], gradients: [slope * 0.25], firstMoments: [some[0]], secondMoments: [some[1]], step: 3,
+      learningRate: 0.1)
+    adam.update(
+      [scaled], gradients: [slope], scaledBy: 0.25, firstMoments: [others[0]], secondMoments: [others[1]],
+      averages: [average], movingBy: 0.25, step: 3, learningRate: 0.1)
+    #expect(distance(scaled.array(), whole.array()) < 1e-6)
+    #expect(distance(others[1].array(), some[1].array()) < 1e-6)
+    #expect(distance(average.array(), (old * 0.75 + whole * 0.25).array()) < 1e-6)
+    #expect(distance(whole.array(), start.array()) > 0.01)
   }
 
   @Test func settingsSurviveTheirFile() throws {

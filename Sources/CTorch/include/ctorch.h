@@ -238,13 +238,23 @@ CTStatus ct_grad(const CTTensor *tensor, CTTensor **out); // NULL where there is
 CTStatus ct_clear_grad(CTTensor *tensor);
 CTStatus ct_detach(const CTTensor *tensor, CTTensor **out);
 
-// Optimiser kernels over lists of equal length
+// All weights of a network, and lists as long of what belongs to them; without averages where that is NULL.
+typedef struct {
+  CTTensor *const *weights;
+  CTTensor *const *gradients;
+  CTTensor *const *firstMoments;
+  CTTensor *const *secondMoments;
+  CTTensor *const *averages;
+  int64_t count;
+} CTWeights;
+// Gradients count times gradientScale, and may be overwritten; averages move by averageFraction of the way to the weights.
+typedef struct {
+  int64_t step;
+  double learningRate, beta1, beta2, epsilon, weightDecay, gradientScale, averageFraction;
+} CTUpdate;
+CTStatus ct_adamw(const CTWeights *weights, const CTUpdate *update);
+// The Euclidean norm of all numbers.
 CTStatus ct_norm(CTTensor *const *tensors, int64_t count, double *out);
-CTStatus ct_scale(CTTensor *const *tensors, int64_t count, double factor);
-CTStatus ct_lerp(CTTensor *const *tensors, CTTensor *const *targets, int64_t count, double fraction);
-CTStatus ct_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTensor *const *firstMoments,
-                  CTTensor *const *secondMoments, int64_t count, int64_t step, double learningRate, double beta1,
-                  double beta2, double epsilon, double weightDecay);
 
 #ifdef __cplusplus
 }
