@@ -30,7 +30,12 @@ inline uint32_t mixed(uint32_t x) {
   return x ^ x >> 16;
 }
 
-// out[i] = 0 · x[i] with a chance of threshold / 2³², else scale · x[i].
+// 0 with a chance of threshold / 2³², else `scale`.
+INLINED float factor(int64_t i, uint32_t low, uint32_t high, uint32_t threshold, float scale) {
+  return mixed(mixed(uint32_t(i) ^ low) + high + uint32_t(i >> 32)) < threshold ? 0 : scale;
+}
+
+// out[i] = factor · x[i].
 INLINED float number(float x) { return x; }
 INLINED float number(BFloat16 x) { return widened(x); }
 INLINED void put(float x, float &to) { to = x; }
@@ -40,8 +45,7 @@ template <typename Number>
 INLINED void drop(Number *out, const Number *x, int64_t begin, int64_t end, uint64_t key, uint32_t threshold,
                   float scale) {
   uint32_t low = uint32_t(key), high = uint32_t(key >> 32);
-  for (int64_t i = begin; i < end; i++)
-    put(number(x[i]) * (mixed(mixed(uint32_t(i) ^ low) + high + uint32_t(i >> 32)) < threshold ? 0 : scale), out[i]);
+  for (int64_t i = begin; i < end; i++) put(number(x[i]) * factor(i, low, high, threshold, scale), out[i]);
 }
 WIDEST void dropSome(float *out, const float *x, int64_t begin, int64_t end, uint64_t key, uint32_t threshold,
                      float scale) {
@@ -68,6 +72,41 @@ at::Tensor dropped(const at::Tensor &x, double probability, uint64_t key) {
              ? droppedNumbers<BFloat16>(x.contiguous(), probability, key)
              : droppedNumbers<float>(x.to(at::kFloat).contiguous(), probability, key).to(x.scalar_type());
 }
+
+// out[i] = x[i] + what dropping leaves of y[i].
+WIDEST void addDropped(float *out, const float *x, const float *y, int64_t begin, int64_t end, uint64_t key,
+                       uint32_t threshold, float scale) {
+  uint32_t low = uint32_t(key), high = uint32_t(key >> 32);
+  for (int64_t i = begin; i < end; i++) out[i] = x[i] + y[i] * factor(i, low, high, threshold, scale);
+}
+
+bool isPlain(const at::Tensor &x, const at::Tensor &y) {
+  return x.is_cpu() && y.is_cpu() && x.scalar_type() == at::kFloat && y.scalar_type() == at::kFloat &&
+         x.is_contiguous() && y.is_contiguous() && x.sizes() == y.sizes();
+}
+
+struct AddDropped : torch::autograd::Function<AddDropped> {
+  static at::Tensor forward(AutogradContext *context, at::Tensor x, at::Tensor y, double probability, int64_t key) {
+    context->saved_data["probability"] = probability;
+    context->saved_data["key"] = key;
+    at::Tensor out = at::empty_like(x);
+    parallelFor(x.numel(), 1 << 14,
+                [&, to = out.data_ptr<float>(), from = elements<float>(x), add = elements<float>(y)](
+                    int64_t begin, int64_t end) {
+                  addDropped(to, from, add, begin, end, uint64_t(key), uint32_t(std::ldexp(probability, 32)),
+                             float(1 / (1 - probability)));
+                });
+    return out;
+  }
+
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    return {gradients[0],
+            dropped(gradients[0], context->saved_data["probability"].toDouble(),
+                    uint64_t(context->saved_data["key"].toInt())),
+            {},
+            {}};
+  }
+};
 
 // What is dropped is found again from the key: nothing is kept for the backward pass.
 struct Dropout : torch::autograd::Function<Dropout> {
@@ -96,10 +135,23 @@ CTStatus ct_manual_seed(uint64_t seed) {
   });
 }
 
+namespace {
+int64_t nextKey() { return int64_t(generator.get<at::CPUGeneratorImpl>()->random64()); }
+} // namespace
+
 CTStatus ct_dropout(const CTTensor *a, double probability, CTTensor **out) {
   return produce(out, [&] {
     const at::Tensor &x = unwrap(a);
     if (!x.is_cpu()) return at::dropout(x, probability, /*train=*/true);
-    return Dropout::apply(x, probability, int64_t(generator.get<at::CPUGeneratorImpl>()->random64()));
+    return Dropout::apply(x, probability, nextKey());
+  });
+}
+
+CTStatus ct_add_dropped(const CTTensor *a, const CTTensor *b, double probability, CTTensor **out) {
+  return produce(out, [&] {
+    const at::Tensor &x = unwrap(a), &y = unwrap(b);
+    if (!y.is_cpu()) return x.add(at::dropout(y, probability, /*train=*/true));
+    int64_t key = nextKey();
+    return isPlain(x, y) ? AddDropped::apply(x, y, probability, key) : x.add(Dropout::apply(y, probability, key));
   });
 }

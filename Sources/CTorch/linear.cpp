@@ -10,8 +10,6 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/linear.h>
 #include <algorithm>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -65,7 +63,7 @@ struct LinearLayer : torch::autograd::Function<LinearLayer> {
     const at::Tensor &x = saved[0], &weight = saved[1], &g = gradients[0];
     variable_list result(3);
     if (context->needs_input_grad(0)) result[0] = product(g, weight.t());
-    if (context->needs_input_grad(1)) result[1] = product(g.t(), x.t());
+    if (context->needs_input_grad(1)) result[1] = weightGradient(g, x);
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) result[2] = g.sum(0);
     return result;
   }
@@ -77,18 +75,18 @@ struct TwoLayers : torch::autograd::Function<TwoLayers> {
                             at::Tensor bias2) {
     at::Tensor inner = product(x, weight, bias);
     context->save_for_backward({x, weight, weight2, inner});
-    return product(at::gelu(inner, "tanh"), weight2, bias2);
+    return product(fastGelu(inner), weight2, bias2);
   }
 
   static variable_list backward(AutogradContext *context, variable_list gradients) {
     auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &weight2 = saved[2], &inner = saved[3], &g = gradients[0];
     variable_list result(5);
-    result[3] = product(g.t(), at::gelu(inner, "tanh").t());
+    at::Tensor dInner = product(g, weight2.t());
+    result[3] = weightGradient(g, fastGeluBackward(dInner, inner));
     result[4] = g.sum(0);
-    at::Tensor dInner = at::gelu_backward(product(g, weight2.t()), inner, "tanh");
     result[0] = product(dInner, weight.t());
-    result[1] = product(dInner.t(), x.t());
+    result[1] = weightGradient(dInner, x);
     result[2] = dInner.sum(0);
     return result;
   }
@@ -109,6 +107,14 @@ at::Tensor ctorch::product(const at::Tensor &x, const at::Tensor &weight, const 
   if (x.size(0) == 0) return at::empty({0, bias.defined() ? bias.size(0) : weight.size(0)}, x.options());
   return linearOperation()->call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, gelu ? "gelu" : "none",
                                  c10::List<std::optional<at::Scalar>>(), gelu ? "tanh" : "");
+}
+
+at::Tensor ctorch::weightGradient(const at::Tensor &g, const at::Tensor &x) {
+  if (!suits(g.t(), x.t())) return product(g.t(), x.t());
+  // oneDNN wants rows that stand one after another in the matrix on the left. A narrow x, and then the result, are turned
+  // sooner than a wide g.
+  int64_t rows = g.size(0), in = x.size(1), out = g.size(1);
+  return (rows + out) * in < rows * out ? transposed(product(transposed(x), g.t())) : product(transposed(g), x.t());
 }
 
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out) {

@@ -111,9 +111,11 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
     at::Tensor dHidden, dWeight, dBias;
     if (withGradient) {
       dHidden = at::empty_like(hidden);
-      dWeight = at::zeros_like(weight);
-      dBias = at::zeros_like(bias);
+      if (rows == 0) dWeight = at::zeros_like(weight), dBias = at::zeros_like(bias);
     }
+    auto add = [&](at::Tensor &sum, const at::Tensor &part) {
+      sum = sum.defined() ? sum.add_(part) : part.to(weight.scalar_type());
+    };
     for (int64_t start = 0; start < rows; start += chunk) {
       int64_t count = std::min(chunk, rows - start);
       at::Tensor input = hidden.narrow(0, start, count), target = targets.narrow(0, start, count).unsqueeze(1);
@@ -122,9 +124,9 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
         at::Tensor own = targets.narrow(0, start, count), rowWeights = lossWeights.narrow(0, start, count);
         auto run = logits.scalar_type() == at::kFloat ? toGradients<float> : toGradients<BFloat16>;
         run(logits, own, rowWeights, excludedClass, nll.narrow(0, start, count));
-        dBias.add_(logits.sum(0, false, at::kFloat));
+        add(dBias, logits.sum(0, false, at::kFloat));
         dHidden.narrow(0, start, count).copy_(product(logits, matrix.t()));
-        dWeight.add_(product(logits.t(), input.t()));
+        add(dWeight, weightGradient(logits, input));
         continue;
       }
       logits = logits.to(at::kFloat);
@@ -134,10 +136,10 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
       if (!withGradient) continue;
       at::Tensor scale = lossWeights.narrow(0, start, count).to(at::kFloat).unsqueeze(1);
       at::Tensor dLogits = logp.exp_().mul_(scale).scatter_add_(1, target, -scale);
-      dBias.add_(dLogits.sum(0));
+      add(dBias, dLogits.sum(0));
       dLogits = dLogits.to(hidden.scalar_type());
       dHidden.narrow(0, start, count).copy_(product(dLogits, matrix.t()));
-      dWeight.add_(product(dLogits.t(), input.t()));
+      add(dWeight, weightGradient(dLogits, input));
     }
     if (withGradient) context->save_for_backward({dHidden, dWeight, dBias});
     context->mark_non_differentiable({nll});
@@ -149,6 +151,8 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
     auto saved = context->get_saved_variables();
     at::Tensor scale = gradients[0].to(at::kFloat);
     auto scaled = [&](at::Tensor &x) { return x.mul_(scale.to(x.scalar_type())); };
+    // As it is when the loss itself is what is differentiated. Elsewhere than on the CPU looking would mean waiting.
+    if (scale.is_cpu() && scale.item<float>() == 1) return {saved[0], saved[1], saved[2], {}, {}, {}, {}};
     return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), {}, {}, {}, {}};
   }
 };

@@ -10,8 +10,10 @@
 // the merged log-sum-exp, yields exactly that part's share of the gradient, so the shares just add up. Memory is linear
 // in the number of rows, but for the masks of one block-causal part.
 #include "boundary.h"
+#include "parallel.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/arange.h>
@@ -108,6 +110,70 @@ std::vector<Cluster> clusters(const int64_t *numbers, int64_t count) {
   return merged;
 }
 
+// Clusters that may be computed side by side: each list holds those of which some look at the same keys, whose gradients
+// add up, in their order; a cluster of several sequences is cut into one for each.
+std::vector<std::vector<Cluster>> strands(const std::vector<Cluster> &all) {
+  std::vector<Cluster> single;
+  for (const Cluster &c : all)
+    for (int64_t i = 0; i < c.sequences; i++) {
+      single.push_back({c.query + i * c.stride, c.rows, 1, 0, c.parts});
+      for (Part &p : single.back().parts) {
+        p.query += i * c.stride;
+        p.key += i * p.keyStride;
+        p.keyStride = 0;
+      }
+    }
+  std::vector<size_t> leader(single.size());
+  std::iota(leader.begin(), leader.end(), 0);
+  auto leaderOf = [&](size_t i) {
+    while (leader[i] != i) i = leader[i] = leader[leader[i]];
+    return i;
+  };
+  struct Keys {
+    int64_t begin, end;
+    size_t cluster;
+  };
+  std::vector<Keys> keys;
+  for (size_t i = 0; i < single.size(); i++)
+    for (const Part &p : single[i].parts) keys.push_back({p.key, p.key + p.slots, i});
+  std::sort(keys.begin(), keys.end(), [](const Keys &a, const Keys &b) { return a.begin < b.begin; });
+  int64_t end = 0;
+  for (size_t i = 0; i < keys.size(); i++) {
+    if (i > 0 && keys[i].begin < end) {
+      size_t a = leaderOf(keys[i - 1].cluster), b = leaderOf(keys[i].cluster);
+      leader[std::max(a, b)] = std::min(a, b);
+    }
+    end = std::max(end, keys[i].end);
+  }
+  std::vector<std::vector<Cluster>> found;
+  std::vector<size_t> place(single.size());
+  for (size_t i = 0; i < single.size(); i++) {
+    size_t first = leaderOf(i);
+    if (first == i) {
+      place[i] = found.size();
+      found.emplace_back();
+    }
+    found[place[first]].push_back(single[i]);
+  }
+  return found;
+}
+
+// Calls body(cluster) for all of them. Threads that take a sequence each need not wait for one another in every operation;
+// where there are too few sequences for that, all work on one.
+template <typename Body> void forClusters(const std::vector<int64_t> &parts, const Body &body) {
+  auto all = clusters(parts.data(), parts.size() / 5);
+  auto apart = sharesThreads() ? strands(all) : std::vector<std::vector<Cluster>>();
+  if (int64_t(apart.size()) < 2 * threadCount()) {
+    for (const Cluster &c : all) body(c);
+    return;
+  }
+  parallelFor(apart.size(), 1, [&](int64_t begin, int64_t end) {
+    at::AutoDispatchBelowADInplaceOrView guard; // a thread records gradients unless told otherwise
+    for (int64_t i = begin; i < end; i++)
+      for (const Cluster &c : apart[i]) body(c);
+  });
+}
+
 // Rows of a contiguous x [rows, heads, ...] as [sequences, heads, count, ...], sharing memory.
 at::Tensor view(const at::Tensor &x, int64_t start, int64_t count, int64_t sequences, int64_t stride) {
   auto shape = x.sizes().vec(), strides = x.strides().vec();
@@ -171,7 +237,7 @@ struct PartAttention : torch::autograd::Function<PartAttention> {
                             std::vector<int64_t> parts) {
     at::Tensor out = at::empty_like(query, query.options().dtype(at::kFloat));
     at::Tensor lse = at::empty({query.size(0), query.size(1)}, out.options());
-    for (const Cluster &c : clusters(parts.data(), parts.size() / 5)) {
+    forClusters(parts, [&](const Cluster &c) {
       bool isCovered = c.parts[0].rows == c.rows;
       if (!isCovered) {
         view(out, c.query, c.rows, c.sequences, c.stride).zero_();
@@ -189,7 +255,7 @@ struct PartAttention : torch::autograd::Function<PartAttention> {
           mergedLse.copy_(sum);
         }
       }
-    }
+    });
     out = out.to(query.scalar_type());
     context->save_for_backward({query, key, value, out, lse});
     context->saved_data["parts"] = parts;
@@ -202,7 +268,7 @@ struct PartAttention : torch::autograd::Function<PartAttention> {
     at::Tensor grad = gradients[0].contiguous();
     auto parts = context->saved_data["parts"].toIntVector();
     at::Tensor dQuery = at::zeros_like(query), dKey = at::zeros_like(key), dValue = at::zeros_like(value);
-    for (const Cluster &c : clusters(parts.data(), parts.size() / 5)) {
+    forClusters(parts, [&](const Cluster &c) {
       for (const Part &p : c.parts) {
         at::Tensor g = rowsOf(grad, c, p), q = rowsOf(query, c, p), o = rowsOf(out, c, p), l = rowsOf(lse, c, p);
         at::Tensor k = slotsOf(key, c, p), v = slotsOf(value, c, p), dq, dk, dv;
@@ -227,7 +293,7 @@ struct PartAttention : torch::autograd::Function<PartAttention> {
         slotsOf(dKey, c, p).add_(dk);
         slotsOf(dValue, c, p).add_(dv);
       }
-    }
+    });
     return {dQuery, dKey, dValue, {}};
   }
 };

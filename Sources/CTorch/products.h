@@ -9,4 +9,11 @@ namespace ctorch {
 // libraries that libtorch has for it.
 at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias = {}, bool gelu = false);
 
+// gᵀ · x for matrices of as many rows, without autograd: the gradient of a weight by which x became what has the
+// gradient g.
+at::Tensor weightGradient(const at::Tensor &g, const at::Tensor &x);
+
+// A float32 matrix on the CPU, turned, in memory of its own.
+at::Tensor transposed(const at::Tensor &x);
+
 } // namespace ctorch

@@ -4,7 +4,9 @@
 // positions[r]: with x = (x₁, x₂) the halves of a head, (x₁, x₂) becomes (x₁cos − x₂sin, x₂cos + x₁sin). The backward
 // pass turns by the opposite angle and puts the three gradients side by side again.
 #include "boundary.h"
+#include "lanes.h"
 #include "parallel.h"
+#include "widest.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -33,14 +35,24 @@ void turn(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine,
   to.select(-2, 1).addcmul_(from.select(-2, 0), s, sign);
 }
 
-// x and y point to one head; sign is −1 to turn back.
+// Turns the heads of a row, x to y, which do not overlap; sign is −1 to turn back.
 template <typename Number>
-inline void turnHead(const Number *x, Number *y, const float *cosine, const float *sine, int64_t half, float sign) {
-  for (int64_t i = 0; i < half; i++) {
-    float a = x[i], b = x[i + half], s = sign * sine[i];
-    y[i] = a * cosine[i] - b * s;
-    y[i + half] = b * cosine[i] + a * s;
-  }
+INLINED void turnHeads(const Number *__restrict x, Number *__restrict y, const float *cosine, const float *sine,
+                  int64_t width, int64_t half, float sign) {
+  for (int64_t h = 0; h < width; h += 2 * half)
+    for (int64_t i = 0; i < half; i++) {
+      float a = x[h + i], b = x[h + i + half], s = sign * sine[i];
+      y[h + i] = a * cosine[i] - b * s;
+      y[h + i + half] = b * cosine[i] + a * s;
+    }
+}
+WIDEST void turnRow(const float *x, float *y, const float *cosine, const float *sine, int64_t width, int64_t half,
+                    float sign) {
+  turnHeads(x, y, cosine, sine, width, half, sign);
+}
+void turnRow(const at::BFloat16 *x, at::BFloat16 *y, const float *cosine, const float *sine, int64_t width,
+             int64_t half, float sign) {
+  turnHeads(x, y, cosine, sine, width, half, sign);
 }
 
 // Moves rows between the packed [rows, 3, heads, size] and the three split [rows, heads, size] forms.
@@ -89,10 +101,8 @@ Tensors splitRows(const at::Tensor &packed, const at::Tensor &cosine, const at::
     TORCH_CHECK(position[r] >= 0 && position[r] < table, "position ", position[r], " in a table of ", table);
     const float *c = cosines + position[r] * half, *s = sines + position[r] * half;
     const Number *x = from + r * 3 * width;
-    for (int64_t h = 0; h < width; h += size) {
-      turnHead(x + h, query + r * width + h, c, s, half, 1);
-      turnHead(x + width + h, key + r * width + h, c, s, half, 1);
-    }
+    turnRow(x, query + r * width, c, s, width, half, 1);
+    turnRow(x + width, key + r * width, c, s, width, half, 1);
     std::memcpy(value + r * width, x + 2 * width, width * sizeof(Number));
   });
   return out;
@@ -113,10 +123,8 @@ at::Tensor joinedRows(const Tensors &gradients, const at::Tensor &cosine, const 
   forRows(rows, width, [&](int64_t r) {
     const float *c = cosines + position[r] * half, *s = sines + position[r] * half;
     Number *y = to + r * 3 * width;
-    for (int64_t h = 0; h < width; h += size) {
-      turnHead(query + r * width + h, y + h, c, s, half, -1);
-      turnHead(key + r * width + h, y + width + h, c, s, half, -1);
-    }
+    turnRow(query + r * width, y, c, s, width, half, -1);
+    turnRow(key + r * width, y + width, c, s, width, half, -1);
     std::memcpy(y + 2 * width, value + r * width, width * sizeof(Number));
   });
   return out;

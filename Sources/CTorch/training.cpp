@@ -7,3 +7,4 @@
 #include "part_attention.cpp"
 #include "recompute.cpp"
 #include "rotary.cpp"
+#include "transpose.cpp"

@@ -34,6 +34,16 @@ extension Tensor {
     return probability == 0 ? self : produce(self) { ct_dropout($0, probability, $1) }
   }
 
+  /// `self + other.dropout(probability)` of tensors of one shape, at less cost.
+  ///
+  /// - Parameters:
+  ///   - other: what is dropped before it is added.
+  ///   - probability: from 0 up to, not including, 1.
+  public func adding(_ other: Tensor, dropout probability: Double) -> Tensor {
+    trap(unless: (0..<1).contains(probability), "a chance of dropout is from 0 up to, not including, 1")
+    return probability == 0 ? self + other : produce(self, other) { ct_add_dropped($0, $1, probability, $2) }
+  }
+
   /// The sum of all elements, a scalar.
   public func sum() -> Tensor { produce(self, ct_sum) }
 

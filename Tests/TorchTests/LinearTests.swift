@@ -7,7 +7,7 @@ import Torch
 @Suite("Linear layers")
 struct LinearTests {
   static let sizes: [(rows: Int, inputs: Int, outputs: Int)] = [
-    (1, 5, 3), (2, 64, 64), (1, 512, 384), (3, 512, 384), (16, 1024, 128), (700, 96, 50), (2, 768, 1100),
+    (1, 5, 3), (2, 64, 64), (1, 512, 384), (3, 512, 384), (16, 1024, 128), (700, 96, 50), (699, 50, 97), (2, 768, 1100),
   ]
 
   private func layer(_ size: (rows: Int, inputs: Int, outputs: Int)) -> (x: Tensor, weight: Tensor, bias: Tensor) {

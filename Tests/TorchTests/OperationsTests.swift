@@ -162,6 +162,21 @@ struct OperationsTests {
     #expect(Torch.withThreads(atMost: 1) { draw(1) } == drawn)
   }
 
+  @Test(arguments: [0, 0.3]) func whatIsDroppedBeforeItIsAddedIsWhatDropoutDrops(probability: Double) {
+    let (x, y) = (Tensor.parameter([50, 401], seed: 1), Tensor.parameter([50, 401], seed: 2))
+    let slope = Tensor.random([50, 401], seed: 3)
+    func results(_ body: () -> Tensor) -> [Tensor] {
+      Torch.seed(4)
+      let result = body()
+      return [result] + gradients(of: { (result * slope).sum() }, for: [x, y])
+    }
+    let found = results { x.adding(y, dropout: probability) }
+    for (found, expected) in zip(found, results { x + y.dropout(probability) }) {
+      #expect(distance(found, expected) < 1e-6)
+    }
+    #expect(found[2].array(of: Float.self).contains(0) == (probability > 0))
+  }
+
   /// Eigenvectors are turned by the matrix into multiples of themselves, and stand at right angles.
   @Test func eigenvectorsOfASymmetricMatrix() {
     let half = Tensor.random([5, 5], seed: 3).to(.float64)

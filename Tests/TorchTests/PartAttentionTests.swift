@@ -14,6 +14,10 @@ struct PartAttentionTests {
     let size = 8
 
     private init(_ description: String, rows: Int, keys: Int, _ parts: AttentionPart...) {
+      self.init(description, rows: rows, keys: keys, parts)
+    }
+
+    private init(_ description: String, rows: Int, keys: Int, _ parts: [AttentionPart]) {
       (testDescription, self.rows, self.keys, self.parts) = (description, rows, keys, parts)
     }
 
@@ -57,6 +61,17 @@ struct PartAttentionTests {
       Case(
         "three at unequal distances", rows: 6, keys: 12, part(0..<2, 0..<2), part(2..<4, 4..<6), part(4..<6, 9..<11)),
     ]
+
+    /// So many unequal sequences that threads take one each, two parts of which look at the same keys.
+    static let many = Case(
+      "nine unequal", rows: 27, keys: 36,
+      (0..<9).flatMap { number in
+        let (row, key) = (2 * number, 4 * number)
+        return [
+          part(row..<row + 2, key + 2..<key + 4, .ownBlock(of: 1)), part(row..<row + 2, key..<key + 1 + number % 2),
+          part(18 + number..<19 + number, key + number % 2..<key + 3),
+        ]
+      })
 
     /// Parts in which some rows see no key, or some keys are seen by no row.
     private static let ragged: [Case] = [
@@ -111,6 +126,18 @@ struct PartAttentionTests {
     for fused in [true, false] {
       let found = gradients(of: { sizes.loss(sizes.result(of: parameters, fused: fused)) }, for: parameters)
       for (found, expected) in zip(found, expected) { #expect(distance(found, expected) < 5e-6) }
+    }
+  }
+
+  @Test func threadsThatTakeASequenceEachDoNotMix() {
+    let (sizes, parameters) = (Case.many, Case.many.parameters())
+    let expected = gradients(of: { sizes.loss(sizes.denseResult(of: parameters)) }, for: parameters)
+    for threads in 1...3 {
+      Torch.withThreads(atMost: threads) {
+        #expect(distance(sizes.result(of: parameters), sizes.denseResult(of: parameters)) < 2e-6)
+        let found = gradients(of: { sizes.loss(sizes.result(of: parameters)) }, for: parameters)
+        for (found, expected) in zip(found, expected) { #expect(distance(found, expected) < 5e-6) }
+      }
     }
   }
 

@@ -71,6 +71,8 @@ CTStatus ct_exp(const CTTensor *a, CTTensor **out);
 CTStatus ct_silu(const CTTensor *a, CTTensor **out);
 CTStatus ct_gelu_tanh(const CTTensor *a, CTTensor **out);
 CTStatus ct_dropout(const CTTensor *a, double probability, CTTensor **out);
+// a + dropout(b), of tensors of one shape.
+CTStatus ct_add_dropped(const CTTensor *a, const CTTensor *b, double probability, CTTensor **out);
 
 // Reductions
 CTStatus ct_sum(const CTTensor *a, CTTensor **out);

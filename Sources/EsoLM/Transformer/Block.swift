@@ -165,7 +165,7 @@ struct Block {
     let (query, key, value) = rotary.split(qkv(attentionNorm(stream)))
     let attended = attend(kept.map { query.selecting($0) } ?? query, key, value)
     var x = kept.map { stream.selecting($0) } ?? stream
-    x = x + attentionOut(attended.reshaped(x.shape)).dropout(dropout)
-    return x + mlp(mlpNorm(x)).dropout(dropout)
+    x = x.adding(attentionOut(attended.reshaped(x.shape)), dropout: dropout)
+    return x.adding(mlp(mlpNorm(x)), dropout: dropout)
   }
 }
