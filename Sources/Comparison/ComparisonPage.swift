@@ -58,8 +58,16 @@ extension ComparisonResults {
       guard let family = entries.first?.family, !points.isEmpty else { return nil }
       return LineChart.Series("\(family), \(bound)", method: family, points.sorted { $0.x < $1.x })
     }
-    let curves = Algorithm.all.filter { $0.options.contains(.alpha0) }.flatMap { algorithm in
-      let own = entries.filter { $0.algorithm == algorithm.rawValue }
+    // By algorithm, and by what is trained on.
+    let families = Algorithm.all.flatMap { algorithm in
+      var families: [String] = []
+      for entry in entries where entry.algorithm == algorithm.rawValue && entry.alpha0 != nil {
+        if !families.contains(entry.family) { families.append(entry.family) }
+      }
+      return families
+    }
+    let curves = families.flatMap { family in
+      let own = entries.filter { $0.family == family }
       return [curve(own, "NELBO") { $0.nelbo }, curve(own, "exact") { $0.exact }]
     }.compactMap { $0 }
     let others = entries.filter { $0.alpha0 == nil }.map { entry in

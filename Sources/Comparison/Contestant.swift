@@ -1,29 +1,44 @@
 import EsoLM
 
-/// A method with its options, as comparisons name it: `esolm-b:0.5`, `esolm-a:1`, `ar`, `ar+adaln`, `mdlm`, `bd3lm:16`.
+/// A method with its options, as comparisons name it: `esolm-b:0.5`, `esolm-a:1`, `ar`, `ar+adaln`, `mdlm`, `bd3lm:16`,
+/// `esolm-b:1:any-order`, `esolm-b:1:any-order:0.25`.
 ///
-/// The number is α₀ of an Eso-LM and the block size of a BD3-LM.
+/// The number is α₀ of an Eso-LM and the block size of a BD3-LM. Behind α₀ stands what is trained on in place of the
+/// paper's objective, and in which share from left to right.
 public struct Contestant: Sendable, Hashable, CustomStringConvertible {
   /// Which method it is.
   public let algorithm: Algorithm
   /// The share that diffusion writes, of an Eso-LM.
   public let alpha0: Double?
+  /// What training minimises, of an Eso-LM (B); nil is the paper's objective.
+  public let objective: MethodConfiguration.Objective?
+  /// The share of sequences that are trained from left to right, where any order is trained.
+  public let leftToRightShare: Double?
   /// Tokens of a block, of a BD3-LM.
   public let blockSize: Int?
   /// Whether the network has adaptive norms.
   public let isModulated: Bool
 
   private static let modulatedMark = "+adaln"
+  private static let anyOrder = MethodConfiguration.Objective.anyOrder
 
   /// - Parameter name: as `description` gives it; an Eso-LM without number has α₀ = 1, a BD3-LM blocks of 4.
   public init?(_ name: String) {
     let parts = name.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
     let marked = parts[0].hasSuffix(Self.modulatedMark)
     let base = marked ? String(parts[0].dropLast(Self.modulatedMark.count)) : parts[0]
-    guard parts.count <= 2, let algorithm = Algorithm(rawValue: base), !(marked && algorithm.isModulated) else {
+    guard parts.count <= 4, let algorithm = Algorithm(rawValue: base), !(marked && algorithm.isModulated) else {
       return nil
     }
-    let number = parts.count == 2 ? parts[1] : nil
+    if parts.count > 2 {
+      guard algorithm.options.contains(.objective), parts[2] == Self.anyOrder.rawValue else { return nil }
+      objective = Self.anyOrder
+    } else {
+      objective = nil
+    }
+    leftToRightShare = parts.count > 3 ? Double(parts[3]) : nil
+    guard parts.count < 4 || leftToRightShare.map((0...1).contains) == true else { return nil }
+    let number = parts.count > 1 ? parts[1] : nil
     var (alpha0, blockSize): (Double?, Int?)
     switch algorithm.number {
     case .alpha0(let usual)?:
@@ -46,14 +61,17 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
       case .blockSize?: ":SIZE"
       case nil: ""
       }
-    return [algorithm.rawValue + number] + (algorithm.isModulated ? [] : [algorithm.rawValue + modulatedMark])
+    let name = algorithm.rawValue + number
+    return [name] + (algorithm.options.contains(.objective) ? ["\(name):\(anyOrder.rawValue)[:SHARE]"] : [])
+      + (algorithm.isModulated ? [] : [algorithm.rawValue + modulatedMark])
   }
 
   private var mark: String { isModulated && !algorithm.isModulated ? Self.modulatedMark : "" }
 
   public var description: String {
     let number = alpha0?.shortText ?? blockSize.map { "\($0)" }
-    return algorithm.rawValue + mark + (number.map { ":\($0)" } ?? "")
+    return ([algorithm.rawValue + mark, number, objective?.rawValue, leftToRightShare?.shortText] as [String?])
+      .compactMap { $0 }.joined(separator: ":")
   }
 
   /// As the paper writes it.
@@ -76,7 +94,8 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
   /// - Throws: ``EsoLM/ConfigurationError`` if the method does not fit sequences of this length.
   public func configuration(length: Int) throws -> MethodConfiguration {
     let configuration = MethodConfiguration(
-      algorithm: algorithm, alpha0: alpha0, blockSize: blockSize, length: length)
+      algorithm: algorithm, alpha0: alpha0, objective: objective, leftToRightShare: leftToRightShare,
+      blockSize: blockSize, length: length)
     try configuration.validate()
     return configuration
   }

@@ -42,6 +42,14 @@ public struct MethodSettings: SettingGroup {
       if given["method.alpha0"] != nil, said.configuration.alpha0 != 1 {
         (method.weighting, method.cleanOrder) = (nil, nil)
       }
+      // These belong to one of the objectives.
+      if given["method.objective"] != nil {
+        if said.configuration.objective == .anyOrder {
+          (method.weighting, method.cleanOrder, method.maskOrder) = (nil, nil, nil)
+        } else {
+          method.leftToRightShare = nil
+        }
+      }
     }
     self.init()
     configuration = method
@@ -77,6 +85,15 @@ extension MethodConfiguration {
     Setting(
       \.alpha0, "alpha0", flag: "alpha0", help: "Eso-LM: share of tokens that diffusion writes, 0 to 1.",
       usual: usual(.esolmB).alpha0.map { "\($0)" }),
+    Setting(
+      \.objective, "objective",
+      help: """
+        Eso-LM (B): what training minimises: paper, the bound; or any-order, the exact negative log-likelihood in orders \
+        as generation draws them.
+        """, usual: "paper"),
+    Setting(
+      \.leftToRightShare, "leftToRightShare", valueName: "share",
+      help: "With --objective any-order: share of sequences that are trained from left to right, 0 to 1.", usual: "0"),
     Setting(
       \.weighting, "weighting", flag: "loss",
       help: "Eso-LM with --alpha0 1, MDLM: weights of masked tokens, elbo or low_var.", usual: "elbo"),
@@ -116,6 +133,7 @@ extension MethodConfiguration {
 
 extension Algorithm: SettingChoice {}
 extension HybridObjective.Weighting: SettingChoice {}
+extension MethodConfiguration.Objective: SettingChoice {}
 extension DiffusionOrders.Order: SettingChoice {}
 extension MethodConfiguration.Prepend: SettingChoice {}
 extension MethodConfiguration.StartToken: SettingChoice {}

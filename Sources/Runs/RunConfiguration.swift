@@ -65,7 +65,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     try ConfigurationError.require(
       rounding?.precision != .float32, "rounding.precision", "float32", expected: "bf16 or int8")
     try ConfigurationError.require(
-      method.alpha0.map { [0, 1].contains($0) } ?? true || training.batchSize >= 2, "batchSize", training.batchSize,
+      method.alpha0.map { [0, 1].contains($0) } ?? true || method.objective == .anyOrder || training.batchSize >= 2,
+      "batchSize", training.batchSize,
       expected: "at least 2 where 0 < alpha0 < 1, since a batch is split between two terms")
     try ConfigurationError.require(
       !method.algorithm.isModulated || model.conditioningSize != nil, "conditioningSize", "missing",

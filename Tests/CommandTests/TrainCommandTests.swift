@@ -60,6 +60,8 @@ struct TrainCommandTests {
   @Test(
     arguments: [
       ["--alpha0", "0", "--batch", "1"], ["--alpha0", "1", "--loss", "low_var"], ["--tokenizer", "bytes"],
+      ["--objective", "any-order", "--batch", "1"],
+      ["--objective", "any-order", "--alpha0", "1", "--left-to-right-share", "0.25"],
       ["--dropout", "0", "--weight-decay", "0.1", "--clip", "0.5", "--ema", "0.9", "--warmup", "2"],
       ["--bf16", "--validation-fraction", "0.3", "--validation-sequences", "2", "--save-every", "3"],
       ["--micro-batch", "2", "--recompute", "--sample-texts", "1", "--keep-best", "--keep-last", "3"],

@@ -34,7 +34,7 @@ struct ComparisonTests {
   }
 
   @Test func everyMethodIsTrainedMeasuredAndSampled() throws {
-    let names = ["ar", "ar+adaln", "mdlm", "bd3lm:4", "esolm-a:0.5", "esolm-b:1", "esolm-b:0"]
+    let names = ["ar", "ar+adaln", "mdlm", "bd3lm:4", "esolm-a:0.5", "esolm-b:1", "esolm-b:0", "esolm-b:1:any-order"]
     let folder = "\(try Scratch.folder())/compare"
     let comparison = try comparison(names, folder: folder)
     var events = 0
@@ -47,14 +47,17 @@ struct ComparisonTests {
       #expect((entry.exact != nil) == (entry.name.hasPrefix("ar") || entry.name.hasPrefix("esolm-b")))
       #expect(entry.samplings.allSatisfy { $0.secondsPerSequence > 0 && (1...16).contains($0.networkCalls) })
     }
-    #expect(results.entries.map(\.samplings.count) == [1, 1, 2, 1, 2, 2, 1])
+    #expect(results.entries.map(\.samplings.count) == [1, 1, 2, 1, 2, 2, 1, 2])
     // One network serves all, but for the norms of a plain AR.
     #expect(Set(results.entries.dropFirst().map(\.parameters)).count == 1)
     #expect(results.entries[0].parameters < results.entries[1].parameters)
 
     try results.writePage(to: "\(folder)/report.html")
     let page = try String(contentsOfFile: "\(folder)/report.html", encoding: .utf8)
-    for title in ["Perplexity over α₀", "Quality of samples over time", "BD3-LM, L′ = 4", "the language itself"] {
+    for title in [
+      "Perplexity over α₀", "Quality of samples over time", "BD3-LM, L′ = 4", "Eso-LM (B) any-order, exact",
+      "the language itself",
+    ] {
       #expect(page.contains(title))
     }
     let data = try JSONEncoder().encode(results)

@@ -14,6 +14,7 @@ struct MethodTrainingTests {
     try! EsotericMethod(.a, alpha0: 0.5), try! EsotericMethod(.b, alpha0: 0.5),
     try! EsotericMethod(alpha0: 1, weighting: .lowVariance, orders: .init(clean: .leftToRight)),
     try! EsotericMethod(alpha0: 0.5, orders: .init(masks: .leftToRight)), MaskedDiffusionMethod(),
+    try! EsotericMethod(alpha0: 0.5, anyOrder: AnyOrderObjective(leftToRightShare: 0.3)),
     MaskedDiffusionMethod(weighting: .lowVariance), try! BlockDiffusionMethod(blockSize: 4),
     try! BlockDiffusionMethod(blockSize: 3, noiseRange: 0.3...0.8, firstToken: 1),
     AutoregressiveMethod(start: .init(token: 12, isText: false)),

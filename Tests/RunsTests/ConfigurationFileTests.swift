@@ -30,6 +30,8 @@ struct ConfigurationFileTests {
     Wrong("method.alpha0", -0.1, "alpha0 is -0.1, expected a number from 0 (autoregressive) to 1 (diffusion)"),
     Wrong("method.weighting", "half", "method.weighting is 'half', expected elbo or low_var"),
     Wrong("method.weighting", "low_var", "weighting is low_var, expected elbo where alpha0 is below 1"),
+    Wrong("method.objective", "exact", "method.objective is 'exact', expected paper or any-order"),
+    Wrong("method.leftToRightShare", 0.5, "leftToRightShare is 0.5, expected none, but with objective any-order"),
     Wrong("method.length", 1, "length is 1, expected 2 to 1048576"),
     Wrong("method.length", 1 << 21, "length is 2097152, expected 2 to 1048576"),
     Wrong("method.length", 8.5, "method.length is 8.5, expected a whole number"),

@@ -56,6 +56,28 @@ struct TrainerTests {
     #expect(TinyTraining.bits(second.learner) == TinyTraining.bits(uninterrupted.learner))
   }
 
+  /// In one process and with other steps' shares from left to right. What is trained stands in the run's folder.
+  @Test func aResumedRunOfAnyOrderEndsAsOneThatNeverStopped() throws {
+    func change(_ configuration: inout RunConfiguration) {
+      configuration.method = MethodConfiguration(
+        alpha0: 1, objective: .anyOrder, leftToRightShare: 0.3, length: 16)
+      configuration.training.microBatchSize = 2
+    }
+    let uninterrupted = try TinyTraining.trainer(change)
+    try uninterrupted.train()
+    let first = try TinyTraining.trainer(change)
+    try first.train(shouldStop: { first.learner.step == 5 })
+    let run = try RunFolder(opening: first.run.path)
+    #expect(run.configuration.method == first.run.configuration.method)
+    #expect(run.method.title == "Eso-LM (B) any-order (0.3 left to right), α₀ = 1")
+    let second = try Trainer(run)
+    try second.train()
+    #expect(TinyTraining.bits(second.learner) == TinyTraining.bits(uninterrupted.learner))
+    let paper = try TinyTraining.trainer { $0.method = MethodConfiguration(alpha0: 1, length: 16) }
+    try paper.train()
+    #expect(TinyTraining.bits(paper.learner) != TinyTraining.bits(uninterrupted.learner))
+  }
+
   @Test func aRunThatIsFinishedStaysAsItIs() throws {
     let trainer = try TinyTraining.trainer()
     try trainer.train()

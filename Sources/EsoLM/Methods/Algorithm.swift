@@ -61,13 +61,16 @@ public struct Algorithm: Sendable, RawRepresentable {
     all.dropLast().map(\.rawValue).joined(separator: ", ") + conjunction + all.last!.rawValue
   }
 
-  /// The methods that an option belongs to, in words.
+  /// The methods that an option belongs to, in words: a family, or the one of its methods that has the option.
   static func owners(of option: MethodConfiguration.Option) -> String {
-    var families: [String] = []
-    for algorithm in all where algorithm.options.contains(option) && !families.contains(algorithm.family) {
-      families.append(algorithm.family)
+    let owners = all.filter { $0.options.contains(option) }
+    var names: [String] = []
+    for owner in owners {
+      func kin(_ algorithms: [Algorithm]) -> Int { algorithms.count { $0.family == owner.family } }
+      let name = kin(owners) == 1 && kin(all) > 1 ? owner.rawValue : owner.family
+      if !names.contains(name) { names.append(name) }
     }
-    return families.joined(separator: " and ")
+    return names.joined(separator: " and ")
   }
 }
 

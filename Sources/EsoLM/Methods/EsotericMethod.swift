@@ -24,8 +24,10 @@ public struct EsotericMethod: HybridMethod, Equatable {
 
   /// (A) or (B).
   public let variant: Variant
-  /// What it is trained on.
+  /// The paper's objective: what it is trained on, unless that is `anyOrder`, and what its bound is of.
   public let objective: HybridObjective
+  /// What it is trained on in place of the paper's objective; nil for that.
+  public let anyOrder: AnyOrderObjective?
   /// The share of tokens that diffusion writes.
   public var alpha0: Double { objective.schedule.alpha0 }
 
@@ -34,25 +36,46 @@ public struct EsotericMethod: HybridMethod, Equatable {
   ///   - alpha0: the share of tokens that diffusion writes.
   ///   - weighting: how training weighs masked tokens.
   ///   - orders: how tokens stand in the diffusion term.
+  ///   - anyOrder: what it is trained on in place of the paper's objective.
   /// - Throws: ``ConfigurationError`` unless α₀ is in [0, 1], and 1 where the weighting is not that of the bound or clean
-  ///   tokens stand from left to right, which is for (B).
+  ///   tokens stand from left to right, which is for (B); so is `anyOrder`, which goes with neither.
   public init(
     _ variant: Variant = .b, alpha0: Double, weighting: HybridObjective.Weighting = .elbo,
-    orders: DiffusionOrders = .random
+    orders: DiffusionOrders = .random, anyOrder: AnyOrderObjective? = nil
   ) throws {
     self.variant = variant
+    self.anyOrder = anyOrder
     var passes = variant.passes
     passes.orders = orders
     objective = try HybridObjective(alpha0: alpha0, weighting: weighting, passes: passes)
     try ConfigurationError.require(
       orders.clean == .random || variant == .b && alpha0 == 1, "cleanOrder", orders.clean.rawValue,
       expected: "random, but for Eso-LM (B) with alpha0 1")
+    guard anyOrder != nil else { return }
+    let found = MethodConfiguration.Objective.anyOrder.rawValue
+    try ConfigurationError.require(variant == .b, "objective", found, expected: "paper, but for Eso-LM (B)")
+    try ConfigurationError.require(
+      weighting == .elbo, "weighting", weighting.rawValue,
+      expected: "elbo with objective \(found), which weighs all tokens alike")
+    for (field, order) in [("cleanOrder", orders.clean), ("maskOrder", orders.masks)] {
+      try ConfigurationError.require(
+        order == .random, field, order.rawValue, expected: "random with objective \(found), which has no diffusion term"
+      )
+    }
   }
 
   private var name: String { isSorted ? "A2" : variant.rawValue.uppercased() }
 
   public var title: String {
-    "Eso-LM (\(name)), α₀ = \(alpha0.shortText)" + (diffusionOrders.masks == .random ? "" : ", masks left to right")
+    let share = anyOrder?.leftToRightShare ?? 0
+    return "Eso-LM (\(name))" + (anyOrder == nil ? "" : " any-order")
+      + (share == 0 ? "" : " (\(share.shortText) left to right)") + ", α₀ = \(alpha0.shortText)"
+      + (diffusionOrders.masks == .random ? "" : ", masks left to right")
+  }
+
+  public func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    anyOrder?.trainingBatch(share, of: self, maskToken: maskToken, seed: seed, step: step)
+      ?? objective.trainingBatch(share, maskToken: maskToken, seed: seed, step: step)
   }
 
   /// Whether clean tokens stand from left to right: (A2).
@@ -139,9 +162,21 @@ extension Algorithm {
         orders: DiffusionOrders(clean: .leftToRight, masks: options.maskOrder ?? .random))
     })
 
+  private static func anyOrder(_ options: MethodConfiguration) throws -> AnyOrderObjective? {
+    let share = options.leftToRightShare
+    guard options.objective != .anyOrder else { return try AnyOrderObjective(leftToRightShare: share ?? 0) }
+    if let share {
+      throw ConfigurationError(
+        field: "leftToRightShare", found: "\(share)", expected: "none, but with objective any-order")
+    }
+    return nil
+  }
+
   private static func esoteric(_ variant: EsotericMethod.Variant, _ name: String, _ summary: String) -> Algorithm {
     Algorithm(
-      name, family: "Eso-LM", summary: summary, options: [.alpha0, .weighting, .cleanOrder, .maskOrder],
+      name, family: "Eso-LM", summary: summary,
+      options: Set([.alpha0, .weighting, .cleanOrder, .maskOrder]).union(
+        variant == .b ? [.objective, .leftToRightShare] : []),
       required: [.alpha0], number: .alpha0(usual: 1), fillUsual: { $0.alpha0 = $0.alpha0 ?? 0.5 },
       make: { options, _ in
         guard let alpha0 = options.alpha0 else {
@@ -150,7 +185,8 @@ extension Algorithm {
         }
         return try EsotericMethod(
           variant, alpha0: alpha0, weighting: options.weighting ?? .elbo,
-          orders: DiffusionOrders(clean: options.cleanOrder ?? .random, masks: options.maskOrder ?? .random))
+          orders: DiffusionOrders(clean: options.cleanOrder ?? .random, masks: options.maskOrder ?? .random),
+          anyOrder: anyOrder(options))
       })
   }
 }

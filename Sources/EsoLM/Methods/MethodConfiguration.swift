@@ -3,8 +3,16 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   /// The fields that belong to some methods only.
   public enum Option: String, Sendable, CaseIterable {
     /// Each is the field of the same name.
-    case alpha0, weighting, cleanOrder, maskOrder, prepend, blockSize, noiseRange, resamplesMasks, keepsFirstToken,
-      startToken
+    case alpha0, objective, leftToRightShare, weighting, cleanOrder, maskOrder, prepend, blockSize, noiseRange,
+      resamplesMasks, keepsFirstToken, startToken
+  }
+
+  /// What the training of an Eso-LM (B) minimises.
+  public enum Objective: String, Codable, CaseIterable, Sendable {
+    /// The paper's bound, by ``HybridObjective``.
+    case paper
+    /// The exact negative log-likelihood in orders as generation draws them, by ``AnyOrderObjective``.
+    case anyOrder = "any-order"
   }
 
   /// What stands before a text for an autoregressive model to start from.
@@ -29,6 +37,10 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   public var algorithm: Algorithm
   /// Eso-LM: the share of tokens that diffusion writes.
   public var alpha0: Double?
+  /// Eso-LM (B): what training minimises. nil is `paper`.
+  public var objective: Objective?
+  /// Eso-LM (B) trained `anyOrder`: the share of sequences that are trained from left to right. nil is 0.
+  public var leftToRightShare: Double?
   /// Eso-LM with α₀ = 1, MDLM: how training weighs masked tokens. nil is `elbo`.
   public var weighting: HybridObjective.Weighting?
   /// Eso-LM: how clean tokens stand in training's diffusion term, and so in writing. nil is `random`.
@@ -54,13 +66,16 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
 
   /// A configuration by its parts. Texts of methods with a start token start from the one before texts.
   public init(
-    algorithm: Algorithm = .esolmB, alpha0: Double? = nil, weighting: HybridObjective.Weighting? = nil,
+    algorithm: Algorithm = .esolmB, alpha0: Double? = nil, objective: Objective? = nil,
+    leftToRightShare: Double? = nil, weighting: HybridObjective.Weighting? = nil,
     cleanOrder: DiffusionOrders.Order? = nil, maskOrder: DiffusionOrders.Order? = nil, prepend: Prepend? = nil,
     blockSize: Int? = nil, noiseRange: NoiseRange? = nil, resamplesMasks: Bool? = nil,
     keepsFirstToken: Bool? = nil, length: Int
   ) {
     self.algorithm = algorithm
     self.alpha0 = alpha0
+    self.objective = objective
+    self.leftToRightShare = leftToRightShare
     self.weighting = weighting
     self.cleanOrder = cleanOrder
     self.maskOrder = maskOrder
@@ -103,6 +118,8 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   private func text(of option: Option) -> String? {
     switch option {
     case .alpha0: alpha0.map { "\($0)" }
+    case .objective: objective?.rawValue
+    case .leftToRightShare: leftToRightShare.map { "\($0)" }
     case .weighting: weighting?.rawValue
     case .cleanOrder: cleanOrder?.rawValue
     case .maskOrder: maskOrder?.rawValue

@@ -151,6 +151,20 @@ public struct HybridObjective: Sendable, Equatable {
     weighting == .elbo ? schedule.lossWeight(at: time) : 1
   }
 
+  /// A share of a training batch.
+  ///
+  /// - Parameters:
+  ///   - share: the sequences.
+  ///   - maskToken: what masked tokens are read as.
+  ///   - seed: of the run.
+  ///   - step: from 0.
+  public func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
+    let (count, all) = (diffusionCount(ofBatch: share.contentCounts.count), share.contentCounts)
+    return scored(
+      corrupt(share, seed: seed, step: step),
+      tokenCounts: (all[..<count].reduce(0, +), all[count...].reduce(0, +)), maskToken: maskToken)
+  }
+
   // MARK: Bound
 
   /// Both terms over the whole of every sequence: a draw of the NELBO, in nats.
@@ -188,10 +202,7 @@ extension HybridMethod {
   public var diffusionOrders: DiffusionOrders { objective.passes.orders }
 
   public func trainingBatch(_ share: BatchShare, maskToken: Int, seed: UInt64, step: Int) -> ScoredBatch {
-    let (count, all) = (objective.diffusionCount(ofBatch: share.contentCounts.count), share.contentCounts)
-    return objective.scored(
-      objective.corrupt(share, seed: seed, step: step),
-      tokenCounts: (all[..<count].reduce(0, +), all[count...].reduce(0, +)), maskToken: maskToken)
+    objective.trainingBatch(share, maskToken: maskToken, seed: seed, step: step)
   }
 
   public func boundBatch(_ sequences: [PaddedTokens], maskToken: Int, noise: EvaluationNoise) -> ScoredBatch {
