@@ -79,9 +79,7 @@ extension MethodComparison {
     } else {
       let quality = ToyLanguage.quality(of: texts.map { tokenizer.decode($0.tokens) }, skippingFirst: true)
       sampling.grammaticalShare = quality.grammaticalShare
-      sampling.grammaticalError = quality.grammaticalShare.map {
-        ($0 * (1 - $0) / Double(quality.sentenceCount)).squareRoot()
-      }
+      sampling.grammaticalError = quality.grammaticalError
       sampling.perplexity = quality.sentencePerplexity
     }
     return sampling

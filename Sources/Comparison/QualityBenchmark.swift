@@ -1,3 +1,4 @@
+import Corpora
 import EsoLM
 import Evaluation
 import Foundation
@@ -29,6 +30,8 @@ public struct QualityBenchmark {
   public var seed: UInt64 = 0
   /// Measures the perplexity of texts and its standard error under a judge; nil for none.
   public var judge: (([Generation]) throws -> (perplexity: Double, error: Double?))?
+  /// What the grammar says of texts; nil for none.
+  public var grammar: (([Generation]) -> GrammarQuality)?
 
   /// A benchmark of a network.
   public init(_ likelihood: Likelihood, length: Int) {
@@ -62,6 +65,10 @@ public struct QualityBenchmark {
     public let perplexity: Double?
     /// Its standard error.
     public let perplexityError: Double?
+    /// The share of complete sentences that the grammar has; nil without one.
+    public let grammaticalShare: Double?
+    /// Its standard error.
+    public let grammaticalError: Double?
     /// Drafts that were checked; nil where none are made.
     public let drafted: Int?
     /// Those that were accepted.
@@ -93,22 +100,29 @@ public struct QualityBenchmark {
         request.steps = steps
       }
     }
-    for measure in AdaptiveChoice.Measure.allCases {
+    func addAdaptive(_ measure: AdaptiveChoice.Measure, _ order: WritingOrder) throws {
+      let name = "adaptive, by \(measure.rawValue)" + (order == .random ? "" : ", \(words(order))")
       for calls in Set(paperCalls).sorted() {
-        try add("adaptive, by \(measure.rawValue)", "\(calls) calls") { request in
+        try add(name, "\(calls) calls") { request in
           request.schedule = .adaptive
-          request.choice = try AdaptiveChoice(measure, calls: calls)
+          request.choice = try AdaptiveChoice(measure, calls: calls, order: order)
         }
       }
     }
+    for measure in AdaptiveChoice.Measure.allCases { try addAdaptive(measure, .random) }
+    try addAdaptive(.entropy, .farthestFirst)
     guard isExact else { return measurements }
-    for order in Speculation.Order.allCases {
-      let name = order.rawValue.replacingOccurrences(of: "-", with: " ")
+    for order in WritingOrder.allCases {
+      let name = words(order)
       try add("one at a time, \(name)", "") { $0.draft = try Speculation(.fixed(0), order: order) }
       let width = drafts.map(Speculation.Width.fixed) ?? .automatic(likelihood.network.precision)
       try add("drafts, \(name)", "\(width) a call") { $0.draft = try Speculation(width, order: order) }
     }
     return measurements
+  }
+
+  private func words(_ order: WritingOrder) -> String {
+    order.rawValue.replacingOccurrences(of: "-", with: " ")
   }
 
   private func measured(
@@ -136,13 +150,15 @@ public struct QualityBenchmark {
     let nats = single.compactMap { $0.map { -$0 / Double(length) } }
     let calls = Double(texts.reduce(0) { $0 + $1.networkCalls }) / Double(samples)
     let judged = try judge?(texts)
+    let grammatical = grammar?(texts)
     let counts = texts.compactMap(\.draftCounts)
     return Measurement(
       way: way, setting: setting, calls: calls, tokensPerCall: Double(length) / calls,
       secondsPerText: seconds / Double(samples), natsLost: lost.isEmpty ? nil : mean(lost),
       natsLostError: standardError(lost), nats: nats.isEmpty ? nil : mean(nats), natsError: standardError(nats),
       entropy: mean(texts.map { SampleStatistics.entropy(of: $0.tokens) }), perplexity: judged?.perplexity,
-      perplexityError: judged?.error,
+      perplexityError: judged?.error, grammaticalShare: grammatical?.grammaticalShare,
+      grammaticalError: grammatical?.grammaticalError,
       drafted: counts.isEmpty ? nil : counts.reduce(0) { $0 + $1.drafted.reduce(0, +) },
       accepted: counts.isEmpty ? nil : counts.reduce(0) { $0 + $1.accepted.reduce(0, +) })
   }
@@ -190,10 +206,12 @@ public struct QualityResults: Codable, Sendable {
 
   /// What a text loses against the calls that it takes, and against its seconds.
   public var charts: [LineChart] {
-    let isJudged = entries.contains { $0.measurements.contains { $0.perplexity != nil } }
+    func has(_ value: (QualityBenchmark.Measurement) -> Double?) -> Bool {
+      entries.contains { $0.measurements.contains { value($0) != nil } }
+    }
     return [chart("over calls", .logarithmic("network calls of a text")) { $0.calls }]
       + [chart("over time", .logarithmic("seconds of a text")) { $0.secondsPerText }]
-      + (isJudged ? [judgedChart] : [])
+      + (has(\.perplexity) ? [judgedChart] : []) + (has(\.grammaticalShare) ? [grammarChart] : [])
   }
 
   private func series(_ point: (QualityBenchmark.Measurement) -> LineChart.Point?) -> [LineChart.Series] {
@@ -230,10 +248,19 @@ public struct QualityResults: Codable, Sendable {
       })
   }
 
+  private var grammarChart: LineChart {
+    LineChart(
+      "Grammatical sentences, over calls", x: .logarithmic("network calls of a text"),
+      y: .share("grammatical sentences"),
+      series: series { row in
+        row.grammaticalShare.map { LineChart.Point(x: row.calls, y: $0, error: row.grammaticalError, note: note(row)) }
+      })
+  }
+
   /// The table's headings.
   public static let headings = [
     "way", "setting", "calls", "tokens a call", "ms a text", "nats lost a token", "nats a token", "entropy", "accepted",
-    "PPL under the judge",
+    "PPL under the judge", "grammatical",
   ]
 
   /// The table's rows of one run.
@@ -251,6 +278,9 @@ public struct QualityResults: Codable, Sendable {
         number(row.nats, row.natsError, digits: 3), number(row.entropy, digits: 3),
         row.drafted.map { $0 == 0 ? "–" : number(100 * Double(row.accepted!) / Double($0), digits: 1) + " %" } ?? "–",
         number(row.perplexity, row.perplexityError, digits: 2),
+        row.grammaticalShare.map {
+          number(100 * $0, row.grammaticalError.map { 100 * $0 }, digits: 1) + " %"
+        } ?? "–",
       ]
     }
   }

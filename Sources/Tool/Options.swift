@@ -102,7 +102,7 @@ extension DiffusionOrders.Order: ExpressibleByArgument {}
 extension GenerationRequest.Schedule: ExpressibleByArgument {}
 extension GenerationRequest.ContextOrder: ExpressibleByArgument {}
 extension AdaptiveChoice.Measure: ExpressibleByArgument {}
-extension Speculation.Order: ExpressibleByArgument {}
+extension WritingOrder: ExpressibleByArgument {}
 
 extension NoiseRange: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }

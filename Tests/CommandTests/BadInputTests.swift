@@ -68,6 +68,18 @@ struct BadInputTests {
     .usage("--data $text --conditioning-size 0", "--conditioning-size is 0, expected 1 to 65536"),
     .usage("--data $text --dropout 1", "--dropout is 1.0, expected a number from 0 up to, not including, 1"),
     .usage("--data $text --loss low_var", "--loss is low_var, expected elbo where alpha0 is below 1"),
+    .usage(
+      "--data $text --objective any-order --alpha0 1 --loss low_var",
+      "--loss is low_var, expected elbo with objective any-order, which weighs all tokens alike"),
+    .usage(
+      "--data $text --algo mdlm --objective any-order",
+      "--objective is any-order, expected none with mdlm: it belongs to esolm-b"),
+    .usage(
+      "--data $text --left-to-right-share 0.5",
+      "--left-to-right-share is 0.5, expected none, but with objective any-order"),
+    .usage(
+      "--data $text --objective any-order --left-to-right-share 2",
+      "--left-to-right-share is 2.0, expected 0 to 1"),
     .usage("--data $text --steps 0", "--steps is 0, expected at least 1"),
     .usage("--data $text --learning-rate 0", "--learning-rate is 0.0, expected a number above 0"),
     .usage("--data $text --warmup=-1", "--warmup is -1, expected at least 0"),
@@ -199,6 +211,9 @@ struct BadInputTests {
       "--threshold is 1.5, expected a probability from 0 to 1"),
     .usage("sample $run --schedule adaptive --calls 0", "--calls is 0, expected at least 1"),
     .usage("sample $run --schedule adaptive --window 0", "--window is 0, expected at least 1"),
+    .usage(
+      "sample $run --candidate-order farthest-first",
+      "--schedule is not named, expected adaptive, where it is said how to choose"),
     .usage(
       "sample $run --schedule adaptive --calls 4 --threshold 1", "--calls is 4 beside a threshold, expected one of both"
     ),

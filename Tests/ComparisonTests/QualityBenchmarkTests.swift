@@ -1,4 +1,5 @@
 import Comparison
+import Corpora
 import EsoLM
 import Foundation
 import Reports
@@ -33,6 +34,7 @@ struct QualityBenchmarkTests {
     for row in found {
       #expect(abs(row.tokensPerCall * row.calls - 16) < 1e-9 && row.secondsPerText > 0)
       #expect(try #require(row.nats) > 0 && row.entropy > 0 && row.perplexity == nil)
+      #expect(row.grammaticalShare == nil)
       if row.way == "block plan" { #expect("S = \(Int(row.calls))" == row.setting) }
       if row.way.hasPrefix("adaptive") { #expect("\(Int(row.calls)) calls" == row.setting) }
       if row.way.hasPrefix("one at a time") {
@@ -52,10 +54,15 @@ struct QualityBenchmarkTests {
     #expect(results.charts.count == 2)
     let page = results.page.html
     #expect(page.contains("<svg") && page.contains("drafts, farthest first") && page.contains("adaptive, by margin"))
+    #expect(page.contains("adaptive, by entropy, farthest first"))
   }
 
   @Test func withoutExactProbabilitiesAJudgeTells() throws {
     var benchmark = benchmark(MaskedDiffusionMethod())
+    benchmark.grammar = { texts in
+      #expect(texts.count == 6)
+      return ToyLanguage.quality(of: ["the dogs run. the girl waits.", "dogs dogs. girl run the."])
+    }
     benchmark.judge = { texts in
       #expect(texts.count == 6 && texts.allSatisfy(\.isFinished))
       return (7, 0.5)
@@ -63,7 +70,10 @@ struct QualityBenchmarkTests {
     let found = try benchmark.measure()
     #expect(found.allSatisfy { $0.natsLost == nil && $0.nats == nil && $0.perplexity == 7 && $0.drafted == nil })
     #expect(found.contains { $0.way.hasPrefix("adaptive") })
-    #expect(results(found, "MDLM").charts.count == 3)
+    #expect(found.allSatisfy { $0.grammaticalShare == 0.5 && $0.grammaticalError == 0.25 })
+    let results = results(found, "MDLM")
+    #expect(results.charts.count == 4)
+    #expect(results.rows(of: results.entries[0]).allSatisfy { $0.last == "50.0 ± 25.0 %" })
   }
 
   @Test func countsBelowOneAreRefused() throws {

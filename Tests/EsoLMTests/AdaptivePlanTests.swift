@@ -39,6 +39,20 @@ struct AdaptivePlanTests {
           template: [nil, nil, 1, nil, nil], picker: try! TokenPicker(temperature: 3, topP: 0.9)),
       ]
     }
+    for order in [WritingOrder.farthestFirst, .leftToRight] {
+      cases += [
+        Case(
+          testDescription: "\(order)", choice: try! AdaptiveChoice(threshold: 0.9, window: 3, order: order)),
+        Case(
+          testDescription: "\(order), 3 calls, holes",
+          choice: try! AdaptiveChoice(.margin, calls: 3, window: 3, order: order),
+          template: [2, nil, nil, 0, nil, nil]),
+        Case(
+          testDescription: "\(order), half of it, top-p",
+          choice: try! AdaptiveChoice(.probability, calls: 3, order: order), alpha0: 0.5,
+          picker: try! TokenPicker(temperature: 3, topP: 0.9)),
+      ]
+    }
     let choice = try! AdaptiveChoice(threshold: 0.9)
     cases += [
       Case(testDescription: "half of it", choice: choice, alpha0: 0.5),
@@ -162,6 +176,29 @@ struct AdaptivePlanTests {
         if number == 0, calls > 1 { #expect(call.positions == [open[0]]) }
         open.removeAll(where: call.positions.contains)
       }
+    }
+  }
+
+  /// Farthest first, as long as no gap is smaller than 3, candidates of a call have others between them.
+  @Test func candidatesStandInTheOrderThatIsAskedFor() throws {
+    let network = ordered()
+    var template = [Int32?](repeating: nil, count: 64)
+    (template[0], template[40]) = (1, 1)
+    for order in WritingOrder.allCases {
+      let request = GenerationRequest(
+        template: template, schedule: .adaptive, choice: try AdaptiveChoice(calls: 16, window: 12, order: order),
+        seed: 2)
+      let generation = try EsotericMethod(alpha0: 1).generation(request, for: network.configuration)
+      let candidates = try #require(generation.plan as? AdaptivePlan).candidates
+      #expect(candidates.sorted() == request.holes)
+      #expect((candidates == request.holes) == (order == .leftToRight))
+      #expect(isFarthestFirst(candidates, from: [0, 40]) == (order == .farthestFirst))
+      // 23 of the holes lie at least 2 from those before them; the third call looks at 18.
+      let gaps = try written([generation], by: network)[0].history.prefix(3).flatMap { call in
+        let positions = (call.candidates ?? call.positions).sorted()
+        return zip(positions, positions.dropFirst()).map { $1 - $0 }
+      }
+      #expect((gaps.min()! > 1) == (order == .farthestFirst))
     }
   }
 

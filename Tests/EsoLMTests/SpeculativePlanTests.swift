@@ -11,7 +11,7 @@ struct SpeculativePlanTests {
   struct Case: CustomTestStringConvertible, Sendable {
     let testDescription: String
     let width: Speculation.Width
-    var order = Speculation.Order.random
+    var order = WritingOrder.random
     var alpha0 = 1.0
     var template = [Int32?](repeating: nil, count: 5)
     var picker = TokenPicker.plain
@@ -297,7 +297,7 @@ struct SpeculativePlanTests {
     let length = 60
     var template = [Int32?](repeating: nil, count: length)
     if number > 0 { for _ in 0..<12 { template[Int.random(in: 0..<length, using: &generator)] = 1 } }
-    func order(_ order: Speculation.Order, alpha0: Double = 1) throws -> [Int] {
+    func order(_ order: WritingOrder, alpha0: Double = 1) throws -> [Int] {
       let request = GenerationRequest(
         template: template, alpha0: alpha0, draft: try Speculation(.fixed(4), order: order), seed: UInt64(number))
       let generation = try Self.method.generation(request, for: .small())
@@ -307,12 +307,8 @@ struct SpeculativePlanTests {
     #expect(try order(.leftToRight) == holes)
     let farthest = try order(.farthestFirst)
     #expect(farthest.sorted() == holes)
-    var taken = template.indices.filter { template[$0] != nil }
-    for position in farthest {
-      func distance(_ position: Int) -> Int { taken.map { abs($0 - position) }.min() ?? 0 }
-      #expect(distance(position) == Set(holes).subtracting(taken).map(distance).max())
-      taken.append(position)
-    }
+    #expect(isFarthestFirst(farthest, from: template.indices.filter { template[$0] != nil }))
+    #expect(try !isFarthestFirst(order(.random), from: template.indices.filter { template[$0] != nil }))
     // The share that is not diffused follows from left to right, and is the same as in random order.
     let (half, random) = (try order(.farthestFirst, alpha0: 0.5), try order(.random, alpha0: 0.5))
     let common = zip(half.reversed(), random.reversed()).prefix { $0 == $1 }.count

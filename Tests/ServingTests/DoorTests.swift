@@ -209,7 +209,7 @@ struct DoorTests {
 
   @Test(arguments: [
     "", #", "draft": 3"#, #", "draft": "auto", "draft_order": "farthest-first""#,
-    #", "schedule": "adaptive", "choose": "margin", "threshold": 0.2, "window": 4"#,
+    #", "schedule": "adaptive", "choose": "margin", "threshold": 0.2, "window": 4, "candidate_order": "farthest-first""#,
   ])
   func aTemplateIsFilled(how: String) async throws {
     try await TestServer().test { client in

@@ -51,6 +51,8 @@ struct RefusalTests {
     (#"{"prompt": "a", "schedule": "adaptive", "choose": "luck"}"#, "choose"),
     (#"{"prompt": "a", "schedule": "adaptive", "calls": 0}"#, "calls"),
     (#"{"prompt": "a", "schedule": "adaptive", "window": 0}"#, "window"),
+    (#"{"prompt": "a", "schedule": "adaptive", "candidate_order": "nearest"}"#, "candidate_order"),
+    (#"{"prompt": "a", "candidate_order": "random"}"#, "schedule"),
     (#"{"prompt": "a", "order": "upwards"}"#, "order"), (#"{"prompt": "\#u{00}"}"#, nil),
     (#"{"prompt": "a", "x": \#(String(repeating: "[", count: 100))}"#, nil),
   ]

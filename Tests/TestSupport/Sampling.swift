@@ -134,3 +134,16 @@ public func trainingPass(
   default: preconditionFailure("no training pass is known for \(method)")
   }
 }
+
+/// Whether each position lies as far from those before it, and those given, as any that is left.
+public func isFarthestFirst(_ order: [Int], from given: [Int]) -> Bool {
+  var (taken, left) = (given, Set(order))
+  return order.allSatisfy { position in
+    func distance(_ position: Int) -> Int { taken.map { abs($0 - position) }.min() ?? 0 }
+    defer {
+      taken.append(position)
+      left.remove(position)
+    }
+    return distance(position) == left.map(distance).max()
+  }
+}

@@ -31,6 +31,11 @@ public struct GrammarQuality: Hashable, Sendable {
     sentenceCount == 0 ? nil : Double(grammaticalSentenceCount) / Double(sentenceCount)
   }
 
+  /// The standard error of ``grammaticalShare``, sentences being independent.
+  public var grammaticalError: Double? {
+    grammaticalShare.map { ($0 * (1 - $0) / Double(sentenceCount)).squareRoot() }
+  }
+
   /// The true perplexity per character of the grammatical sentences: near that of the language itself if they are as
   /// various as its own; lower if they are those that come most often. nil if there are none.
   public var sentencePerplexity: Double? {

@@ -30,6 +30,8 @@ public struct AdaptiveChoice: Sendable, Equatable {
   public var goal: Goal
   /// How many candidates a call has: each costs a row. Where more are to be written than this, as many as these.
   public var window: Int
+  /// In which order positions become candidates. Far apart they depend on each other the least.
+  public var order: WritingOrder
 
   /// How sure is sure enough; nil where calls are counted.
   public var threshold: Double? { if case .threshold(let threshold) = goal { threshold } else { nil } }
@@ -46,10 +48,12 @@ public struct AdaptiveChoice: Sendable, Equatable {
   ///   - threshold: nil, unless `calls` is given, is 0.5: nats of entropy, or probability.
   ///   - calls: what a text may cost, instead of a threshold.
   ///   - window: candidates of a call.
+  ///   - order: in which positions become candidates.
   /// - Throws: ``ConfigurationError`` for a threshold that the measure cannot have, for numbers below 1, and where
   ///   threshold and calls are both given.
   public init(
-    _ measure: Measure = .entropy, threshold: Double? = nil, calls: Int? = nil, window: Int = usualWindow
+    _ measure: Measure = .entropy, threshold: Double? = nil, calls: Int? = nil, window: Int = usualWindow,
+    order: WritingOrder = .random
   ) throws {
     let threshold = threshold ?? (calls == nil ? 0.5 : nil)
     if let threshold {
@@ -68,15 +72,18 @@ public struct AdaptiveChoice: Sendable, Equatable {
     try ConfigurationError.require(window >= 1, "window", window, expected: "at least 1")
     self.measure = measure
     self.window = window
+    self.order = order
     goal = threshold.map(Goal.threshold) ?? .calls(calls!)
   }
 
   /// A choice of which some parts, or none, are said; nil for none.
   ///
   /// - Throws: ``ConfigurationError``, as the other initialiser does.
-  public init?(measure: Measure?, threshold: Double?, calls: Int?, window: Int?) throws {
-    guard measure != nil || threshold != nil || calls != nil || window != nil else { return nil }
-    try self.init(measure ?? .entropy, threshold: threshold, calls: calls, window: window ?? Self.usualWindow)
+  public init?(measure: Measure?, threshold: Double?, calls: Int?, window: Int?, order: WritingOrder?) throws {
+    guard measure != nil || threshold != nil || calls != nil || window != nil || order != nil else { return nil }
+    try self.init(
+      measure ?? .entropy, threshold: threshold, calls: calls, window: window ?? Self.usualWindow,
+      order: order ?? .random)
   }
 }
 
@@ -104,15 +111,17 @@ public struct AdaptivePlan: DecodingPlan {
   public let choosesByLogits = true
 
   /// - Parameters:
-  ///   - holes: the positions to write.
+  ///   - holes: the positions to write, ascending.
+  ///   - given: the others, ascending.
   ///   - alpha0: the share of them that is written in this way.
   ///   - maskToken: a token that is never drawn.
   init(
-    _ choice: AdaptiveChoice, holes: [Int], alpha0: Double, maskToken: Int, using generators: inout SamplingGenerators
+    _ choice: AdaptiveChoice, holes: [Int], given: [Int], alpha0: Double, maskToken: Int,
+    using generators: inout SamplingGenerators
   ) throws {
     self.choice = choice
     self.maskToken = maskToken
-    candidates = holes.inRandomOrder(using: &generators.order)
+    candidates = choice.order.arranged(holes, from: given, using: &generators.order)
     sequentialCount = holes.count - Int((alpha0 * Double(holes.count)).rounded())
     guard let calls = choice.calls else { return }
     let least = sequentialCount + (sequentialCount < holes.count ? 1 : 0)

@@ -102,6 +102,8 @@ public struct GenerationRequest: Sendable {
   var givenEnd: Int { template.lastIndex { $0 != nil }.map { $0 + 1 } ?? 0 }
   /// The positions to write, ascending.
   public var holes: [Int] { template.indices.filter { template[$0] == nil } }
+  /// The given positions, ascending.
+  var givenPositions: [Int] { template.indices.filter { template[$0] != nil } }
 
   /// The time steps T that a method takes: where none are asked for, as many as tokens are written, unless the method
   /// writes one token a call anyway or decides as it goes.
@@ -205,8 +207,8 @@ public struct GenerationRequest: Sendable {
       steps == nil, "steps", steps ?? 0, expected: "none with schedule adaptive, which takes calls or a threshold")
     var generators = generators
     return try AdaptivePlan(
-      try choice ?? AdaptiveChoice(), holes: holes, alpha0: alpha0, maskToken: configuration.maskToken,
-      using: &generators)
+      try choice ?? AdaptiveChoice(), holes: holes, given: givenPositions, alpha0: alpha0,
+      maskToken: configuration.maskToken, using: &generators)
   }
 
   /// The plan, fixed beforehand, of a method that writes in any order.

@@ -12,26 +12,17 @@ public struct Speculation: Sendable, Equatable {
     case automatic(Precision)
   }
 
-  /// The order in which positions are written. It decides the distribution of texts, and how often drafts are right.
-  public enum Order: String, Sendable, CaseIterable, Codable {
-    /// The method's: the share that diffusion writes in random order, then the rest from left to right.
-    case random
-    /// The same with that share in an order in which each position lies as far as possible from those before it.
-    case farthestFirst = "farthest-first"
-    /// From left to right.
-    case leftToRight = "left-to-right"
-  }
-
   /// How many drafts a call checks.
   public var width: Width
-  /// The order in which positions are written.
-  public var order: Order
+  /// The order in which positions are written: that of the share that diffusion writes, which the rest follows from left to
+  /// right; or all from left to right. It decides the distribution of texts, and how often drafts are right.
+  public var order: WritingOrder
 
   /// The most drafts of a call.
   public static let widest = 64
 
   /// - Throws: ``ConfigurationError`` for a width below 0 or above ``widest``.
-  public init(_ width: Width, order: Order = .random) throws {
+  public init(_ width: Width, order: WritingOrder = .random) throws {
     if case .fixed(let count) = width {
       try ConfigurationError.require(
         (0...Self.widest).contains(count), "draft", count, expected: "0 to \(Self.widest), or auto")
@@ -220,90 +211,13 @@ extension GenerationRequest {
   /// The positions to write, in the order that is asked for.
   ///
   /// - Parameter alpha0: the share that diffusion writes; which ones is drawn as in the paper's plan.
-  func order(_ order: Speculation.Order, alpha0: Double) throws -> [Int] {
+  func order(_ order: WritingOrder, alpha0: Double) throws -> [Int] {
     guard order != .leftToRight else { return holes }
     var generators = generators
     let plan = UnmaskingPlan.ancestral(
       holes: holes, steps: UnmaskingPlan.maximumSteps, schedule: try NoiseSchedule(alpha0: alpha0), using: &generators)
     let (diffused, rest) = (plan.positions.prefix(plan.diffusedCount), plan.positions.dropFirst(plan.diffusedCount))
     guard order == .farthestFirst else { return plan.positions }
-    let given = template.indices.filter { template[$0] != nil }
-    return Self.farthestFirst(diffused.sorted(), from: given, using: &generators.order) + rest
-  }
-
-  /// Positions in an order in which each lies as far as possible from those before it and those given; of equally far
-  /// ones any comes first.
-  ///
-  /// The farthest position of a gap between two that are taken lies in its middle, and no gap that it leaves is larger. So
-  /// gaps are kept by how far their farthest position lies, and taken from the largest down.
-  ///
-  /// - Parameters:
-  ///   - positions: ascending.
-  ///   - given: ascending; none of `positions`.
-  static func farthestFirst(
-    _ positions: [Int], from given: [Int], using generator: inout CounterGenerator
-  ) -> [Int] {
-    struct Gap {
-      /// Places among the positions.
-      let places: Range<Int>
-      /// What is taken on both sides; nil where nothing is.
-      let left: Int?
-      let right: Int?
-    }
-    func farthest(_ gap: Gap) -> (place: Int, distance: Int) {
-      func distance(_ place: Int) -> Int {
-        min(gap.left.map { positions[place] - $0 } ?? .max, gap.right.map { $0 - positions[place] } ?? .max)
-      }
-      let candidates: [Int]
-      switch (gap.left, gap.right) {
-      case (nil, _): candidates = [gap.places.lowerBound]
-      case (_?, nil): candidates = [gap.places.upperBound - 1]
-      case (let left?, let right?):
-        // The first one right of the middle, and the one before.
-        var (low, high) = (gap.places.lowerBound, gap.places.upperBound)
-        while low < high {
-          let middle = (low + high) / 2
-          if 2 * positions[middle] < left + right { low = middle + 1 } else { high = middle }
-        }
-        candidates = [low - 1, low].filter(gap.places.contains)
-      }
-      let best = candidates.max { distance($0) < distance($1) }!
-      return (best, distance(best))
-    }
-    guard !positions.isEmpty else { return [] }
-    var order: [Int] = []
-    var gaps: [Int: [Gap]] = [:]
-    func add(_ gap: Gap) {
-      if !gap.places.isEmpty { gaps[farthest(gap).distance, default: []].append(gap) }
-    }
-    func split(_ gap: Gap, at place: Int) {
-      order.append(positions[place])
-      add(Gap(places: gap.places.lowerBound..<place, left: gap.left, right: positions[place]))
-      add(Gap(places: place + 1..<gap.places.upperBound, left: positions[place], right: gap.right))
-    }
-    if given.isEmpty {
-      let first = Int.random(in: positions.indices, using: &generator)
-      split(Gap(places: positions.indices, left: nil, right: nil), at: first)
-    } else {
-      var start = 0
-      for (number, right) in (given.map(Optional.some) + [nil]).enumerated() {
-        let end =
-          right.map { right in positions[start...].firstIndex { $0 > right } ?? positions.count } ?? positions.count
-        add(Gap(places: start..<end, left: number == 0 ? nil : given[number - 1], right: right))
-        start = end
-      }
-    }
-    var distance = gaps.keys.max() ?? 0
-    while distance > 0 {
-      guard let count = gaps[distance]?.count, count > 0 else {
-        distance -= 1
-        continue
-      }
-      let number = Int.random(in: 0..<count, using: &generator)
-      gaps[distance]!.swapAt(number, count - 1)
-      let gap = gaps[distance]!.removeLast()
-      split(gap, at: farthest(gap).place)
-    }
-    return order
+    return order.arranged(diffused.sorted(), from: givenPositions, using: &generators.order) + rest
   }
 }

@@ -95,7 +95,7 @@ struct CompletionCall: Sendable {
   /// What /v1/infill knows too.
   static let commonNames = [
     "model", "seed", "stop", "ignore_eos", "temperature", "top_p", "top_k", "alpha0", "steps", "schedule",
-    "choose", "threshold", "calls", "window", "draft", "draft_order",
+    "choose", "threshold", "calls", "window", "candidate_order", "draft", "draft_order",
   ]
 
   static func checkModel(_ fields: RequestFields, _ model: ServedModel) throws {
@@ -118,7 +118,7 @@ struct CompletionCall: Sendable {
       choice: try AdaptiveChoice(
         measure: try fields.choice("choose"), threshold: try fields.number("threshold", in: 0...1e9),
         calls: try fields.integer("calls", in: 1...UnmaskingPlan.maximumSteps),
-        window: try fields.integer("window", in: 1...(1 << 20))),
+        window: try fields.integer("window", in: 1...(1 << 20)), order: try fields.choice("candidate_order")),
       draft: try drafts(fields, precision),
       picker: try TokenPicker(
         temperature: try fields.number("temperature", in: 0...100) ?? 1, topP: topP == 0 ? 1e-9 : topP,
@@ -128,7 +128,7 @@ struct CompletionCall: Sendable {
 
   /// How many drafts a call checks: a number, or "auto".
   private static func drafts(_ fields: RequestFields, _ precision: Precision) throws -> Speculation? {
-    let order = try fields.choice("draft_order", Speculation.Order.self)
+    let order = try fields.choice("draft_order", WritingOrder.self)
     let width: Speculation.Width?
     if case .string(let bytes)? = fields.value("draft"), bytes == Array("auto".utf8) {
       width = .automatic(precision)

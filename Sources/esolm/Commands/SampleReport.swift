@@ -40,7 +40,7 @@ struct SampleReport {
     struct Draft: Encodable {
       /// Drafts of a call, or auto.
       let width: String
-      let order: Speculation.Order
+      let order: WritingOrder
       /// How many were checked and accepted, and by their place in a call.
       let drafted: Int
       let accepted: Int
@@ -71,6 +71,7 @@ struct SampleReport {
     let threshold: Double?
     let calls: Int?
     let window: Int?
+    let candidateOrder: WritingOrder?
     /// What was drafted and how much of it accepted.
     let draft: Draft?
     let length: Int
@@ -139,7 +140,7 @@ struct SampleReport {
       finishReason: generation.finishReason!.rawValue,
       alpha0: method.diffusedShare(of: text.request), steps: text.request.timeSteps(of: method),
       schedule: text.request.schedule?.rawValue, choose: plan?.choice.measure, threshold: plan?.choice.threshold,
-      calls: plan?.choice.calls, window: plan?.choice.window,
+      calls: plan?.choice.calls, window: plan?.choice.window, candidateOrder: plan?.choice.order,
       draft: generation.draftCounts.map { counts in
         Line.Draft(
           width: "\(text.request.draft!.width)", order: text.request.draft!.order,

@@ -55,6 +55,13 @@ struct WritingOptions: ParsableArguments {
   var window: Int?
 
   @Option(
+    help: """
+      Schedule adaptive: the order in which positions become candidates, random, farthest-first (each as far as possible \
+      from those before it) or left-to-right. (default: random)
+      """)
+  var candidateOrder: WritingOrder?
+
+  @Option(
     help: ArgumentHelp(
       """
       Eso-LM (B): write as if one token a call, in fewer calls: each checks so many drafts of the next tokens, or as many \
@@ -67,7 +74,7 @@ struct WritingOptions: ParsableArguments {
       With --draft: the order of writing, random (the share alpha0 at random, the rest from left to right), farthest-first \
       (that share far apart) or left-to-right. (default: random)
       """)
-  var draftOrder: Speculation.Order?
+  var draftOrder: WritingOrder?
 
   @Option(help: "The seed of sampling.")
   var seed: UInt64 = 0
@@ -99,7 +106,9 @@ struct WritingOptions: ParsableArguments {
 
   /// How an adaptive schedule chooses; nil where nothing is said.
   private func choice() throws -> AdaptiveChoice? {
-    try asUsage { try AdaptiveChoice(measure: choose, threshold: threshold, calls: calls, window: window) }
+    try asUsage {
+      try AdaptiveChoice(measure: choose, threshold: threshold, calls: calls, window: window, order: candidateOrder)
+    }
   }
 
   /// The options that were given, of those that say how texts are written.
@@ -107,7 +116,7 @@ struct WritingOptions: ParsableArguments {
     [
       ("steps", steps != nil), ("alpha0", alpha0 != nil), ("length", length != nil), ("schedule", schedule != nil),
       ("choose", choose != nil), ("threshold", threshold != nil), ("calls", calls != nil), ("window", window != nil),
-      ("draft", draft != nil), ("draft-order", draftOrder != nil),
+      ("candidate-order", candidateOrder != nil), ("draft", draft != nil), ("draft-order", draftOrder != nil),
     ]
     .filter(\.1).map(\.0)
   }
