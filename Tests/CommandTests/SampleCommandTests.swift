@@ -76,6 +76,7 @@ struct SampleCommandTests {
       var threshold: Double?
       var calls: Int?
       var window: Int?
+      var candidateOrder: String?
       var draft: Draft?
       var modelLogProbability: Double
       var oneAtATimeLogProbability: Double
@@ -88,7 +89,8 @@ struct SampleCommandTests {
     let adaptive = try await told("--schedule adaptive --calls 5 --choose margin")
     #expect((adaptive.nfe, adaptive.calls, adaptive.window, adaptive.steps) == (5, 5, 16, nil))
     #expect(adaptive.choose == "margin" && adaptive.threshold == nil && adaptive.draft == nil)
-    let sure = try await told("--schedule adaptive --threshold 100 --window 3")
+    let sure = try await told("--schedule adaptive --threshold 100 --window 3 --candidate-order farthest-first")
+    #expect((adaptive.candidateOrder, sure.candidateOrder) == ("random", "farthest-first"))
     #expect((sure.nfe, sure.choose, sure.threshold, sure.window) == (6, "entropy", 100, 3))
 
     for width in ["3", "auto"] {
@@ -113,6 +115,7 @@ struct SampleCommandTests {
       var bestOf: Int?
       var beam: Int?
       var tokens: [Int]
+      var order: [Int]
       var oneAtATimeLogProbability: Double
     }
     func told(_ options: String) async throws -> [Told] {
@@ -121,13 +124,19 @@ struct SampleCommandTests {
       return try lines.output.split(separator: "\n").map { try JSONDecoder().decode(Told.self, from: Data($0.utf8)) }
         .sorted { $0.number < $1.number }
     }
-    let all = try await told("--num-samples 8 --alpha0 0 --batch 3")
-    let best = try await told("--num-samples 2 --best-of 4 --alpha0 0 --batch 3")
-    #expect(best.map(\.number) == [0, 1] && best.allSatisfy { $0.bestOf == 4 })
-    for (text, candidates) in zip(best, [all[..<4], all[4...]]) {
-      let likeliest = candidates.max { $0.oneAtATimeLogProbability < $1.oneAtATimeLogProbability }!
-      #expect((text.tokens, text.sequence) == (likeliest.tokens, likeliest.number))
+    // In random order each text has its own, and the best one keeps it.
+    for (how, orderCount) in [("--draft 4 --alpha0 1", 8), ("--alpha0 0", 1)] {
+      let all = try await told("--num-samples 8 --batch 3 \(how)")
+      #expect(Set(all.map(\.order)).count == orderCount)
+      let best = try await told("--num-samples 2 --best-of 4 --batch 3 \(how)")
+      #expect(best.map(\.number) == [0, 1] && best.allSatisfy { $0.bestOf == 4 })
+      for (text, candidates) in zip(best, [all[..<4], all[4...]]) {
+        let likeliest = candidates.max { $0.oneAtATimeLogProbability < $1.oneAtATimeLogProbability }!
+        #expect((text.tokens, text.sequence) == (likeliest.tokens, likeliest.number))
+        #expect(text.order == likeliest.order)
+      }
     }
+    let all = try await told("--num-samples 8 --batch 3 --alpha0 0")
     let found = try await told("--beam 4 --num-samples 3 --alpha0 0")
     #expect(found.map(\.number) == [0, 1, 2] && found.allSatisfy { $0.beam == 4 })
     let chances = found.map(\.oneAtATimeLogProbability)
