@@ -3,7 +3,7 @@ import Settings
 import Tokenizers
 
 /// The network's sizes, as they are asked for. What holds where none are given is the asker's to say.
-public struct NetworkSettings: SettingGroup {
+public struct NetworkSettings: SettingGroup, Equatable {
   /// A named size.
   public var size: TransformerConfiguration.Size?
   /// The width of the residual stream.

@@ -9,16 +9,8 @@ import Torch
 extension RunFolder {
   /// The file of a folder whose configuration names a precision: the network's tensors in that precision, the modulation
   /// folded in.
-  enum RoundedWeights {
-    static let fileName = "network.safetensors"
-  }
-
-  /// Throws where the weights are only good for sampling and evaluation.
-  package func requireTrainable() throws {
-    guard let rounding = configuration.rounding else { return }
-    throw FileError(
-      "\(path) holds weights in \(rounding.precision.rawValue), for sampling and evaluation; to train or convert, use the "
-        + "run that it was made of, \(rounding.run)")
+  package enum RoundedWeights {
+    package static let fileName = "network.safetensors"
   }
 
   /// The network of the newest checkpoint, or of the best one, to sample and evaluate with. Parameters are read one after
@@ -99,7 +91,7 @@ extension RunFolder {
   public func write(
     _ weights: Weights = .average, of choice: Choice = .latest, in precision: Precision, to output: String
   ) throws {
-    try requireTrainable()
+    try configuration.requireTrainable(at: path)
     let network = try network(weights, of: choice, precision: precision)
     var configuration = self.configuration
     configuration.rounding = .init(precision: precision, run: path)

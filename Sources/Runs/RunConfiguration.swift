@@ -1,4 +1,5 @@
 import EsoLM
+import Files
 import Settings
 import Tokenizers
 import Torch
@@ -52,6 +53,14 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     let isPadded = tokenizer.modelVocabularySize < model.vocabularySize
     configuration.tokenCount = isPadded ? tokenizer.vocabularySize : nil
     return configuration
+  }
+
+  /// Throws where the weights of the folder at `path` are only good for sampling and evaluation.
+  package func requireTrainable(at path: String) throws {
+    guard let rounding else { return }
+    throw FileError(
+      "\(path) holds weights in \(rounding.precision.rawValue), for sampling and evaluation; to train or convert, use the "
+        + "run that it was made of, \(rounding.run)")
   }
 
   /// Throws a ``EsoLM/ConfigurationError`` naming the first field that does not fit, also where two fields disagree.

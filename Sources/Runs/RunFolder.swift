@@ -68,7 +68,7 @@ public struct RunFolder: Sendable {
     let lock = try RunLock.take(path)
     CheckpointStore(run: path).removeLeftovers()
     try self.init(opening: path, needing: { _ in [] }, lock: lock)
-    try requireTrainable()
+    try configuration.requireTrainable(at: path)
     if case .converted(let origin) = configuration.data.source {
       throw FileError(
         "\(path) was converted from \(origin), so there is nothing to go on with; "
@@ -218,7 +218,7 @@ public struct RunFolder: Sendable {
   public func model(
     _ weights: Weights = .average, of choice: Choice = .latest, device: Device = .cpu
   ) throws -> TransformerWeights {
-    try requireTrainable()
+    try configuration.requireTrainable(at: path)
     let folder = try folder(of: choice)
     return try model(weights, in: folder, manifest: try CheckpointManifest.read(folder), device: device)
   }
@@ -248,8 +248,10 @@ public struct RunFolder: Sendable {
 
   private var store: CheckpointStore { CheckpointStore(run: path) }
 
-  /// The step of the newest checkpoint.
-  public func savedStep() throws -> Int { try CheckpointManifest.read("\(path)/\(Choice.latest.rawValue)").step }
+  /// The step of the newest checkpoint, or of the best one.
+  public func savedStep(of choice: Choice = .latest) throws -> Int {
+    try CheckpointManifest.read(try folder(of: choice)).step
+  }
 
   /// Writes a checkpoint and turns `latest` to it. Those that are not kept are deleted when it is safe on the disk.
   public func save(_ state: TrainingState) throws {

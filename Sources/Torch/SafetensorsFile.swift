@@ -113,6 +113,13 @@ public struct SafetensorsFile {
     memory = budget
   }
 
+  /// The tensors, by name.
+  public var storedTensors: [StoredTensor] {
+    entries.sorted { $0.key < $1.key }.map { name, entry in
+      StoredTensor(name: name, dtype: entry.dtype, shape: entry.shape) { try tensor(name) }
+    }
+  }
+
   /// A copy of one tensor on the CPU.
   public func tensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw FileError("\(path) has no tensor '\(name)'") }
@@ -141,21 +148,22 @@ public struct SafetensorsFile {
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String
   ) throws {
-    let descriptions = tensors.map { (name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }
-    try write(descriptions, metadata: metadata, to: path) { tensors[$0].tensor }
+    let stored = tensors.map { name, tensor in
+      StoredTensor(name: name, dtype: tensor.dtype, shape: tensor.shape) { tensor }
+    }
+    try write(reading: stored, metadata: metadata, to: path)
   }
 
-  /// The same with tensors that are asked for by their number, one after another, so that no two need be in memory.
+  /// The same with tensors that are read one after another, so that no two need be in memory.
   public static func write(
-    _ tensors: [(name: String, dtype: DType, shape: [Int])], metadata: [String: String] = [:], to path: String,
-    tensor: (_ number: Int) throws -> Tensor
+    reading tensors: [StoredTensor], metadata: [String: String] = [:], to path: String
   ) throws {
     var header = SafetensorsHeader()
     header.metadata = metadata
     var offset = 0
-    for (name, dtype, shape) in tensors {
-      let end = offset + shape.reduce(dtype.byteCount, *)
-      header.tensors[name] = .init(dtype: dtype.rawValue, shape: shape, offsets: [offset, end])
+    for stored in tensors {
+      let end = offset + stored.count * stored.dtype.byteCount
+      header.tensors[stored.name] = .init(dtype: stored.dtype.rawValue, shape: stored.shape, offsets: [offset, end])
       offset = end
     }
     let encoder = JSONEncoder()
@@ -166,9 +174,9 @@ public struct SafetensorsFile {
     try AtomicFile.write(to: path) { writer in
       try withUnsafeBytes(of: UInt64(json.count).littleEndian) { try writer.write($0) }
       try writer.write(json)
-      for (number, description) in tensors.enumerated() {
-        let tensor = try tensor(number)
-        trap(unless: tensor.dtype == description.dtype && tensor.shape == description.shape, "another tensor")
+      for stored in tensors {
+        let tensor = try stored.tensor()
+        trap(unless: tensor.dtype == stored.dtype && tensor.shape == stored.shape, "another tensor")
         guard tensor.count > 0 else { continue }
         let bytes = UnsafeMutableRawBufferPointer.allocate(
           byteCount: tensor.count * tensor.dtype.byteCount, alignment: 64)

@@ -24,9 +24,9 @@ struct CheckpointOptions: ParsableArguments {
     if revision != nil, fromHub == nil { throw ValidationError("--revision goes with --from-hub only") }
   }
 
-  /// Opens what was named: the given path, or what the hub has.
-  func open(_ path: String?) throws -> Checkpoint {
-    guard let fromHub else { return try open(path!) }
+  /// Where what was named lies: the given path, or that of what is fetched from the hub.
+  func path(_ given: String?) throws -> String {
+    guard let fromHub else { return given! }
     let repository = try asUsageOfHub { try HubRepository(fromHub, revision: revision ?? "main") }
     var line = ShareLine()
     let fetched = try HubDownload(repository, settings: try HubSettings()).run { progress in
@@ -38,15 +38,7 @@ struct CheckpointOptions: ParsableArguments {
     if let reason = fetched.offline {
       printError("esolm: note: \(reason); using what was fetched before, \(fetched.folder)")
     }
-    return try open(fetched.folder)
-  }
-
-  /// A run's files are read whole, to be compared with their checksums.
-  private func open(_ path: String) throws -> Checkpoint {
-    var line = ShareLine()
-    defer { line.clear() }
-    line.show("opening \(path)", nil)
-    return try Checkpoint(opening: path, field: stateDict)
+    return fetched.folder
   }
 
   private func asUsageOfHub<Result>(_ body: () throws -> Result) throws -> Result {
@@ -104,7 +96,7 @@ struct SettingsOptions: ParsableArguments {
     settings.cleanOrder = cleanOrder
     settings.maskOrder = maskOrder
     settings.length = length
-    settings.numHeads = heads
+    settings.network.numHeads = heads
     settings.maskToken = maskToken
     return settings
   }

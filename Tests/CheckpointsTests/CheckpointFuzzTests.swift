@@ -85,7 +85,7 @@ struct CheckpointFuzzTests {
       try Data(contentsOf: URL(fileURLWithPath: "\(Fixtures.folder)/field_checkpoints/\(name)"))
     }
     var given = ModelSettings()
-    (given.algorithm, given.length, given.numHeads) = (.maskedDiffusion, 8, 1)
+    (given.algorithm, given.length, given.network.numHeads) = (.maskedDiffusion, 8, 1)
     let files = try ["mdlm.ckpt", "bd3lm.ckpt", "ar.ckpt", "params.pt", "nested.pt"].map { name in
       Original(
         files: [(name, try field(name))], opened: name, given: name.hasSuffix(".pt") ? given : ModelSettings())
@@ -153,7 +153,7 @@ private struct Attacker {
     }
     maybe(\.algorithm, choose(Algorithm.allCases), 2)
     maybe(\.length, choose([8, 8, 8, choose(Self.numbers)]), 2)
-    maybe(\.numHeads, choose([1, 1, choose(Self.numbers)]), 2)
+    maybe(\.network.numHeads, choose([1, 1, choose(Self.numbers)]), 2)
     maybe(\.prepend, choose(MethodConfiguration.Prepend.allCases), 4)
     maybe(\.blockSize, choose([2, 4, choose(Self.numbers)]))
     maybe(\.maskToken, choose([5, choose(Self.numbers)]), 16)

@@ -65,7 +65,7 @@ struct PublishedSettingsTests {
         == "x does not say how many attention heads its network has; name them with --heads")
     // Only one method has no modulation, but without a configuration nothing is said about its texts' beginning.
     var given = ModelSettings()
-    (given.numHeads, given.length) = (4, 24)
+    (given.network.numHeads, given.length) = (4, 24)
     #expect(
       try refusal("{}", given: given, weights: "ar") == "x does not say its prepended token; name it with --prepend")
     given.prepend = .bos

@@ -13,9 +13,8 @@ struct StateDictionaryTests {
   private func field(_ name: String) -> String { "\(Fixtures.folder)/field_checkpoints/\(name)" }
 
   /// A file of torch.save whose pickle is made by hand, with one storage of so many bytes.
-  private func file(storage: Int = 24, _ body: (inout PickleAssembler) -> Void) throws -> TorchFile {
-    let archive = ZipAssembler([("a/data.pkl", PickleAssembler.make(body)), ("a/data/0", Data(count: storage))])
-    return try TorchFile(archive.data, path: "x")
+  private func file(storage: Int = 24, _ body: (inout PickleAssembler) -> Void) -> Data {
+    ZipAssembler([("a/data.pkl", PickleAssembler.make(body)), ("a/data/0", Data(count: storage))]).data
   }
 
   /// A file that holds the file `nested.pt` with its field called otherwise.
@@ -88,14 +87,14 @@ struct StateDictionaryTests {
   @Test func ofSeveralTheOneWithTheNetworkIsTaken() throws {
     func checkpoint(_ fields: [(String, String)], field: String? = nil) throws -> Checkpoint {
       try Checkpoint(
-        try file { pickle in
+        file { pickle in
           pickle.op("}")
           for (name, tensor) in fields {
             pickle.text(name)
             dictionary(&pickle, of: tensor)
             pickle.op("s")
           }
-        }, field: field)
+        }, path: "x", field: field)
     }
     let network = "model.vocab_embed.embedding"
     #expect(try checkpoint([("critic", "w"), ("net", network)]).weights.map(\.name) == ["vocab_embed.embedding"])
@@ -116,7 +115,7 @@ struct StateDictionaryTests {
   /// Each of many fields that show one large dictionary would be looked through, if it were not one.
   @Test func oneDictionaryUnderManyNamesIsLookedIntoOnce() throws {
     let many: Int32 = 20_000
-    let file = try file { pickle in
+    let file = file { pickle in
       pickle.op("}")
       pickle.op("}")
       pickle.op("q", [0])
@@ -134,14 +133,15 @@ struct StateDictionaryTests {
       }
       pickle.op("u")
     }
-    #expect(message { try Checkpoint(file) }?.hasPrefix("x holds no tensors by name, it has the fields 'f0', ") == true)
+    let refusal = message { try Checkpoint(file, path: "x") }
+    #expect(refusal?.hasPrefix("x holds no tensors by name, it has the fields 'f0', ") == true)
   }
 
   // MARK: Tensors
 
   @Test func parametersWithAttributesAreTensors() throws {
     var given = ModelSettings()
-    (given.algorithm, given.length, given.numHeads) = (.maskedDiffusion, 8, 1)
+    (given.algorithm, given.length, given.network.numHeads) = (.maskedDiffusion, 8, 1)
     let conversion = try Conversion(try Checkpoint(opening: field("params.pt")), given: given)
     let plain = try Checkpoint(opening: field("mdlm.ckpt"))
     #expect(conversion.checkpoint.weights.map(\.shape) == plain.weights.map(\.shape))
@@ -149,7 +149,7 @@ struct StateDictionaryTests {
   }
 
   @Test func aTensorMayHaveAttributesOrNameItsType() throws {
-    var file = try file { pickle in
+    let data = file { pickle in
       pickle.op("}")
       pickle.text("attributes")
       pickle.global("torch._tensor", "_rebuild_from_type_v2")
@@ -165,6 +165,7 @@ struct StateDictionaryTests {
       tensor(&pickle, type: "float32", count: 24)
       pickle.op("s")
     }
+    var file = try TorchFile(data, path: "x")
     for (key, value) in try #require(file.root.entries) {
       let found = try #require(try file.tensor(value, name: key.text!))
       #expect(found.dtype == .float32 && found.shape == [2, 3])
@@ -179,13 +180,13 @@ struct StateDictionaryTests {
         == "\(field("float8.pt")): tensor 'backbone.vocab_embed.embedding' has elements of type float8_e4m3fn, \(types)"
     )
     func refusal(_ body: (inout PickleAssembler) -> Void) throws -> String? {
-      let file = try file { pickle in
+      let file = file { pickle in
         pickle.op("}")
         pickle.text("w")
         body(&pickle)
         pickle.op("s")
       }
-      return message { try Checkpoint(file) }
+      return message { try Checkpoint(file, path: "x") }
     }
     #expect(
       try refusal { tensor(&$0, type: "uint16") } == "x: tensor 'w' has elements of type uint16, \(types)")
@@ -201,7 +202,7 @@ struct StateDictionaryTests {
 
   /// Numbers of two bytes each, and words of a vocabulary: a pickle may describe as many as it has bytes for.
   @Test(arguments: [3_000, 200_000]) func aLongHistoryIsNoReasonToRefuse(count: Int) throws {
-    let file = try file { pickle in
+    let file = file { pickle in
       pickle.op("}")
       pickle.text("state_dict")
       dictionary(&pickle, of: "vocab_embed.embedding")
@@ -225,7 +226,7 @@ struct StateDictionaryTests {
       pickle.op("s")
       pickle.op("s")
     }
-    let checkpoint = try Checkpoint(file)
+    let checkpoint = try Checkpoint(file, path: "x")
     #expect(checkpoint.hyperParameters["words.w\(count - 1)"] == .integer(count - 1))
     guard case .list(let losses)? = checkpoint.hyperParameters["losses"] else { throw Missing() }
     #expect(losses.count == count)

@@ -13,7 +13,7 @@ struct TorchFileTests {
 
   /// Types, shared storages, strides, offsets, scalars, empty tensors, parameters.
   @Test func everyLayoutIsReadAsPyTorchReadsIt() throws {
-    var file = try TorchFile(contentsOf: path("layouts.pt"))
+    var file = try TorchFile(try MappedFile.read(path("layouts.pt")), path: "x")
     let expected = try SafetensorsFile(contentsOf: path("layouts.safetensors"))
     var seen: Set<String> = []
     for (key, value) in try #require(file.root.entries) {
@@ -93,7 +93,7 @@ struct TorchFileTests {
   }
 
   private func read(_ data: Data) throws -> Tensor? {
-    let checkpoint = try Checkpoint(try TorchFile(data, path: "x"))
+    let checkpoint = try Checkpoint(data, path: "x")
     return try checkpoint.weights.first?.tensor()
   }
 
@@ -147,8 +147,10 @@ struct TorchFileTests {
       message { try read(file(extra: [("archive/byteorder", Data("big".utf8))])) }
         == "x has another byte order than little, the only one that is read")
     #expect(
-      message { try read(Data("%PDF".utf8)) } == "x is no file of torch.save: it does not start as a zip file does")
-    #expect(message { try read(Data()) } == "x is empty, expected a file of torch.save")
+      message { try read(Data("%PDF".utf8)) } == "x is not a file of torch.save (a zip archive) or a safetensors file")
+    #expect(
+      message { try read(Data()) }
+        == "x is empty, expected a file of torch.save (a zip archive) or a safetensors file")
   }
 
   @Test func aSmallFileCannotStandForLargeWeights() throws {

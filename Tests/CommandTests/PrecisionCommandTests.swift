@@ -69,11 +69,17 @@ import Testing
     for command in [
       ["train", "--resume", rounded], ["train", "--init-from", rounded, "--data", "x.txt", "--out", "\(run)-new"],
       ["convert", rounded, "\(run)-other"], ["convert", rounded, "\(run)-other", "--precision", "bf16"],
-      ["inspect", rounded],
     ] {
       let result = try await Esolm.run(command)
       #expect(result.status == 1 && result.error.contains(way), "\(command): \(result.error)")
     }
+    let shown = try await Esolm.succeed(["inspect", rounded]).output
+    #expect(shown.contains(", in int8, for sampling and evaluation\n"), "\(shown)")
+    #expect(shown.contains("  loads as esolm-b, alpha0 0.5"), "\(shown)")
+    #expect(shown.firstMatch(of: #/blocks\.0\.attn_qkv\.weight +I8 /#) != nil, "\(shown)")
+    let parameters = #/tensors, (\d+) parameters/#
+    let own = try await Esolm.succeed(["inspect", run]).output
+    #expect(shown.firstMatch(of: parameters)?.1 == own.firstMatch(of: parameters)?.1)
     let other = try await Esolm.run(["sample", rounded, "--precision", "bf16"])
     #expect(other.status == 1 && other.error.contains("--precision cannot be bf16"), "\(other.error)")
     let again = try await Esolm.run(["convert", run, rounded, "--precision", "int8"])

@@ -21,6 +21,8 @@ public struct CheckpointSummary: Sendable, Codable {
   public let step: Int?
   /// Numbers in all weights together.
   public let parameters: Int
+  /// What the weights are rounded to, where they are for sampling and evaluation alone.
+  public let precision: Precision?
   /// The weights.
   public let tensors: [TensorLine]
   /// Tensors that are no weights.
@@ -59,6 +61,11 @@ public struct CheckpointSummary: Sendable, Codable {
     averageDecay = checkpoint.averageDecay
     averageUpdates = checkpoint.averageUpdates
     hyperParameters = checkpoint.hyperParameters
+    precision = checkpoint.precision
+    if precision != nil, let run = checkpoint.run {
+      (network, method, note, problems) = (run.model, run.method, nil, [])
+      return
+    }
     do {
       let conversion = try Conversion(checkpoint, given: given)
       (network, method, note, problems) = (conversion.network, conversion.method, conversion.note, [])

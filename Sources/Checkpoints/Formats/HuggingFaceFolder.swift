@@ -55,23 +55,9 @@ public enum HuggingFaceFolder {
       var metadata = ["format": "pt"]
       if let step { metadata["step"] = "\(step)" }
       let named = (tensors + [buffer]).map { $0.renamed("backbone.\($0.name)") }
-      try SafetensorsFile.write(named, metadata: metadata, to: "\(draft)/\(weightsName)")
+      try SafetensorsFile.write(reading: named, metadata: metadata, to: "\(draft)/\(weightsName)")
       for (name, data) in files { try AtomicFile.write(data, to: "\(draft)/\(name)") }
       try JSONFile.write(settings.plain, to: "\(draft)/\(configurationName)")
     }
-  }
-}
-
-extension Checkpoint {
-  init(huggingFaceFolder path: String) throws {
-    self.init(path: path, form: .huggingFace)
-    guard FileManager.default.fileExists(atPath: "\(path)/\(HuggingFaceFolder.configurationName)") else {
-      throw FileError("\(path) is no Hugging Face folder and no run folder: it has no config.json")
-    }
-    try readConfiguration(in: path)
-    let files = try TensorFiles(folder: path, mark: ParameterName.marksNetwork)
-    add(files.tensors)
-    problems += files.problems
-    step = Self.step(files.metadata["step"].flatMap { Int($0) })
   }
 }

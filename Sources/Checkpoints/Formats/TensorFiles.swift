@@ -9,6 +9,8 @@ public struct TensorFiles {
   public private(set) var tensors: [StoredTensor] = []
   /// What a safetensors file says beside its tensors.
   public private(set) var metadata: [String: String] = [:]
+  /// The file of `torch.save` that holds the tensors, and the field of it; nil is the file itself.
+  private(set) var torch: (file: TorchFile, field: String?)?
   /// What an index says and no file holds.
   public private(set) var problems: [String] = []
 
@@ -44,43 +46,32 @@ public struct TensorFiles {
 
   /// The tensors of one file.
   public init(contentsOf path: String, mark: Mark) throws {
-    switch try Form(ofFile: path) {
-    case .torch:
-      var file = try TorchFile(contentsOf: path)
-      tensors = try file.tensors(try file.stateDictionary(mark: mark).entries)
-    case .safetensors:
-      let file = try SafetensorsFile(contentsOf: path)
+    try self.init(try MappedFile.read(path), path: path, mark: mark)
+  }
+
+  /// The tensors of a file's contents, which say by their first bytes what they are.
+  ///
+  /// - Parameters:
+  ///   - path: the file, for messages.
+  ///   - field: of a file of `torch.save`, the field that holds the tensors, where several do.
+  /// - Throws: an error that says what the file is instead, as far as that can be told.
+  init(_ data: Data, path: String, field: String? = nil, mark: Mark) throws {
+    if ZipArchive.isZip(data) || TorchFile.isLegacy(data) {
+      var file = try TorchFile(data, path: path)
+      let (held, entries) = try file.stateDictionary(field: field, mark: mark)
+      tensors = try file.tensors(entries)
+      torch = (file, held)
+    } else if path.hasSuffix(".safetensors") || FileKind(beginning: data.prefix(FileKind.byteCount)) == .safetensors {
+      guard field == nil else {
+        throw FileError("\(path) is a safetensors file, which has no fields; leave out --state-dict")
+      }
+      let file = try SafetensorsFile(data, path: path)
       tensors = file.storedTensors
       metadata = file.metadata
-    }
-  }
-
-  /// The forms of one file.
-  enum Form {
-    case torch
-    case safetensors
-
-    /// - Throws: an error that says what the file is instead, as far as that can be told.
-    init(ofFile path: String) throws {
-      let data = try MappedFile.read(path)
-      if ZipArchive.isZip(data) || TorchFile.isLegacy(data) {
-        self = .torch
-      } else if path.hasSuffix(".safetensors") || FileKind(beginning: data.prefix(FileKind.byteCount)) == .safetensors {
-        self = .safetensors
-      } else {
-        let expected = "a file of torch.save (a zip archive) or a safetensors file"
-        throw FileKind.mistake(path, beginning: data, expected: expected)
-          ?? FileError(data.isEmpty ? "\(path) is empty, expected \(expected)" : "\(path) is not \(expected)")
-      }
-    }
-  }
-}
-
-extension SafetensorsFile {
-  /// The tensors by name.
-  var storedTensors: [StoredTensor] {
-    entries.sorted { $0.key < $1.key }.map { name, entry in
-      StoredTensor(name: name, dtype: entry.dtype, shape: entry.shape) { try tensor(name) }
+    } else {
+      let expected = "a file of torch.save (a zip archive) or a safetensors file"
+      throw FileKind.mistake(path, beginning: data, expected: expected)
+        ?? FileError(data.isEmpty ? "\(path) is empty, expected \(expected)" : "\(path) is not \(expected)")
     }
   }
 }

@@ -18,22 +18,14 @@ package struct TorchFile {
   /// What stands before the names of entries: a folder.
   private let prefix: String
 
-  package init(contentsOf path: String) throws {
-    try self.init(try MappedFile.read(path), path: path)
-  }
-
-  /// Reads a file's contents; `path` is only for messages.
+  /// Reads a file's contents, which `TensorFiles` has found to begin as those of `torch.save` do; `path` is only for
+  /// messages.
   package init(_ data: Data, path: String) throws {
     self.path = path
     self.data = data
     budget = MemoryBudget(fileSize: data.count)
-    guard data.count > 0 else { throw FileError("\(path) is empty, expected a file of torch.save") }
     if Self.isLegacy(data) {
       throw FileError("\(path) is in the format of PyTorch before 1.6; load and save it again there, as a zip file")
-    }
-    guard ZipArchive.isZip(data) else {
-      throw FileKind.mistake(path, beginning: data, expected: "a file of torch.save, a zip archive")
-        ?? FileError("\(path) is no file of torch.save: it does not start as a zip file does")
     }
     do {
       archive = try ZipArchive(data, path: path, budget: &budget)
@@ -135,7 +127,97 @@ package struct TorchFile {
   }
 }
 
+extension TorchFile {
+  /// The dictionary that holds a network's tensors: the file's own, or one of its fields, as trainers save it under
+  /// `state_dict`, `model`, `module` and other names. If several fields could be meant, which is asked for.
+  ///
+  /// - Parameters:
+  ///   - field: the name of the field, if it is given.
+  ///   - mark: tells by its name a tensor that only the right dictionary holds.
+  /// - Returns: the dictionary and the field that holds it, nil for the file's own.
+  mutating func stateDictionary(
+    field: String? = nil, mark: TensorFiles.Mark
+  ) throws -> (field: String?, entries: PickleEntries) {
+    guard let own = root.entries else {
+      throw FileError("\(path) holds no dictionary, expected a Lightning checkpoint or a state dictionary")
+    }
+    // One dictionary may stand under many names: it is looked into once.
+    var seen: Set<UInt32> = []
+    var fields: [(name: String, entries: PickleEntries)] = []
+    for (key, value) in own {
+      guard let name = key.name, let entries = value.entries, seen.insert(value.index).inserted else { continue }
+      try bounded { try $0.take(Self.fieldCost + 2 * name.utf8.count) }
+      fields.append((name, entries))
+    }
+    if let field {
+      guard let found = fields.last(where: { $0.name == field }) else {
+        throw FileError(
+          "\(path) has no field '\(field)' that is a dictionary, expected one of \(Self.list(fields.map(\.name)))")
+      }
+      return (field, found.entries)
+    }
+    func isMarked(_ entries: PickleEntries) -> Bool { entries.contains { $0.key.name.map(mark) ?? false } }
+    if isMarked(own) { return (nil, own) }
+    let marked = fields.filter { isMarked($0.entries) }
+    guard marked.count < 2 else {
+      throw FileError(
+        "\(path) holds several state dictionaries: \(Self.list(marked.map(\.name))); name one with --state-dict")
+    }
+    guard let found = marked.first ?? fields.first(where: { $0.name == "state_dict" }) else { return (nil, own) }
+    return (found.name, found.entries)
+  }
+
+  /// What is kept of a field, with room for growth.
+  private static let fieldCost = 256
+
+  private static func list(_ names: [String]) -> String {
+    names.prefix(8).map { "'\($0)'" }.joined(separator: ", ") + (names.count > 8 ? ", …" : "")
+  }
+
+  /// The tensors of a dictionary by name; values that are none are left out.
+  mutating func tensors(_ entries: PickleEntries) throws -> [StoredTensor] {
+    var found: [StoredTensor] = []
+    var places: [String: Int] = [:]
+    var others: [String] = []
+    var bytes = 0
+    for (key, value) in entries {
+      guard let name = key.name else { continue }
+      guard let tensor = try tensor(value, name: name) else {
+        others.append(name)
+        continue
+      }
+      try count(tensor, &bytes)
+      // A key that is set again takes the new value, as in Python.
+      if let place = places[name] {
+        found[place] = tensor
+      } else {
+        places[name] = found.count
+        found.append(tensor)
+      }
+    }
+    guard !found.isEmpty else {
+      throw FileError(
+        "\(path) holds no tensors by name" + (others.isEmpty ? "" : ", it has the fields \(Self.list(others))"))
+    }
+    return found
+  }
+
+  /// Tensors may share storages, as tied weights do; but a small file that is said to hold large weights is refused.
+  func count(_ tensor: StoredTensor, _ bytes: inout Int) throws {
+    bytes += tensor.count * tensor.dtype.byteCount
+    guard bytes <= MemoryBudget(fileSize: size).limit else {
+      throw FileError("\(path) is refused: its tensors share so much that they would take more than twice its size")
+    }
+  }
+}
+
 extension PickleValue {
+  /// A key's text; nil for one that is too long for a name, which many keys could share.
+  fileprivate var name: String? {
+    guard case .text(_, let count) = node, count <= 512 else { return nil }
+    return text
+  }
+
   /// A text that is short enough to be a name: longer ones could be copied many times.
   fileprivate var shortText: String? {
     guard case .text(_, let count) = node, count <= 200 else { return nil }

@@ -63,10 +63,13 @@ struct Convert: ParsableCommand {
     if let precision { return try round(to: precision) }
     let target = to ?? (output.hasSuffix(".safetensors") ? .safetensors : .run)
     let tokenizer = try tokenizer.map { try TokenizerFile.tokenizer(at: $0) }
-    let input = try checkpoint.open(checkpoint.fromHub == nil ? paths[0] : nil)
-    let conversion = try Conversion(input, given: settings.settings, tokenizer: tokenizer)
+    let path = try checkpoint.path(checkpoint.fromHub == nil ? paths[0] : nil)
     var line = ShareLine()
     defer { line.clear() }
+    line.show("opening \(path)", nil)
+    let input = try Checkpoint(opening: path, field: checkpoint.stateDict)
+    line.clear()
+    let conversion = try Conversion(input, given: settings.settings, tokenizer: tokenizer)
     try conversion.write(to: output, as: target, weights: rawWeights ? .model : .average) { line.show("writing", $0) }
     line.clear()
     let report = Report(

@@ -28,13 +28,21 @@ struct Inspect: ParsableCommand {
     guard (path == nil) != (checkpoint.fromHub == nil) else {
       throw ValidationError("name a file or folder, or a repository with --from-hub, one of the two")
     }
-    let summary = CheckpointSummary(try checkpoint.open(path), given: settings.settings)
+    let path = try checkpoint.path(path)
+    var line = ShareLine()
+    line.show("opening \(path)", nil)
+    defer { line.clear() }
+    let input = try Checkpoint(opening: path, field: checkpoint.stateDict)
+    line.clear()
+    let summary = CheckpointSummary(input, given: settings.settings)
     if json { try printJSON(summary) } else { try printOutput(text(summary)) }
   }
 
   private func text(_ summary: CheckpointSummary) -> String {
     var lines = ["\(summary.path): \(summary.form.name)" + (summary.step.map { ", step \($0)" } ?? "")]
-    lines.append("  weights: \(summary.tensors.count) tensors, \(summary.parameters) parameters")
+    lines.append(
+      "  weights: \(summary.tensors.count) tensors, \(summary.parameters) parameters"
+        + (summary.precision.map { ", in \($0.rawValue), for sampling and evaluation" } ?? ""))
     if summary.hasAverage {
       lines.append(
         "  moving average of the weights" + (summary.averageDecay.map { ", decay \($0)" } ?? "")
