@@ -12,23 +12,10 @@ public final class FusedDecoder {
   /// Weight and bias of a linear layer.
   public typealias Linear = (weight: LinearWeight, bias: Tensor?)
 
-  /// The weights of one block.
-  public struct Block {
-    /// Norm and layers of attention, then of the MLP.
-    public var attentionNorm: Norm, qkv: Linear, attentionOut: Linear, mlpNorm: Norm, mlpIn: Linear, mlpOut: Linear
-
-    /// A block by its parts.
-    public init(
-      attentionNorm: Norm, qkv: Linear, attentionOut: Linear, mlpNorm: Norm, mlpIn: Linear, mlpOut: Linear
-    ) {
-      self.attentionNorm = attentionNorm
-      self.qkv = qkv
-      self.attentionOut = attentionOut
-      self.mlpNorm = mlpNorm
-      self.mlpIn = mlpIn
-      self.mlpOut = mlpOut
-    }
-  }
+  /// The weights of one block: norm and layers of attention, then of the MLP.
+  public typealias Block = (
+    attentionNorm: Norm, qkv: Linear, attentionOut: Linear, mlpNorm: Norm, mlpIn: Linear, mlpOut: Linear
+  )
 
   private let embedding: Tensor
   private let blocks: [Block]

@@ -187,3 +187,34 @@ public struct Trainer {
     validator.measure(learner, progress: progress)
   }
 }
+
+/// The batches of a run: which sequences each step sees, and what a method makes of them.
+///
+/// All follows from the seed and the step: a run that goes on, on any number of processes, sees the same.
+private struct Batches {
+  private let blocks: TokenBlocks
+  private let maskToken: Int
+  private let seed: UInt64
+  private var schedule: BatchSchedule
+
+  init(_ blocks: TokenBlocks, _ configuration: RunConfiguration) {
+    self.blocks = blocks
+    maskToken = configuration.model.maskToken
+    seed = configuration.training.seed
+    schedule = BatchSchedule(blockCount: blocks.count, batchSize: configuration.training.batchSize, seed: seed)
+  }
+
+  /// One of the equal shares of a step's batch.
+  mutating func share(_ number: Int, of count: Int, step: Int, for method: any GenerationMethod) -> ScoredBatch {
+    let chosen = schedule.blocks(step: step)
+    let share = BatchShare(number, of: count, contentCounts: chosen.map { blocks.contentCount($0) }) { place in
+      PaddedTokens(blocks.block(chosen[place], draw: step), contentCount: blocks.contentCount(chosen[place]))
+    }
+    return method.trainingBatch(share, maskToken: maskToken, seed: seed, step: step)
+  }
+
+  /// The sequences of a step: which blocks of the data they are, and their tokens.
+  mutating func sequences(step: Int) -> [(block: Int, tokens: [Int32])] {
+    schedule.blocks(step: step).map { ($0, Array(blocks.block($0, draw: step))) }
+  }
+}

@@ -105,48 +105,6 @@ extension CorpusSettings {
   }
 }
 
-extension DataSettings {
-  /// The tokenizer's name or files, if they are said.
-  var tokenizerChoice: TokenizerChoice? {
-    get throws {
-      try tokenizer.map { name in
-        guard let choice = TokenizerChoice(argument: name) else {
-          throw ConfigurationError(field: "tokenizer", found: "empty", expected: "a name, or files")
-        }
-        return choice
-      }
-    }
-  }
-
-  /// The tokenizer that was chosen, else that of the data set's published figures; nil for the text's characters.
-  func fixedTokenizer() throws -> (any Tokenizer)? {
-    if let choice = try tokenizerChoice { return try choice.tokenizer() }
-    guard let preset = try corpus.preset() else { return nil }
-    guard preset.vocabulary != .text8 else { return Text8Tokenizer() }
-    throw ValidationError(
-      "--tokenizer is missing: name the files of \(preset.vocabulary.rawValue), which \(preset.name)'s published "
-        + "figures are with, or another")
-  }
-
-  /// The corpus that is described.
-  func configuration(for tokenizer: (any Tokenizer)?) throws -> CorpusConfiguration {
-    let folder = corpus.tokenFolder.map(absolutePath)
-    if let preset = try corpus.preset(), let dataFolder = corpus.folder {
-      var found = try preset.corpus(in: absolutePath(dataFolder), tokenFolder: folder)
-      if let packing = corpus.packing { found.packing = packing }
-      if let appends = corpus.appendsEndOfText { found.appendsEndOfText = appends }
-      return found
-    }
-    func source(_ paths: [String]) throws -> CorpusSource {
-      try corpus.text.source(listed(paths).map(absolutePath), for: tokenizer)
-    }
-    return CorpusConfiguration(
-      source: try source(paths),
-      validation: validationPaths.isEmpty ? .share(validationFraction) : .source(try source(validationPaths)),
-      packing: corpus.packing ?? .continuous, appendsEndOfText: corpus.appendsEndOfText ?? true, tokenFolder: folder)
-  }
-}
-
 func absolutePath(_ path: String) -> String {
   path == "-" ? path : URL(fileURLWithPath: path).standardizedFileURL.path
 }

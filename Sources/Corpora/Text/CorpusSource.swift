@@ -134,6 +134,30 @@ public struct CorpusSource: Codable, Hashable, Sendable {
   }
 }
 
+extension CorpusSource {
+  /// The first documents, at most so many, as text.
+  ///
+  /// - Throws: `FileError` as making a token file of the source does.
+  public func documents(first maximumCount: Int) throws -> [String] {
+    let reader = try TextChunkReader(self) { _ in nil }
+    var documents: [String] = []
+    while documents.count < maximumCount, let chunk = try reader.next() {
+      _ = try chunk.forEachDocument(by: self) { text, _ in
+        if documents.count < maximumCount { documents.append(String(decoding: text, as: UTF8.self)) }
+      }
+    }
+    return documents
+  }
+
+  /// Whether the source is text to be cut, not records: a single file that is read as one document.
+  public func isWholeText() throws -> Bool {
+    let files = try files()
+    guard files.count == 1, Folder.isRegularFile(files[0]) else { return false }
+    let chunk = try TextChunkReader(self) { $0.count }.next()
+    return chunk?.reading.format == .text(documents: .file)
+  }
+}
+
 /// 64 bits that differ for different tokens, barring accidents (FNV-1a over 32-bit words): what token files of version 1
 /// and the runs made with them were told apart by.
 struct TokenHash: Hashable {

@@ -154,6 +154,137 @@ final class TextChunkReader: @unchecked Sendable {  // Used by one thread at a t
   }
 }
 
+extension TextChunk {
+  /// Calls `body` with each document and the line that it begins in, by the rules of the source that the chunk is of.
+  ///
+  /// - Returns: how many bad lines were skipped.
+  /// - Throws: `FileError` naming file and line of a bad record, unless those are skipped.
+  func forEachDocument(
+    by source: CorpusSource, _ body: (_ text: UnsafeBufferPointer<UInt8>, _ line: Int) throws -> Void
+  ) throws -> Int {
+    func document(_ text: UnsafeBufferPointer<UInt8>, _ line: Int) throws {
+      guard let detokenizer = source.detokenizer else { return try body(text, line) }
+      try detokenizer.apply(to: Array(text)).withUnsafeBufferPointer { try body($0, line) }
+    }
+    let lineEnd = reading.lineEnd
+    return try bytes.withUnsafeBufferPointer { text in
+      let invalid = source.takesAnyBytes == true ? nil : text.firstInvalidUTF8
+      if let invalid, !source.skipsBadLines || reading.format == .text(documents: .file) {
+        throw notUTF8(invalid, in: text)
+      }
+      var skipped = 0
+      func isText(_ part: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard invalid != nil, part.firstInvalidUTF8 != nil else { return true }
+        skipped += 1
+        return false
+      }
+      switch reading.format {
+      case .text(.file), .byFile: try document(text, line)
+      case .text(.line):
+        try forEachPart(of: text, [lineEnd], lineEnd, line) { part, line, _ in
+          let part = part.last == UInt8(ascii: "\r") ? UnsafeBufferPointer(rebasing: part.dropLast()) : part
+          if !part.isEmpty, isText(part) { try document(part, line) }
+        }
+      case .text(.row):
+        try forEachPart(of: text, [lineEnd], lineEnd, line) { part, line, whole in
+          let isBlank = part.allSatisfy(\.isWhiteSpace)
+          guard !whole.isEmpty, isText(part) else { return }
+          try document(isBlank ? UnsafeBufferPointer(rebasing: whole[..<0]) : whole, line)
+        }
+      case .text(.separated(let separator)):
+        try forEachPart(of: text, Array(separator.utf8), lineEnd, line) { part, line, _ in
+          if !part.isEmpty, isText(part) { try document(part, line) }
+        }
+      case .jsonLines(let field):
+        try forEachPart(of: text, [lineEnd], lineEnd, line) { part, line, _ in
+          guard !part.allSatisfy(\.isWhiteSpace), isText(part) else { return }
+          let value: [UInt8]
+          do {
+            value = try self.value(of: field, in: part)
+          } catch {
+            guard source.skipsBadLines else { throw FileError("\(path): line \(line): \(error)") }
+            skipped += 1
+            return
+          }
+          try value.withUnsafeBufferPointer { try document($0, line) }
+        }
+      case .csv:
+        try CSV.forEachRow(in: text, line: line, lineEnd) { row in
+          guard row.fields.allSatisfy({ $0.withUnsafeBufferPointer(isText) }) else { return }
+          if let problem = problem(of: row) {
+            guard source.skipsBadLines else { throw FileError("\(path): line \(row.line): \(problem)") }
+            skipped += 1
+            return
+          }
+          let value = Array(columns.map { row.fields[$0] }.joined(separator: [UInt8(ascii: " ")]))
+          try value.withUnsafeBufferPointer { try document($0, row.line) }
+        }
+      }
+      return skipped
+    }
+  }
+
+  private func notUTF8(_ place: Int, in text: UnsafeBufferPointer<UInt8>) -> FileError {
+    let line = line + text[..<place].count(of: reading.lineEnd)
+    let byte = String(text[place], radix: 16, uppercase: true)
+    return FileError(
+      "\(path): byte \(offset + place), in line \(line), is 0x\(byte); expected UTF-8 text")
+  }
+
+  /// Calls `body` with what stands between separators, its line, and the same with its separator.
+  private func forEachPart(
+    of text: UnsafeBufferPointer<UInt8>, _ separator: [UInt8], _ lineEnd: UInt8, _ firstLine: Int,
+    _ body: (UnsafeBufferPointer<UInt8>, Int, UnsafeBufferPointer<UInt8>) throws -> Void
+  ) rethrows {
+    var (start, line) = (0, firstLine)
+    while start < text.count {
+      var end = start
+      while let place = text[end...].firstIndex(of: separator[0]) {
+        end = place
+        if text[place...].starts(with: separator) { break }
+        end += 1
+      }
+      let isLast = end >= text.count || !text[end...].starts(with: separator)
+      if isLast { end = text.count }
+      let next = isLast ? end : end + separator.count
+      let whole = UnsafeBufferPointer(rebasing: text[start..<next])
+      try body(UnsafeBufferPointer(rebasing: text[start..<end]), line, whole)
+      line += whole.count(of: lineEnd)
+      start = next
+    }
+  }
+
+  private func value(of field: String, in line: UnsafeBufferPointer<UInt8>) throws -> [UInt8] {
+    let json = try JSONValue(parsing: line)
+    guard case .object = json else { throw FileError("it is \(json.kind), expected an object") }
+    switch json[field] {
+    case .string(let text)?: return text
+    case .array(let parts)?:
+      return Array(
+        try parts.map { part in
+          guard case .string(let text) = part else {
+            throw FileError("field '\(field)' holds \(part.kind), expected strings")
+          }
+          return text
+        }.joined(separator: [UInt8(ascii: "\n")]))
+    case nil: throw FileError("field '\(field)' is missing, found \(keys(of: json)); name the text's by --field")
+    case let other?: throw FileError("field '\(field)' is \(other.kind), expected a string")
+    }
+  }
+
+  private func keys(of json: JSONValue) -> String {
+    guard case .object(let members) = json, !members.isEmpty else { return "none" }
+    let names = members.prefix(10).map { "'\(String(decoding: $0.key.prefix(40), as: UTF8.self))'" }
+    return names.joined(separator: ", ") + (members.count > 10 ? " and others" : "")
+  }
+
+  private func problem(of row: CSV.Row) -> String? {
+    if let problem = row.problem { return problem }
+    guard let missing = columns.first(where: { !row.fields.indices.contains($0) }) else { return nil }
+    return "it has \(row.fields.count) columns, expected column \(missing + 1)"
+  }
+}
+
 extension UnsafeBufferPointer<UInt8> {
   fileprivate var firstZero: Int? {
     guard let start = baseAddress, let found = memchr(start, 0, count) else { return nil }

@@ -17,7 +17,7 @@ extension BytePairTrainer {
     let reader = try TextChunkReader(source, boundary: encoder.lastBoundary)
     var (documents, skipped, bytes) = (0, 0, 0)
     while let chunk = try reader.next() {
-      skipped += try DocumentReader(source: source).forEachDocument(of: chunk) { text, _ in
+      skipped += try chunk.forEachDocument(by: source) { text, _ in
         add(text)
         bytes += text.count
         if chunk.endsDocument { documents += 1 }
@@ -40,11 +40,10 @@ extension CharacterTokenizer {
     let found = CharacterSet()
     for source in sources {
       let reader = try TextChunkReader(source, boundary: encoder.lastBoundary)
-      let documents = DocumentReader(source: source)
       var (skipped, hasText) = (0, false)
       let sets = try ParallelChunks.run(
         of: reader, makeWorker: CharacterSet.init,
-        work: { chunk, set in try documents.forEachDocument(of: chunk) { text, _ in set.insert(text) } },
+        work: { chunk, set in try chunk.forEachDocument(by: source) { text, _ in set.insert(text) } },
         take: { skipped += $0 }, report: { try progress(reader.byteCount) })
       for set in sets {
         hasText = hasText || !set.isEmpty

@@ -137,7 +137,7 @@ private struct Tokenization {
     var result = Encoded()
     var tokens: [Int32] = []
     tokens.reserveCapacity(chunk.bytes.count / 3)
-    result.skippedLines = try DocumentReader(source: source).forEachDocument(of: chunk) { text, line in
+    result.skippedLines = try chunk.forEachDocument(by: source) { text, line in
       let start = tokens.count
       do {
         try encoder.append(text, to: &tokens)

@@ -147,9 +147,10 @@ struct Block {
   }
 
   var fused: FusedDecoder.Block {
-    FusedDecoder.Block(
+    (
       attentionNorm: attentionNorm.fused, qkv: qkv.fused, attentionOut: attentionOut.fused, mlpNorm: mlpNorm.fused,
-      mlpIn: mlpIn.fused, mlpOut: mlpOut.fused)
+      mlpIn: mlpIn.fused, mlpOut: mlpOut.fused
+    )
   }
 
   /// Runs the block on the residual stream [rows, hidden].

@@ -53,7 +53,11 @@ struct Demo: ParsableCommand {
     try printOutput(
       "Training Eso-LM (B), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = \(alpha0), "
         + "on \(data ?? "the toy language") (\(steps) steps)\n")
-    try TrainingView().run(trainer)
+    var view = TrainingView()
+    try Interrupt.shared.noting {
+      try trainer.train(shouldStop: { Interrupt.shared.wasRequested }) { view.show($0) }
+    }
+    view.clear()
     guard !Interrupt.shared.wasRequested else {
       printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
       return

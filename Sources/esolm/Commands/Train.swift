@@ -95,7 +95,10 @@ struct Train: ParsableCommand {
           return try started(given, group)
         }
       }
-      try TrainingView(group).run(trainer, until: end)
+      func shouldStop() -> Bool { Interrupt.shared.wasRequested || end.map { .now >= $0 } ?? false }
+      var view = TrainingView(group, bfloat16: trainer.run.configuration.training.bfloat16)
+      try Interrupt.shared.noting { try trainer.train(shouldStop: shouldStop) { view.show($0) } }
+      view.clear()
       let step = trainer.learner.step
       if group.isLeader, step < trainer.run.configuration.training.steps {
         printError("stopped at step \(step), saved; go on with: esolm train --resume \(trainer.run.path)")
@@ -184,6 +187,48 @@ struct Train: ParsableCommand {
       }
     }
     return configuration == run.configuration ? trainer : try trainer.continuing(as: configuration)
+  }
+}
+
+extension DataSettings {
+  /// The tokenizer's name or files, if they are said.
+  private var tokenizerChoice: TokenizerChoice? {
+    get throws {
+      try tokenizer.map { name in
+        guard let choice = TokenizerChoice(argument: name) else {
+          throw ConfigurationError(field: "tokenizer", found: "empty", expected: "a name, or files")
+        }
+        return choice
+      }
+    }
+  }
+
+  /// The tokenizer that was chosen, else that of the data set's published figures; nil for the text's characters.
+  fileprivate func fixedTokenizer() throws -> (any Tokenizer)? {
+    if let choice = try tokenizerChoice { return try choice.tokenizer() }
+    guard let preset = try corpus.preset() else { return nil }
+    guard preset.vocabulary != .text8 else { return Text8Tokenizer() }
+    throw ValidationError(
+      "--tokenizer is missing: name the files of \(preset.vocabulary.rawValue), which \(preset.name)'s published "
+        + "figures are with, or another")
+  }
+
+  /// The corpus that is described.
+  fileprivate func configuration(for tokenizer: (any Tokenizer)?) throws -> CorpusConfiguration {
+    let folder = corpus.tokenFolder.map(absolutePath)
+    if let preset = try corpus.preset(), let dataFolder = corpus.folder {
+      var found = try preset.corpus(in: absolutePath(dataFolder), tokenFolder: folder)
+      if let packing = corpus.packing { found.packing = packing }
+      if let appends = corpus.appendsEndOfText { found.appendsEndOfText = appends }
+      return found
+    }
+    func source(_ paths: [String]) throws -> CorpusSource {
+      try corpus.text.source(listed(paths).map(absolutePath), for: tokenizer)
+    }
+    return CorpusConfiguration(
+      source: try source(paths),
+      validation: validationPaths.isEmpty ? .share(validationFraction) : .source(try source(validationPaths)),
+      packing: corpus.packing ?? .continuous, appendsEndOfText: corpus.appendsEndOfText ?? true, tokenFolder: folder)
   }
 }
 

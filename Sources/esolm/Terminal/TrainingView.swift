@@ -12,23 +12,17 @@ struct TrainingView {
   private let start = ContinuousClock.now
   /// Operations a second of large matrix products in this process, once training has lasted long enough to measure it.
   private var matrixRate: Double?
-  private var bfloat16 = false
+  private let bfloat16: Bool
 
-  /// - Parameter group: the processes that train; one of them shows it.
-  init(_ group: ProcessGroup = ProcessGroup()) { self.group = group }
-
-  /// Trains until a signal asks to stop, a time has come, or to the end.
-  func run(_ trainer: Trainer, until end: ContinuousClock.Instant? = nil) throws {
-    var view = self
-    view.bfloat16 = trainer.run.configuration.training.bfloat16
-    func shouldStop() -> Bool { Interrupt.shared.wasRequested || end.map { .now >= $0 } ?? false }
-    try Interrupt.shared.noting {
-      try trainer.train(shouldStop: shouldStop) { if group.isLeader { view.show($0) } }
-    }
-    view.clear()
+  /// - Parameters:
+  ///   - group: the processes that train; one of them shows it.
+  ///   - bfloat16: whether products are of bfloat16.
+  init(_ group: ProcessGroup = ProcessGroup(), bfloat16: Bool = false) {
+    (self.group, self.bfloat16) = (group, bfloat16)
   }
 
   mutating func show(_ event: Trainer.Event) {
+    guard group.isLeader else { return }
     switch event {
     case .step(let progress):
       if matrixRate == nil, ContinuousClock.now - start > .seconds(5) {
