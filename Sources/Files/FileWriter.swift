@@ -1,5 +1,10 @@
 import Foundation
 
+/// Standard output has no reader any more, as that of `… | head -1`, who has seen enough.
+public struct ClosedOutput: Error, CustomStringConvertible {
+  public let description = "the output has no reader any more"
+}
+
 /// Writes bytes one after another, to a file that is being made, to the end of one, or to standard output.
 public struct FileWriter: Sendable {
   let descriptor: Int32
@@ -25,7 +30,10 @@ public struct FileWriter: Sendable {
         Foundation.write(descriptor, $0.baseAddress!, min($0.count, 1 << 30))
       }
       if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { throw FileError.system("write", path) }
+      guard written > 0 else {
+        if errno == EPIPE, descriptor == STDOUT_FILENO { throw ClosedOutput() }
+        throw FileError.system("write", path)
+      }
       rest = rest.dropFirst(written)
     }
   }

@@ -85,9 +85,10 @@ public struct HTMLPage: Sendable {
   /// The command that made the page, and all else that it takes to make it again.
   public mutating func add(recipe: Recipe) {
     add(texts: [recipe.command], title: "How it was made")
-    add(facts: [
-      ("data", recipe.data), ("seed", "\(recipe.seed)"), ("program", recipe.program), ("machine", recipe.machine),
-    ])
+    add(
+      facts: [("data", recipe.data), ("seed", "\(recipe.seed)")]
+        + (recipe.checkpoint.map { [("checkpoint", $0)] } ?? [])
+        + [("program", recipe.program), ("machine", recipe.machine)])
   }
 
   /// What the page shows, for programs: as JSON, in the element `data`.

@@ -247,6 +247,6 @@ public struct DataSettings: SettingGroup {
         .between0And1),
       Setting(
         \.tokenizer, "tokenizer", valueName: "name|path", help: tokenizerHelp,
-        usual: "the data set's where it has one, else characters"),
+        usual: "text8 for that data set, none for others; the weights' own with --init-from; else characters"),
     ] + CorpusSettings.settings.under(nil, \.corpus)
 }

@@ -50,6 +50,13 @@ package struct WeightOptions: ParsableArguments {
   package func network(of run: RunFolder, device: Device) throws -> Transformer {
     try run.network(rawWeights ? .model : .average, of: best ? .best : .latest, precision: precision, device: device)
   }
+
+  /// Which weights of a run these are, in words.
+  package func checkpoint(of run: RunFolder) throws -> String {
+    let step = try run.savedStep(of: best ? .best : .latest)
+    let kind = rawWeights ? "its own weights" : "the moving average of weights"
+    return "step \(step) of \(run.path), \(run.configuration.rounding == nil ? kind : "rounded weights")"
+  }
 }
 
 extension Precision: ExpressibleByArgument {}

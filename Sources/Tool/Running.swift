@@ -24,6 +24,8 @@ extension ParsableCommand {
       Interrupt.shared.endUnlessInterrupted()
     } catch {
       Interrupt.shared.endUnlessInterrupted()
+      // The status that a pipe's writer ends with when nobody reads.
+      if error is ClosedOutput { Foundation.exit(128 + SIGPIPE) }
       let code = exitCode(for: error)
       let isUsage = code == .validationFailure
       let message = code == .failure || isUsage ? Self.message(for: error) : ""

@@ -6,12 +6,12 @@ import Torch
 
 extension Recipe {
   /// What this process was told to do, and what does it.
-  init(data: String, seed: UInt64, device: Device) {
+  init(data: String, seed: UInt64, checkpoint: String? = nil, device: Device) {
     // How results are printed as well is no part of it.
     let arguments = CommandLine.arguments.dropFirst().filter { $0 != "--json" }
     self.init(
       command: (["esolm"] + arguments).map(\.quotedForShell).joined(separator: " "), data: data,
-      seed: seed,
+      seed: seed, checkpoint: checkpoint,
       program: "esolm \(EsoLMCommand.release), sources \(Revision.current), libtorch \(Torch.version)",
       machine: "\(device.rawValue), \(device.place), \(ProcessInfo.processInfo.operatingSystemVersionString)")
   }

@@ -113,6 +113,20 @@ struct DiskTests {
     }
   }
 
+  /// As of `esolm sample RUN | head -1`: who reads no more has seen enough.
+  @Test func outputThatNobodyReadsEndsWithoutAWord() async throws {
+    let pipe = "\(try Scratch.folder())/pipe"
+    try #require(mkfifo(pipe, 0o600) == 0)
+    let run = try await Esolm.trained()
+    // Opened to be read as well, so that opening waits for nobody, and then to be written alone.
+    let script = #"exec 4<>"$0" 3>"$0" 4<&-; exec "$@" >&3 3>&-"#
+    for command in [["sample", run], ["sample", run, "--json"], ["eval", run], ["--help"]] {
+      let result = try await Command.run(
+        "/bin/sh", ["-c", script, pipe, Esolm.executable()] + command, environment: Esolm.environment)
+      #expect(result.error == "" && result.status == 128 + SIGPIPE, "\(command): \(result)")
+    }
+  }
+
   /// Messages are for people; work is done also where nobody reads them.
   @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "this system has no /dev/full"))
   func messagesThatCannotBeWrittenStopNothing() async throws {

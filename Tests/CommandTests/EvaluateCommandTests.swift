@@ -20,6 +20,7 @@ struct EvaluateCommandTests {
       var command: String
       var data: String
       var seed: UInt64
+      var checkpoint: String
     }
 
     var run: String
@@ -57,6 +58,10 @@ struct EvaluateCommandTests {
   @Test func theRecipeGivesTheSameNumbersAgain() async throws {
     let first = try await report(["--draws", "3", "--seed", "5"])
     #expect(first.recipe.seed == 5 && first.recipe.data.hasPrefix("what the run kept for validation of "))
+    let run = try await Esolm.trained()
+    #expect(
+      first.recipe.checkpoint.wholeMatch(of: /step \d+ of .*, the moving average of weights/) != nil
+        && first.recipe.checkpoint.contains(" of \(run), "), "\(first.recipe.checkpoint)")
     let words = first.recipe.command.split(separator: " ").map(String.init)
     #expect(words.first == "esolm")
     let again = try await Esolm.succeed(words.dropFirst() + ["--json"])

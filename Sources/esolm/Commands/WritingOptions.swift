@@ -11,7 +11,10 @@ struct WritingOptions: ParsableArguments {
       "Time steps T of diffusion. (default: as many as tokens are written; BD3-LM: one token a step)", valueName: "T"))
   var steps: Int?
 
-  @Option(name: .customLong("alpha0"), help: ArgumentHelp("Eso-LM: share that diffusion writes. (default: the run's)"))
+  @Option(
+    name: .customLong("alpha0"),
+    help: ArgumentHelp(
+      "Eso-LM: share that diffusion writes. (default: the run's, but 1 with a --schedule other than ancestral)"))
   var alpha0: Double?
 
   @Option(help: ArgumentHelp("Tokens of a text, given ones included. (default: the run's)"))

@@ -49,8 +49,7 @@ struct EvaluateChoice: ParsableCommand {
       run, scoring: PassageScoring(likelihood, orders: orders, batchSize: options.batch, seed: options.seed),
       data: data, preprocessing: preprocess, maxQuestions: maxQuestions, skipBadLines: skipBadLines)
     if json {
-      return try printJSON(
-        Rebuildable(result, Recipe(data: data, seed: options.seed, device: options.device.device)))
+      return try printJSON(Rebuildable(result, try options.recipe(data: data, of: run)))
     }
     var table = Table(["choice by", "accuracy", "± error"])
     let accuracy = result.accuracy

@@ -21,7 +21,7 @@ struct EvaluateEntropy: ParsableCommand {
   func run() throws {
     let set = try samples.load()
     let summary = SampleSummary(set.tokens)
-    if json { return try printJSON(Rebuildable(summary, samples.recipe(of: set))) }
+    if json { return try printJSON(Rebuildable(summary, try samples.recipe(of: set))) }
     var table = Table(["measure", "value"])
     for measure in Measure.of(summary) { table.add([measure.name, measure.text]) }
     try printOutput("\(set.origin)\n\(table.text)")

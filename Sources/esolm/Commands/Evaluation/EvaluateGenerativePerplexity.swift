@@ -28,7 +28,7 @@ struct EvaluateGenerativePerplexity: ParsableCommand {
       throw FileError("\(set.origin): they hold no token that \(judge.name) predicts, expected at least one")
     }
     let result = GenerativePerplexityResult(perplexity, judge: judge.name)
-    if json { return try printJSON(Rebuildable(result, samples.recipe(of: set))) }
+    if json { return try printJSON(Rebuildable(result, try samples.recipe(of: set))) }
     var table = Table(["", "Gen. PPL", "nats/token", "± error", "tokens"])
     table.add([
       judge.name, Format.number(result.perplexity, digits: 3), Format.number(result.natsPerToken, digits: 4),

@@ -44,7 +44,7 @@ struct EvaluateMauve: ParsableCommand {
     options.seed = clusteringSeed
     let result = try Self.result(
       set, reference: reference.texts(for: set), judge: judge, options: options)
-    if json { return try printJSON(Rebuildable(result, samples.recipe(of: set))) }
+    if json { return try printJSON(Rebuildable(result, try samples.recipe(of: set))) }
     var table = Table(["", "MAUVE", "buckets", "samples", "reference texts"])
     table.add([
       judge.name, Format.number(result.score, digits: 4), "\(result.buckets)", "\(result.samples)",

@@ -68,7 +68,7 @@ struct EvaluatePerplexity: ParsableCommand {
         alpha0: likelihood.method.diffusedShare, sequences: blocks.count, length: blocks.length, draws: draws,
         tokens: tokens, characters: characters, results: rows)
       let text = data ?? corpus.dataset.map { "\($0) in \(corpus.folder!)" } ?? run.validationText
-      try printJSON(Rebuildable(report, Recipe(data: text, seed: options.seed, device: options.device.device)))
+      try printJSON(Rebuildable(report, try options.recipe(data: text, of: run)))
     } else {
       try printTable(rows, method: run.methodText(likelihood.method), blocks: blocks, tokens: tokens)
     }

@@ -121,7 +121,7 @@ struct EvaluateReport: ParsableCommand {
     }
 
     report.recipe = Recipe(
-      data: data ?? run.validationText, seed: seed,
+      data: data ?? run.validationText, seed: seed, checkpoint: try weights.checkpoint(of: run),
       device: device.device)
 
     let out = out ?? folder

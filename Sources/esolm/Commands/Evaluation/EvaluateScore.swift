@@ -60,9 +60,7 @@ struct EvaluateScore: ParsableCommand {
     line.clear()
     let result = Result(run: options.folder, alpha0: likelihood.method.diffusedShare, score)
     if json {
-      return try printJSON(
-        Rebuildable(
-          result, Recipe(data: "the text in the command", seed: options.seed, device: options.device.device)))
+      return try printJSON(Rebuildable(result, try options.recipe(data: "the text in the command", of: run)))
     }
     var table = Table(["orders", "log p (nats)", "nats/token", "lowest order", "highest order"])
     table.add([

@@ -128,7 +128,8 @@ struct EvaluateSudoku: ParsableCommand {
     line.clear()
 
     let recipe = Recipe(
-      data: puzzles ?? "puzzles of \(run.validationText)", seed: writing.seed, device: device.device)
+      data: puzzles ?? "puzzles of \(run.validationText)", seed: writing.seed,
+      checkpoint: try weights.checkpoint(of: run), device: device.device)
     if let out {
       let page = SudokuPage(outcomes: outcomes, traces: traces)
       let title = "Sudokus solved by \(method.title)"

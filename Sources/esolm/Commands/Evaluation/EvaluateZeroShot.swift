@@ -49,8 +49,7 @@ struct EvaluateZeroShot: ParsableCommand {
     }
     if json {
       let report = Report(run: options.folder, alpha0: likelihood.method.diffusedShare, draws: draws, sets: results)
-      return try printJSON(
-        Rebuildable(report, Recipe(data: dataDir, seed: options.seed, device: options.device.device)))
+      return try printJSON(Rebuildable(report, try options.recipe(data: dataDir, of: run)))
     }
     var table = Table(["", "NELBO ppl", "± error"] + (orders.map { ["exact ppl, K = \($0)"] } ?? []) + ["sequences"])
     for result in results {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import EsoLM
+import Reports
 import Runs
 import Tool
 
@@ -34,6 +35,11 @@ struct LikelihoodOptions: ParsableArguments {
     return (
       run, try run.likelihood(weights, method: algorithm.method(of: run, alpha0: alpha0), device: device.device)
     )
+  }
+
+  /// How what is measured of the run on some data is made again.
+  func recipe(data: String, of run: RunFolder) throws -> Recipe {
+    Recipe(data: data, seed: seed, checkpoint: try weights.checkpoint(of: run), device: device.device)
   }
 }
 

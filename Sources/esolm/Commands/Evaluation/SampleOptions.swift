@@ -28,8 +28,11 @@ struct SampleOptions: ParsableArguments {
   func validate() throws { try require("num-samples", numSamples, in: 1...(1 << 24)) }
 
   /// How what is measured of the samples is made again.
-  func recipe(of samples: SampleSet) -> Recipe {
-    Recipe(data: samples.origin, seed: writing.seed, device: device.device)
+  func recipe(of samples: SampleSet) throws -> Recipe {
+    // Of samples in a file it is not known which weights wrote them.
+    let run = Folder.exists(source) ? samples.run : nil
+    return Recipe(
+      data: samples.origin, seed: writing.seed, checkpoint: try run.map(weights.checkpoint), device: device.device)
   }
 
   /// Reads or writes the samples.
