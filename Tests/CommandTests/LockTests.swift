@@ -48,7 +48,8 @@ struct LockTests {
     let first = try await Command.start(
       Esolm.executable(), ["train", "--resume", run, "--steps", "100000000"], environment: Esolm.environment)
     try await first.wait { (try? String(contentsOf: "\(run)/lock").contains("\(first.identifier)")) == true }
-    let second = try await Esolm.run(["train", "--resume", run, "--steps", "70"])
+    // More than the first one can have made by the time that this one begins.
+    let second = try await Esolm.run(["train", "--resume", run, "--steps", "200000000"])
     #expect(second.status == 1)
     #expect(
       second.error.hasPrefix("esolm: error: \(run) is being trained by process \(first.identifier) on "),

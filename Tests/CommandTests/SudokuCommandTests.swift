@@ -106,18 +106,16 @@ struct SudokuCommandTests {
     #expect(outcomes.filter { $0.clues == 12 }.map(\.callsPerPuzzle) == [4, 4, 4, 4, 4, 8])
   }
 
-  /// Grids of which each row is a line, and so ends with [EOS].
-  @Test func gridsWithRowEndsAreSolvedToo() async throws {
+  /// Grids between [BOS] and [EOS], two tokens more than cells.
+  @Test func framedGridsAreSolvedToo() async throws {
     let folder = try Scratch.folder()
     let grids = "\(folder)/grids.txt"
-    try await Esolm.succeed(["sudoku", "grids", "--side", "4", "--count", "30", "--rows", "--out", grids])
-    let lines = try String(contentsOfFile: grids, encoding: .utf8).split(separator: "\n")
-    #expect(lines.count == 120 && lines.allSatisfy { $0.wholeMatch(of: #/[1-4]{4}/#) != nil })
+    try await Esolm.succeed(["sudoku", "grids", "--side", "4", "--count", "30", "--out", grids])
     try await Esolm.succeed(
       [
-        "train", "--data", grids, "--tokenizer", "sudoku", "--documents", "line", "--alpha0", "1", "--out",
-        "\(folder)/run", "--steps", "2",
-      ] + Esolm.tiny + ["--length", "20"])
+        "train", "--data", grids, "--tokenizer", "sudoku", "--packing", "framed", "--alpha0", "1", "--out",
+        "\(folder)/run", "--steps", "2", "--documents", "line", "--no-end-of-text",
+      ] + Esolm.tiny + ["--length", "18"])
     let table = try await Esolm.succeed(["eval", "sudoku", "\(folder)/run", "--clues", "12", "--count", "2"]).output
     #expect(table.contains("surest by margin          12        2"))
   }

@@ -65,26 +65,24 @@ struct SudokuEvaluationTests {
     }
   }
 
-  @Test func sequencesHaveTheSizeOfAGridWithOrWithoutRowEnds() {
-    let fitting = (1...100).filter { SudokuEvaluation.Layout.fitting(length: $0) != nil }
-    #expect(fitting == [16, 20, 81, 90])
-    #expect(SudokuEvaluation.Layout.fitting(length: 20)! == (.rowEnds, 4))
-    #expect(SudokuEvaluation.Layout.fitting(length: 81)! == (.cells, 9))
-    let layout = SudokuEvaluation.Layout.rowEnds
-    #expect(layout.sequence(of: [1, nil, 3, 4], side: 2) == [1, nil, 11, 3, 4, 11])
-    #expect(layout.cells(of: [1, 2, 11, 3, 4, 11], side: 2) == [1, 2, 3, 4])
-    #expect([0, 1, 3, 4].map { layout.cell(at: $0, side: 2) } == [0, 1, 2, 3])
-    #expect(SudokuEvaluation.Layout.cells.cells(of: [1, 2], side: 2) == [1, 2])
+  @Test func sequencesHaveTheSizeOfAGridOrTwoTokensMore() {
+    let fitting = (1...100).filter { SudokuEvaluation.Frame.fitting(length: $0) != nil }
+    #expect(fitting == [16, 18, 81, 83])
+    #expect(SudokuEvaluation.Frame.fitting(length: 18)! == (.textEnds, 4))
+    #expect(SudokuEvaluation.Frame.fitting(length: 81)! == (.none, 9))
+    #expect(SudokuEvaluation.Frame.textEnds.around([1, nil]) == [10, 1, nil, 11])
+    #expect(SudokuEvaluation.Frame.textEnds.cells(of: [10, 1, 2, 11]) == [1, 2])
+    #expect(SudokuEvaluation.Frame.none.cells(of: [1, 2]) == [1, 2])
   }
 
-  /// Row ends are given as clues are, and do not count.
-  @Test func rowEndsAreGiven() throws {
+  /// A frame is given as clues are, and nothing of it counts or is shown.
+  @Test func aFrameStandsAroundTheCells() throws {
     let puzzles = try puzzles(4, clues: 6)
-    let evaluation = SudokuEvaluation(network, method: Self.methods[0], layout: .rowEnds)
+    let evaluation = SudokuEvaluation(network, method: Self.methods[0], frame: .textEnds)
     for plan in try plans() {
       for answer in try evaluation.answers(to: puzzles, by: plan).answers {
-        #expect(answer.generation.tokens.count == 20 && answer.cells.count == 16)
-        #expect([4, 9, 14, 19].allSatisfy { answer.generation.tokens[$0] == 11 })
+        #expect(answer.generation.tokens.count == 18 && answer.cells.count == 16)
+        #expect(answer.generation.tokens.first == 10 && answer.generation.tokens.last == 11)
         #expect(zip(answer.puzzle.puzzle.cells, answer.cells).allSatisfy { $0 == 0 || $0 == $1 })
         let empty = answer.puzzle.puzzle.cells.indices.filter { answer.puzzle.puzzle[$0] == 0 }
         #expect(answer.writtenCells.joined().sorted() == empty)

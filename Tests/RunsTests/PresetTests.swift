@@ -77,7 +77,7 @@ struct PresetTests {
     let settings = try settings(name)
     let configuration = try settings.configuration(SudokuTokenizer(), source: .toyLanguage(sequences: 2, seed: 0))
     let (method, model, training) = (configuration.method, configuration.model, configuration.training)
-    #expect(settings.data.tokenizer == "sudoku" && settings.data.corpus.appendsEndOfText == (name == "sudoku-cpu"))
+    #expect(settings.data.tokenizer == "sudoku" && settings.data.corpus.appendsEndOfText == false)
     #expect(method.weighting ?? .elbo == .elbo)
     #expect((model.vocabularySize, model.maskToken) == (12, 0))
     let kinds: [String: (Algorithm, DiffusionOrders)] = [
@@ -90,7 +90,9 @@ struct PresetTests {
     #expect(made.diffusionOrders == orders)
     let isUnsaid = name == "sudoku" || name == "sudoku-cpu"
     #expect(made.diffusedShare == (isUnsaid ? 0.5 : algorithm == .maskedDiffusion ? nil : 1))
-    guard name != "sudoku-cpu" else { return #expect(method.length == 90) }
+    guard name != "sudoku-cpu" else {
+      return #expect(method.length == 83 && settings.data.corpus.packing == .framed)
+    }
     #expect(method.length == 81 && model.dropout == 0.1)
     #expect((model.hiddenSize, model.numBlocks, model.numHeads) == (256, 8, 8))
     #expect((training.batchSize, training.steps, training.validationInterval) == (512, 1_000_000, 3525))

@@ -50,11 +50,6 @@ public struct SudokuGrid: Hashable, Sendable {
   /// The digits row by row, 0 where a cell is empty.
   public var text: String { cells.map(String.init).joined() }
 
-  /// The digits of each row.
-  public var rows: [String] {
-    stride(from: 0, to: cells.count, by: side).map { cells[$0..<$0 + side].map(String.init).joined() }
-  }
-
   /// The digit of a cell, counted row by row from 0; 0 empties it.
   ///
   /// - Precondition: there is such a cell, and such a digit.

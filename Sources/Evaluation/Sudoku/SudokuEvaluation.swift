@@ -27,46 +27,40 @@ public struct SudokuEvaluation {
     public var template: [Int32?] { puzzle.cells.map { $0 == 0 ? nil : Int32($0) } }
   }
 
-  /// How a grid is written down as a sequence of tokens.
+  /// What stands around the cells of a grid in a model's sequences.
   ///
   /// Rotary positions tell how far tokens are from each other, not where they are: whoever sees few cells cannot tell the
   /// neighbour in a row from the end of the row above. Under attention along an order, tokens at known places say it.
-  public enum Layout: Sendable, Equatable, CaseIterable {
-    /// Its cells, row by row, as in the authors' sequences.
-    case cells
-    /// The same with `[EOS]` behind each row, as a text of lines has them.
-    case rowEnds
+  public enum Frame: Sendable, Equatable, CaseIterable {
+    /// Nothing, as in the authors' sequences.
+    case none
+    /// `[BOS]` before them and `[EOS]` behind them.
+    case textEnds
 
-    /// The layout, and the side of the grids, of a model's sequences; nil if no grid fits.
+    /// The frame, and the side of the grids, of a model's sequences; nil if no grid fits.
     ///
     /// - Parameter length: tokens of a sequence.
-    public static func fitting(length: Int) -> (layout: Layout, side: Int)? {
-      for side in SudokuGrid.sides {
-        if length == side * side { return (.cells, side) }
-        if length == side * (side + 1) { return (.rowEnds, side) }
+    public static func fitting(length: Int) -> (frame: Frame, side: Int)? {
+      for frame in allCases {
+        if let side = SudokuGrid.sides.first(where: { $0 * $0 + 2 * frame.width == length }) { return (frame, side) }
       }
       return nil
     }
 
+    /// Tokens before the first cell, and behind the last one.
+    public var width: Int { self == .none ? 0 : 1 }
+
     /// The sequence of a grid.
     ///
     /// - Parameter cells: row by row, nil where a cell is empty.
-    public func sequence(of cells: [Int32?], side: Int) -> [Int32?] {
-      guard self == .rowEnds else { return cells }
-      return stride(from: 0, to: cells.count, by: side).flatMap {
-        cells[$0..<$0 + side] + [SudokuTokenizer().endOfText]
-      }
+    public func around(_ cells: [Int32?]) -> [Int32?] {
+      let tokenizer = SudokuTokenizer()
+      return self == .none ? cells : [tokenizer.beginningOfText] + cells + [tokenizer.endOfText]
     }
 
     /// The cells of a sequence.
-    public func cells(of tokens: some Collection<Int32>, side: Int) -> [Int] {
-      guard self == .rowEnds else { return tokens.map(Int.init) }
-      return tokens.enumerated().filter { $0.offset % (side + 1) < side }.map { Int($0.element) }
-    }
-
-    /// The cell at a position of the sequence, which holds one.
-    public func cell(at position: Int, side: Int) -> Int {
-      self == .cells ? position : position - position / (side + 1)
+    public func cells(of tokens: some Collection<Int32>) -> [Int] {
+      tokens.dropFirst(width).dropLast(width).map(Int.init)
     }
   }
 
@@ -145,16 +139,14 @@ public struct SudokuEvaluation {
     public let generation: Generation
     /// Network calls of all attempts.
     public let calls: Int
-    /// How grids are written down.
-    public let layout: Layout
+    /// What stands around the cells.
+    public let frame: Frame
 
     /// What was written, row by row.
-    public var cells: [Int] { layout.cells(of: generation.tokens, side: puzzle.puzzle.side) }
+    public var cells: [Int] { frame.cells(of: generation.tokens) }
 
     /// The cells that each call wrote.
-    public var writtenCells: [[Int]] {
-      generation.history.map { $0.positions.map { layout.cell(at: $0, side: puzzle.puzzle.side) } }
-    }
+    public var writtenCells: [[Int]] { generation.history.map { $0.positions.map { $0 - frame.width } } }
 
     /// Whether every digit is right.
     public var isSolved: Bool { cells == puzzle.solution.cells }
@@ -207,8 +199,8 @@ public struct SudokuEvaluation {
   public let network: CachedTransformer
   /// How it is asked to.
   public let method: any GenerationMethod
-  /// How the grids that it was trained on are written down.
-  public let layout: Layout
+  /// What stands around cells in what it was trained on.
+  public let frame: Frame
   /// How many answers are written at a time.
   public let batch: Int
 
@@ -217,12 +209,12 @@ public struct SudokuEvaluation {
   /// - Parameters:
   ///   - network: what writes.
   ///   - method: how it is asked to.
-  ///   - layout: how the grids that it was trained on are written down.
+  ///   - frame: what stands around cells in what it was trained on.
   ///   - batch: how many answers are written at a time.
-  public init(_ network: CachedTransformer, method: any GenerationMethod, layout: Layout = .cells, batch: Int = 8) {
+  public init(_ network: CachedTransformer, method: any GenerationMethod, frame: Frame = .none, batch: Int = 8) {
     self.network = network
     self.method = method
-    self.layout = layout
+    self.frame = frame
     self.batch = batch
   }
 
@@ -243,7 +235,7 @@ public struct SudokuEvaluation {
   ///   - number: which answer of the plan's seed it is.
   /// - Throws: ``EsoLM/ConfigurationError`` if the method has no such plan.
   public func generation(_ puzzle: Puzzle, by plan: Plan, number: Int) throws -> Generation {
-    var request = try plan.request(layout.sequence(of: puzzle.template, side: puzzle.puzzle.side))
+    var request = try plan.request(frame.around(puzzle.template))
     request.number = number
     request.alternativeCount = puzzle.puzzle.side
     return try method.generation(request, for: network.configuration)
@@ -278,7 +270,7 @@ public struct SudokuEvaluation {
       let own = generations[index * plan.attempts..<(index + 1) * plan.attempts]
       return Answer(
         puzzle: puzzle, generation: own.max { $0.modelLogProbability < $1.modelLogProbability }!,
-        calls: own.reduce(0) { $0 + $1.networkCalls }, layout: layout)
+        calls: own.reduce(0) { $0 + $1.networkCalls }, frame: frame)
     }
     return (answers, seconds)
   }

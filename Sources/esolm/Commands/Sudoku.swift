@@ -13,8 +13,8 @@ struct Sudoku: ParsableCommand {
       Each is a line: digits row by row, 0 where a cell is empty; 16 for grids of side 4, 81 for side 9.
 
       Examples:
-        esolm sudoku grids --side 4 --count 288 --rows --out grids.txt
-        esolm train --data grids.txt --tokenizer sudoku --documents line --length 20 --alpha0 1 --out RUN
+        esolm sudoku grids --side 4 --count 288 --out grids.txt
+        esolm train configs/sudoku-cpu.yaml --data grids.txt --length 18 --validation-fraction 0.3 --alpha0 1 --out RUN
         esolm eval sudoku RUN
         esolm sudoku grids --from sudoku-train-data.npy --out grids.txt
       """,
@@ -118,19 +118,16 @@ struct Sudoku: ParsableCommand {
     @OptionGroup var grids: GridOptions
     @OptionGroup var output: OutputOptions
 
-    @Flag(help: "Write a row a line, not a grid a line: what a model with row ends is trained on.")
-    var rows = false
-
     func run() throws {
-      func text(_ grid: SudokuGrid) -> String { rows ? grid.rows.joined(separator: "\n") : grid.text }
       try output.write { lines in
         if let path = grids.from {
           try grids.read(path) { entry in
-            try lines.add(text(try entry.solution ?? SudokuFile.named(entry.place, entry.puzzle.solution)))
+            let grid = try entry.solution ?? SudokuFile.named(entry.place, entry.puzzle.solution)
+            try lines.add(grid.text)
           }
         } else {
           try grids.draw {
-            for grid in $0 { try lines.add(text(grid)) }
+            for grid in $0 { try lines.add(grid.text) }
             try lines.flush()
           }
         }

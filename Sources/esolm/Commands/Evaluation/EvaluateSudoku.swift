@@ -98,16 +98,15 @@ struct EvaluateSudoku: ParsableCommand {
       throw FileError("\(folder) was not trained on Sudokus: expected a run of --tokenizer sudoku")
     }
     let length = run.configuration.method.length
-    guard let (layout, side) = SudokuEvaluation.Layout.fitting(length: length) else {
+    guard let (frame, side) = SudokuEvaluation.Frame.fitting(length: length) else {
       throw FileError(
-        "\(folder) was trained on texts of \(length) tokens, expected 16 or 81, the cells of a grid, or 20 or 90, with row ends"
-      )
+        "\(folder) was trained on texts of \(length) tokens, expected 16 or 81, the cells of a grid, or 2 more")
     }
-    let sets = try puzzleSets(run, layout, side: side)
+    let sets = try puzzleSets(run, frame, side: side)
     let method = try algorithm.method(of: run)
     let evaluation = SudokuEvaluation(
       try CachedTransformer(weights.network(of: run, device: device.device), cachePrecision: cache.cachePrecision),
-      method: method, layout: layout, batch: writing.batch)
+      method: method, frame: frame, batch: writing.batch)
     let plans = try plans(run, evaluation, on: sets[0].puzzles[0])
 
     var outcomes: [SudokuEvaluation.Outcome] = []
@@ -159,9 +158,9 @@ struct EvaluateSudoku: ParsableCommand {
   /// Puzzles that have equally many clues.
   private typealias PuzzleSet = (clues: Int, puzzles: [SudokuEvaluation.Puzzle])
 
-  private func puzzleSets(_ run: RunFolder, _ layout: SudokuEvaluation.Layout, side: Int) throws -> [PuzzleSet] {
+  private func puzzleSets(_ run: RunFolder, _ frame: SudokuEvaluation.Frame, side: Int) throws -> [PuzzleSet] {
     guard let puzzles else {
-      let grids = try grids(run, layout, side: side)
+      let grids = try grids(run, frame)
       let counts = try clues.map { try Self.numbers("clues", $0, in: SudokuGrid.clueCounts(side)) }
       return try (counts ?? (side == 4 ? [4, 6, 8] : [26, 32, 40])).map { clues in
         let grids = (0..<count).map { grids[$0 % grids.count] }
@@ -192,10 +191,10 @@ struct EvaluateSudoku: ParsableCommand {
   }
 
   /// The grids that the run kept for validation.
-  private func grids(_ run: RunFolder, _ layout: SudokuEvaluation.Layout, side: Int) throws -> [SudokuGrid] {
+  private func grids(_ run: RunFolder, _ frame: SudokuEvaluation.Frame) throws -> [SudokuGrid] {
     let blocks = try EvaluatePerplexity.blocks(of: run, data: nil, maxSequences: count)
     return try blocks.indices.map { index in
-      guard let grid = try? SudokuGrid(cells: layout.cells(of: blocks[index], side: side)), grid.isSolved else {
+      guard let grid = try? SudokuGrid(cells: frame.cells(of: blocks[index])), grid.isSolved else {
         throw FileError(
           "\(folder): sequence \(index + 1) of its validation text is no solved grid; name puzzles by --puzzles")
       }
