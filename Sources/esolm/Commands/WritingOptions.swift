@@ -156,6 +156,8 @@ struct DraftWidth: ExpressibleByArgument {
   /// nil: as many as pay.
   let count: Int?
 
+  var defaultValueDescription: String { count.map(String.init) ?? "auto" }
+
   init?(argument: String) {
     guard argument != "auto" else {
       count = nil
