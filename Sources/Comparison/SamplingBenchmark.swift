@@ -152,10 +152,13 @@ public struct SamplingBenchmark {
     let affordable = Int(min(budget / expected, 1e9))
     var probe = ReadProbe(device)
     probe.measure()
+    let isWhole = affordable >= texts.calls
+    // The call that first writes behind given tokens is timed with them, apart from the others.
+    let opening = prompt == 0 ? nil : isWhole ? try texts.first() : first
     network.profile = .init()
     var seconds = 0.0
     var measured = 0
-    if affordable >= texts.calls {
+    if isWhole {
       while !texts.sampler.isEmpty {
         seconds += try texts.time()
         measured += 1
@@ -185,11 +188,13 @@ public struct SamplingBenchmark {
       }
       texts.skip(to: texts.calls)
     }
-    let perCall = seconds / Double(measured)
+    let perCall = measured == 0 ? opening ?? 0 : seconds / Double(measured)
+    let all = perCall * Double(texts.calls) + (opening.map { $0 - perCall } ?? 0)
+    measured = max(1, measured)
     var measurement = Measurement(
       method: contestant.description, title: contestant.title, length: length, batch: batch,
-      calls: texts.calls, measuredCalls: measured,
-      secondsPerSequence: perCall * Double(texts.calls) / Double(batch), secondsPerCall: perCall,
+      calls: texts.calls, measuredCalls: isWhole ? texts.calls : measured,
+      secondsPerSequence: all / Double(batch), secondsPerCall: perCall,
       slotsPerToken: Double(texts.fedRows) / Double(batch * length),
       callsPerToken: Double(texts.calls) / Double(length),
       cacheBytesPerSequence: network.peakCacheByteCount / batch)
@@ -240,12 +245,29 @@ public struct SamplingBenchmark {
     /// Makes a call and tells its seconds.
     func time(counts: Bool = true) throws -> Double {
       if counts { cachedBytes += Double(sampler.cachedSlotCount * network.bytesPerCachedSlot) }
+      made += 1
+      return try advance().seconds
+    }
+
+    /// Makes the calls that feed what is given, and the first one that writes, and tells their seconds.
+    func first() throws -> Double {
+      var seconds = 0.0
+      while made == 0, !sampler.isEmpty {
+        let call = try advance()
+        seconds += call.seconds
+        if call.writes { made = 1 }
+      }
+      return seconds
+    }
+
+    private func advance() throws -> (seconds: Double, writes: Bool) {
       let start = ContinuousClock.now
       let steps = try sampler.advance()
       let elapsed = ContinuousClock.now - start
       fedRows += steps.reduce(0) { $0 + ($1.finished?.fedRows ?? 0) }
-      made += 1
-      return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+      return (
+        Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18, !steps.isEmpty
+      )
     }
 
     func skip(to call: Int) {
@@ -256,7 +278,7 @@ public struct SamplingBenchmark {
 
   /// What the first call takes, and one in the middle, which tells how many can be afforded.
   private static func foreseen(_ texts: Texts) throws -> (first: Double, middle: Double) {
-    let first = try texts.time()
+    let first = try texts.first()
     texts.skip(to: max(texts.made, texts.calls / 2))
     guard !texts.sampler.isEmpty else { return (first, first) }
     let middle = try texts.time()

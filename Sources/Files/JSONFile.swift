@@ -100,28 +100,3 @@ public enum JSONFile {
     return data.dropFirst(data.byteOrderMarkCount)
   }
 }
-
-/// Whole files.
-public enum MappedFile {
-  /// The contents of a file, mapped into memory where that is safe.
-  public static func read(_ path: String) throws -> Data { try contents(of: path, .mappedIfSafe) }
-
-  /// The contents of a file, mapped in any case: what is not looked at takes no memory. Only for files that are replaced
-  /// and never shortened, since a part that is gone ends the process.
-  public static func map(_ path: String) throws -> Data { try contents(of: path, .alwaysMapped) }
-
-  private static func contents(of path: String, _ options: Data.ReadingOptions) throws -> Data {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw FileError("cannot read \(path): there is no such file")
-    }
-    guard !isFolder.boolValue else { throw FileError("cannot read \(path): it is a folder") }
-    do {
-      return try Data(contentsOf: URL(fileURLWithPath: path), options: options)
-    } catch let error as CocoaError where error.code == .fileReadNoPermission {
-      throw FileError("cannot read \(path): permission denied")
-    } catch {
-      throw FileError("cannot read \(path): it is no readable file")
-    }
-  }
-}

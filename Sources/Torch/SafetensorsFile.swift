@@ -27,6 +27,7 @@ public struct SafetensorsFile {
   package let memory: MemoryBudget
   private let data: Data
   private let start: Int
+  private var isMapped = false
 
   /// The largest header that is read, as in the format's own library.
   static let headerLimit = 100_000_000
@@ -40,6 +41,7 @@ public struct SafetensorsFile {
   /// takes no memory, and tensors can stay where they lie.
   public init(mapping path: String) throws {
     try self.init(try MappedFile.map(path), path: path)
+    isMapped = true
   }
 
   /// Reads a file's contents; `path` is only for messages.
@@ -130,13 +132,19 @@ public struct SafetensorsFile {
   }
 
   /// One tensor on the CPU where it lies in the mapped file, which must not be changed meanwhile; a copy where its bytes do
-  /// not begin as its numbers must.
+  /// not begin as its numbers must. What was read of it goes out of memory again with the tensor.
   public func mappedTensor(_ name: String) throws -> Tensor {
     guard let entry = entries[name] else { throw FileError("\(path) has no tensor '\(name)'") }
-    final class Owner { let data: Data; init(_ data: Data) { self.data = data } }
+    final class Owner {
+      let data: Data
+      let isMapped: Bool
+      init(_ data: Data, isMapped: Bool) { (self.data, self.isMapped) = (data, isMapped) }
+      // Other tensors keep the file mapped, and what was read of it would stay in memory with them.
+      deinit { if isMapped { data.withUnsafeBytes { MappedFile.forget($0) } } }
+    }
     let first = data.startIndex + start
     let part = data[(first + entry.bytes.lowerBound)..<(first + entry.bytes.upperBound)]
-    let owner = Owner(part)
+    let owner = Owner(part, isMapped: isMapped)
     let borrowed = owner.data.withUnsafeBytes { bytes -> Tensor? in
       guard !bytes.isEmpty, UInt(bitPattern: bytes.baseAddress) % UInt(entry.dtype.byteCount) == 0 else { return nil }
       return Tensor(borrowing: bytes, shape: entry.shape, dtype: entry.dtype, owner: owner)

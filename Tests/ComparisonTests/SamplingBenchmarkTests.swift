@@ -33,6 +33,19 @@ struct SamplingBenchmarkTests {
     #expect(part.callsPerToken == Double(part.calls) / 64)
   }
 
+  /// Given tokens are fed in calls of their own, in pieces, which are no calls that write.
+  @Test func givenTokensAreNoCalls() throws {
+    var benchmark = SamplingBenchmark(model: .small(), budget: 60)
+    benchmark.prompt = 600
+    for calls in [8, 1] {
+      let found = try #require(
+        try benchmark.measure(Contestant("esolm-b:1")!, length: 608, calls: calls, networks: .init(benchmark)))
+      #expect(found.calls == calls && found.measuredCalls == calls)
+      #expect(found.secondsPerCall > 0 && found.secondsToFirstToken > found.secondsPerCall / 2)
+      #expect(found.secondsPerSequence >= found.secondsPerCall)
+    }
+  }
+
   @Test func rowsAndMemoryAreAsOnPaper() throws {
     let benchmark = benchmark(budget: 1e-9)
     let networks = SamplingBenchmark.Networks(benchmark)
