@@ -322,6 +322,27 @@ struct CheckpointCommandTests {
         + "(see esolm train --help)\n")
   }
 
+  /// What a run was trained to do is kept by those that are made of it.
+  @Test func theObjectiveIsKept() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    func method(_ run: String) async throws -> [String: Any]? {
+      try object(try await Esolm.succeed(["inspect", run, "--json"]).output)["method"] as? [String: Any]
+    }
+    let sizes = ["--hidden-size", "16", "--blocks", "1", "--heads", "2", "--length", "16"]
+    let steps = ["--data", data, "--steps", "1", "--batch", "2"]
+    try await Esolm.succeed(
+      ["train", "--out", "\(folder)/any", "--objective", "any-order", "--left-to-right-share", "0.5"] + sizes + steps)
+    try await Esolm.succeed(["train", "--out", "\(folder)/further", "--init-from", "\(folder)/any"] + steps)
+    try await Esolm.succeed(["convert", "\(folder)/any", "\(folder)/copy"])
+    for run in ["any", "further", "copy"] {
+      let method = try await method("\(folder)/\(run)")
+      #expect(method?["objective"] as? String == "any-order" && method?["leftToRightShare"] as? Double == 0.5, "\(run)")
+    }
+    try await Esolm.succeed(
+      ["train", "--out", "\(folder)/paper", "--init-from", "\(folder)/any", "--objective", "paper"] + steps)
+    #expect(try await method("\(folder)/paper")?["leftToRightShare"] == nil)
+  }
+
   /// What weights do not say themselves is asked for, and what is given is taken, unless they say it.
   @Test func weightsThatDoNotSayTheirMethodAreTold() async throws {
     let (folder, data) = (try Scratch.folder(), try Scratch.file(String(repeating: "a b c d e\n", count: 20).utf8))

@@ -83,6 +83,8 @@ struct RefusalTests {
         let refused = try await client.post(path, #"{\#(body), "alpha_0": 1}"#)
         #expect(try refused.status == 400 && refused.error.param == "alpha_0", "\(refused.text)")
         #expect(try refused.error.message.contains("'alpha_0' is no field of this request, expected alpha0, "))
+        let unmet = try await client.post(path, #"{\#(body), "presence_penalty": 1}"#)
+        #expect(try unmet.status == 400 && unmet.error.param == "presence_penalty", "\(unmet.text)")
         _ = try await client.answer(path, "{\(body)}")
       }
       for (path, body, options) in [

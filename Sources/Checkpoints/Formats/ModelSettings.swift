@@ -10,6 +10,10 @@ public struct ModelSettings: Sendable, Equatable {
   public var otherAlgorithm: String?
   /// Eso-LM: the share of tokens that diffusion writes.
   public var alpha0: Double?
+  /// Eso-LM: what training minimised.
+  public var objective: MethodConfiguration.Objective?
+  /// The any-order objective's share of sequences from left to right.
+  public var leftToRightShare: Double?
   /// How training weighed masked tokens.
   public var weighting: HybridObjective.Weighting?
   /// Eso-LM: how clean tokens stood in the diffusion term.
@@ -44,6 +48,8 @@ public struct ModelSettings: Sendable, Equatable {
   public init(_ method: MethodConfiguration) {
     algorithm = method.algorithm
     alpha0 = method.alpha0
+    objective = method.objective
+    leftToRightShare = method.leftToRightShare
     weighting = method.weighting
     cleanOrder = method.cleanOrder
     maskOrder = method.maskOrder
@@ -73,6 +79,8 @@ public struct ModelSettings: Sendable, Equatable {
     fill(\.algorithm)
     fill(\.otherAlgorithm)
     fill(\.alpha0)
+    fill(\.objective)
+    fill(\.leftToRightShare)
     fill(\.weighting)
     fill(\.cleanOrder)
     fill(\.maskOrder)
@@ -97,7 +105,7 @@ public struct ModelSettings: Sendable, Equatable {
   var withoutMethod: ModelSettings {
     var result = self
     (result.algorithm, result.otherAlgorithm, result.alpha0, result.weighting) = (nil, nil, nil, nil)
-    (result.cleanOrder, result.maskOrder) = (nil, nil)
+    (result.objective, result.leftToRightShare, result.cleanOrder, result.maskOrder) = (nil, nil, nil, nil)
     (result.prepend, result.blockSize, result.noiseRange, result.keepsFirstToken) = (nil, nil, nil, nil)
     (result.resamplesMasks, result.startToken) = (nil, nil)
     return result
@@ -134,6 +142,8 @@ public struct ModelSettings: Sendable, Equatable {
       return algorithm.required.contains(option) ? try said(self[keyPath: field], what, name) : self[keyPath: field]
     }
     method.alpha0 = try option(.alpha0, \.alpha0, "alpha0", "--alpha0")
+    method.objective = try option(.objective, \.objective)
+    method.leftToRightShare = try option(.leftToRightShare, \.leftToRightShare)
     // How the loss was weighed is said of pure diffusion alone.
     method.weighting = method.alpha0 ?? 1 == 1 ? try option(.weighting, \.weighting) : given.weighting
     method.cleanOrder = try option(.cleanOrder, \.cleanOrder)

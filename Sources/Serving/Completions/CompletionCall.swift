@@ -109,7 +109,7 @@ struct CompletionCall: Sendable {
   ///
   /// - Parameter precision: of the network that writes them.
   static func writing(
-    _ fields: RequestFields, seed: UInt64, alternativeCount: Int, precision: Precision = .float32
+    _ fields: RequestFields, seed: UInt64, alternativeCount: Int, precision: Precision
   ) throws -> GenerationRequest {
     let topP = try fields.number("top_p", in: 0...1) ?? 1
     return GenerationRequest(

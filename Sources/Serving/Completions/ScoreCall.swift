@@ -18,6 +18,7 @@ struct ScoreCall: Sendable {
   init(_ fields: RequestFields, model: ServedModel) throws {
     try CompletionCall.checkModel(fields, model)
     try fields.refuseUnknown(beside: ["model", "text", "spans", "given", "orders", "seed", "alpha0", "user"])
+    try fields.refuseUnmet()
     guard let text = try fields.text("text") else { throw APIError.field("text", "missing", expected: "a text") }
     guard let spans = try Self.ranges(fields, "spans") else {
       throw APIError.field("spans", "missing", expected: "a list of [start, end] in characters of the text")

@@ -90,7 +90,8 @@ extension GapWriting {
     let seed = try fields.seed() ?? fields.seed("random_seed") ?? FreshSeed.next()
     try self.init(
       handlers: handlers, prefix: prefix, suffix: suffix, most: most, count: count, stop: stop,
-      writing: CompletionCall.writing(fields, seed: seed, alternativeCount: 0))
+      writing: CompletionCall.writing(
+        fields, seed: seed, alternativeCount: 0, precision: handlers.model.precision))
   }
 
   init(

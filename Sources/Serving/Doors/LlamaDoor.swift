@@ -60,7 +60,7 @@ struct LlamaDoor: Sendable {
           .object(
             ["temperature", "top_p", "top_k", "alpha0", "steps"].compactMap { name in
               fields.value(name).map { (Array(name.utf8), $0) }
-            })), seed: seed, alternativeCount: 0))
+            })), seed: seed, alternativeCount: 0, precision: handlers.model.precision))
     let wanted = try fields.texts("response_fields", atMost: 64)
     let streams = try fields.bool("stream") ?? false
     let begun = try await gap.begin(isStreamed: streams, context: context)

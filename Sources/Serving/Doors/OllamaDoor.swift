@@ -42,7 +42,8 @@ struct OllamaDoor: Sendable {
     let gap = try GapWriting(
       handlers: handlers, prefix: marked?.prefix ?? prompt, suffix: marked?.suffix ?? suffix, most: most, count: 1,
       stop: try options.stops(atMost: 64),
-      writing: CompletionCall.writing(options, seed: asked ?? FreshSeed.next(), alternativeCount: 0))
+      writing: CompletionCall.writing(
+        options, seed: asked ?? FreshSeed.next(), alternativeCount: 0, precision: handlers.model.precision))
     let begun = try await gap.begin(isStreamed: streams, context: context)
     @Sendable func end(_ text: String, _ result: GapWriting.Result) -> JSONValue {
       func nanoseconds(_ seconds: Double) -> JSONValue { .count(Int(seconds * 1e9)) }
