@@ -104,18 +104,22 @@ void decoding(std::mt19937 &random) {
       pages.emplace_back(at::randn({2, 2, heads, slots, size}).to(half ? at::kBFloat16 : at::kFloat));
     for (Exact &page : pages) handles.push_back(wrap(page.tensor));
     std::vector<int32_t> tokens(count);
-    std::vector<int64_t> positions(count), visible(count), outputs, topVisible;
+    std::vector<int64_t> positions(count), visible(count), lone(count), outputs, topVisible, topLone;
     for (int64_t i = 0; i < count; i++) {
       tokens[i] = random() % vocabulary;
       positions[i] = random() % 64;
       visible[i] = 1 + random() % (stored + count);
+      // A new row that it sees besides, as checks of drafts see themselves alone.
+      lone[i] = random() % 2 ? -1 : stored + int64_t(random() % count);
+      if (lone[i] >= 0 && lone[i] < visible[i]) lone[i] = -1;
       if (random() % 2) outputs.push_back(i);
     }
-    for (int64_t row : outputs) topVisible.push_back(visible[row]);
+    for (int64_t row : outputs) topVisible.push_back(visible[row]), topLone.push_back(lone[row]);
     CTSequenceRows all{0, count, 0, count, stored, kept, 0}, top = all;
     top.queryCount = int64_t(outputs.size());
-    CTDecodingRows rows{count, tokens.data(), positions.data(), visible.data(), int64_t(outputs.size()), outputs.data(),
-                        &all, &top, topVisible.data(), 1, handles.data(), pageCount, nullptr};
+    CTDecodingRows rows{count, tokens.data(), positions.data(), visible.data(), lone.data(), int64_t(outputs.size()),
+                        outputs.data(), &all, &top, topVisible.data(), topLone.data(), 1, handles.data(), pageCount,
+                        nullptr};
     CTTensor *alone = nullptr, *together = nullptr;
     require(ct_decode(&network, &rows, true, &alone) == CTOK, "decode");
     require(ct_decode(&network, &rows, false, &together) == CTOK, "decode");

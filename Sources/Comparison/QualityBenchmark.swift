@@ -89,7 +89,6 @@ public struct QualityBenchmark {
       try change(&request)
       measurements.append(try measured(way, setting, request, by: network) { progress(way, $0) })
     }
-    let isExact = (likelihood.method as? EsotericMethod)?.variant == .b
     for steps in timeSteps where steps <= length {
       try add("the paper's plan", "T = \(steps)") { $0.steps = steps }
       paperCalls.append(Int(measurements.last!.calls.rounded()))
@@ -111,7 +110,10 @@ public struct QualityBenchmark {
     }
     for measure in AdaptiveChoice.Measure.allCases { try addAdaptive(measure, .random) }
     try addAdaptive(.entropy, .farthestFirst)
-    guard isExact else { return measurements }
+    // Methods that refuse drafts have nothing more to compare.
+    var drafting = GenerationRequest(length: length, alpha0: alpha0)
+    drafting.draft = try Speculation(.fixed(0))
+    guard (try? likelihood.method.generation(drafting, for: network.configuration)) != nil else { return measurements }
     for order in WritingOrder.allCases {
       let name = words(order)
       try add("one at a time, \(name)", "") { $0.draft = try Speculation(.fixed(0), order: order) }

@@ -50,6 +50,16 @@ public struct SamplingBenchmark {
     public let length: Int
     /// Texts that were written at a time.
     public let batch: Int
+    /// How many of a text's tokens were given.
+    public var prompt = 0
+    /// How matrices were kept.
+    public var precision = Precision.float32
+    /// How keys and values were kept.
+    public var cachePrecision = Precision.float32
+    /// Threads of the CPU.
+    public var threads = 0
+    /// The seed of weights, plans and tokens.
+    public var seed: UInt64 = 0
     /// Network calls for a text (NFE).
     public let calls: Int
     /// How many of them were timed; fewer than `calls` where the rest is inferred.
@@ -62,7 +72,7 @@ public struct SamplingBenchmark {
     public var secondsToFirstToken = 0.0
     /// Rows that the network computes for each token written.
     public let slotsPerToken: Double
-    /// Network calls over tokens of a text.
+    /// Network calls over tokens that are written.
     public let callsPerToken: Double
     /// Keys and values of a sequence at their most.
     public let cacheBytesPerSequence: Int
@@ -141,7 +151,7 @@ public struct SamplingBenchmark {
     let method = try contestant.method(length: length, maskToken: model.maskToken)
     try ConfigurationError.require(
       (0..<length).contains(prompt), "prompt", prompt, expected: "0 to \(length - 1), for texts of \(length) tokens")
-    guard var request = method.request(length: length, calls: calls) else { return nil }
+    guard var request = method.request(length: length - prompt, calls: calls) else { return nil }
     let network = try networks.network(isModulated: contestant.isModulated)
     request.seed = seed
     request.picker = try TokenPicker(topP: 0.9)
@@ -188,6 +198,7 @@ public struct SamplingBenchmark {
       }
       texts.skip(to: texts.calls)
     }
+    let written = length - prompt
     let perCall = measured == 0 ? opening ?? 0 : seconds / Double(measured)
     let all = perCall * Double(texts.calls) + (opening.map { $0 - perCall } ?? 0)
     measured = max(1, measured)
@@ -195,13 +206,15 @@ public struct SamplingBenchmark {
       method: contestant.description, title: contestant.title, length: length, batch: batch,
       calls: texts.calls, measuredCalls: isWhole ? texts.calls : measured,
       secondsPerSequence: all / Double(batch), secondsPerCall: perCall,
-      slotsPerToken: Double(texts.fedRows) / Double(batch * length),
-      callsPerToken: Double(texts.calls) / Double(length),
+      slotsPerToken: Double(texts.fedRows - batch * prompt) / Double(batch * written),
+      callsPerToken: Double(texts.calls) / Double(written),
       cacheBytesPerSequence: network.peakCacheByteCount / batch)
+    (measurement.prompt, measurement.seed, measurement.threads) = (prompt, seed, Torch.threadCount)
+    (measurement.precision, measurement.cachePrecision) = (precision, cachePrecision)
     measurement.bytesPerCall = Double(network.readByteCount) + texts.cachedBytes / Double(measured)
     measurement.bytesPerSecond = probe.bytesPerSecond
     measurement.weightBytes = network.weightByteCount
-    measurement.secondsToFirstToken = first
+    measurement.secondsToFirstToken = isWhole ? opening ?? first : first
     measurement.profile = network.profile.map { profile in
       var profile = profile
       for stage in [\FusedDecoder.Profile.rows, \.products, \.attention, \.output] {
@@ -230,10 +243,9 @@ public struct SamplingBenchmark {
       let texts = try (0..<batch).map { number in
         var request = request
         request.number = number
-        for position in 0..<prompt {
-          // Other tokens in every text, so that none finds what another one computed.
-          request.template[position] = Int32((position + 7919 * number) % network.configuration.maskToken)
-        }
+        // Other tokens in every text, so that none finds what another one computed.
+        request.template.insert(
+          contentsOf: (0..<prompt).map { Int32(($0 + 7919 * number) % network.configuration.maskToken) }, at: 0)
         return try method.generation(request, for: network.configuration)
       }
       self.network = network
@@ -290,9 +302,9 @@ public struct SamplingBenchmark {
   public static func ratios(_ measurements: [Measurement]) -> [(measurement: Measurement, ratio: Double)] {
     measurements.compactMap { other in
       let base = measurements.first {
-        $0.method.hasPrefix("esolm-b") && $0.length == other.length && $0.calls == $0.length
+        $0.method.hasPrefix("esolm-b") && $0.length == other.length && $0.calls == $0.length - $0.prompt
       }
-      guard let base, other.calls == other.length, other.method != base.method else { return nil }
+      guard let base, other.calls == other.length - other.prompt, other.method != base.method else { return nil }
       return (other, other.secondsPerSequence / base.secondsPerSequence)
     }
   }

@@ -47,6 +47,11 @@ package struct WeightOptions: ParsableArguments {
       """)
   package var precision: Precision?
 
+  /// The options that were given.
+  package var given: [String] {
+    [("raw-weights", rawWeights), ("best", best), ("precision", precision != nil)].filter(\.1).map(\.0)
+  }
+
   package func network(of run: RunFolder, device: Device) throws -> Transformer {
     try run.network(rawWeights ? .model : .average, of: best ? .best : .latest, precision: precision, device: device)
   }
@@ -119,8 +124,10 @@ extension NoiseRange: ExpressibleByArgument {
 package struct PickingOptions: ParsableArguments {
   package init() {}
 
+  private static let usualTopP = 0.9
+
   @Option(help: ArgumentHelp("Keep the likeliest tokens whose probabilities reach this.", valueName: "p"))
-  package var topP = 0.9
+  package var topP = usualTopP
 
   @Option(
     help: ArgumentHelp("Keep this many of the likeliest tokens, and those that tie with the last.", valueName: "k"))
@@ -130,6 +137,12 @@ package struct PickingOptions: ParsableArguments {
   package var temperature = 1.0
 
   package func validate() throws { _ = try picker() }
+
+  /// The options that were given other than as they are usually.
+  package var given: [String] {
+    [("top-p", topP != Self.usualTopP), ("top-k", topK != nil), ("temperature", temperature != 1)]
+      .filter(\.1).map(\.0)
+  }
 
   package func picker() throws -> TokenPicker {
     try asUsage { try TokenPicker(temperature: temperature, topP: topP, topK: topK) }

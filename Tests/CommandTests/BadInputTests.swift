@@ -240,6 +240,14 @@ struct BadInputTests {
       "sample $run --beam 4 --best-of 3", "--beam goes without --best-of: it writes one token a call, and draws none"),
     .usage(
       "sample $run --beam 2 --num-samples 3", "--num-samples is 3, expected at most the 2 texts of --beam"),
+    .usage(
+      "sample $run --beam 2 --top-k 3", "--beam goes without --top-k: it writes one token a call, and draws none"),
+    .usage(
+      "sample $run --no-cache --cache-precision bf16",
+      "--cache-precision goes without --no-cache, which keeps no keys and values"),
+    .usage(
+      "bench sample --methods ar --model tiny --lengths 16 --nfe 0.5",
+      "--nfe is 0.5, expected a share that one of ar has a plan of"),
     .usage("bench quality $run --steps 0", "--steps holds '0', expected a number from 1 to 1048576"),
     .usage("bench quality $run --draft 0", "--draft is 0, expected 1 to 64"),
     .usage("bench quality $run --num-samples 0", "--num-samples is 0, expected 1 to 1048576"),
@@ -261,6 +269,7 @@ struct BadInputTests {
     .usage("eval $run --max-sequences 0", "--max-sequences is 0, expected at least 1"),
     .usage("eval $run --alpha0 2", "--alpha0 is 2.0, expected 0.0 to 1.0"),
     .usage("verify", "expected folders of cases, or --batch-invariance with a run"),
+    .usage("verify x --best", "--best goes with --batch-invariance: cases are computed in float32"),
   ]
 
   @Test(arguments: train + others) func isRefusedInOneLineAndNothingIsWritten(refusal: Refusal) async throws {

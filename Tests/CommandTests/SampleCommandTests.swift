@@ -192,6 +192,11 @@ struct SampleCommandTests {
     #expect(holes.fillings?.map(\.count) == [3, 2] && holes.order.sorted() == [4, 5, 6, 13, 14])
     let open = try await lines(["--template", "the [[..3]] sees"])[0]
     #expect((1...3).contains(try #require(open.fillings?[0].count)) && open.text.hasSuffix(" sees"))
+    // As many steps as the longest hole has tokens are no mistake where a shorter one is drawn.
+    for plan in [["--schedule", "block", "--steps", "3"], ["--schedule", "adaptive", "--calls", "3"]] {
+      let options = ["sample", try await Esolm.trained(), "--template", "the [[..3]] sees", "--num-samples", "6"]
+      #expect(try await Esolm.succeed(options + plan).output.contains(" sees"))
+    }
   }
 
   @Test func aStopEndsTheText() async throws {

@@ -21,7 +21,8 @@ struct SamplingBenchmarkTests {
       return try benchmark.measure(contestant, length: 64, calls: calls, networks: .init(benchmark))
     }
     guard let part = found[0], let whole = found[1] else {
-      #expect(found[0] == nil && found[1] == nil && name == "ar" && share < 1)
+      // α₀ = 0.5 writes a half of the tokens one at a time, in more calls than a quarter.
+      #expect(found[0] == nil && found[1] == nil && ["ar", "esolm-b:0.5"].contains(name) && share < 1)
       return
     }
     #expect(whole.measuredCalls == whole.calls && !whole.isInferred)

@@ -161,6 +161,14 @@ public struct GenerationRequest: Sendable {
     return steps
   }
 
+  /// Asks for no more steps or calls than there are tokens to write: for a text whose length is drawn, so that nobody could
+  /// know how many.
+  public mutating func limitCalls() {
+    let most = max(1, holes.count)
+    if let schedule, schedule != .ancestral { steps = steps.map { min($0, most) } }
+    if let calls = choice?.calls { choice?.goal = .calls(min(calls, most)) }
+  }
+
   /// T of ancestral sampling.
   func ancestralSteps(default standard: Int? = nil) throws -> Int {
     let steps = steps ?? standard ?? holes.count

@@ -122,6 +122,14 @@ public struct EsotericMethod: HybridMethod, Equatable {
     request.alpha0 ?? (request.schedule ?? .ancestral == .ancestral ? alpha0 : 1)
   }
 
+  /// Steps of positions far apart for the share α₀, so many that with a call for each other token it comes to that.
+  public func request(length: Int, calls: Int) -> GenerationRequest? {
+    guard alpha0 > 0 else { return calls == length ? GenerationRequest(length: length) : nil }
+    let steps = Int(((Double(calls) - (1 - alpha0) * Double(length)) / alpha0).rounded())
+    guard (1...length).contains(steps) else { return nil }
+    return GenerationRequest(length: length, steps: steps, alpha0: alpha0, schedule: .blockShuffled)
+  }
+
   /// α₀ = 0 has one plan.
   public func requests(length: Int, timeSteps: [Int]) -> [GenerationRequest] {
     (alpha0 == 0 ? [1] : timeSteps).map { GenerationRequest(length: length, steps: $0) }

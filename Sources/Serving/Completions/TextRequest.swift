@@ -76,6 +76,7 @@ struct TextRequest: Sendable {
   ) throws -> Generation {
     var request = writing
     request.template = tokens
+    if template.hasOpenLengths { request.limitCalls() }
     request.stop = stop
     request.number = number
     request.alternativeCount = min(request.alternativeCount, model.network.vocabularySize - 1)

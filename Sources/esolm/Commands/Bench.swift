@@ -67,7 +67,7 @@ struct BenchSample: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Network calls as shares of the length, separated by commas; AR always takes 1.", valueName: "list"))
+      "Network calls as shares of the tokens to write, separated by commas; AR takes 1 alone.", valueName: "list"))
   var nfe = "1,0.25,0.0625"
 
   @Option(help: "The network's size: tiny, small or medium.")
@@ -141,9 +141,10 @@ struct BenchSample: ParsableCommand {
     var measurements: [SamplingBenchmark.Measurement] = []
     let lines = try textLengths.count * shares.count * contestants.count
     var begun = 0
+    var leftOut: [String] = []
     for length in try textLengths {
       for share in try shares {
-        let calls = max(1, Int((share * Double(length)).rounded()))
+        let calls = max(1, Int((share * Double(length - prompt)).rounded()))
         for contestant in try contestants {
           let what = "\(contestant.title), L = \(length), NFE = \(calls)"
           begun += 1
@@ -154,13 +155,20 @@ struct BenchSample: ParsableCommand {
               line.show(what, $0, place)
             }
           }
-          guard let found else { continue }
+          guard let found else {
+            leftOut.append(what)
+            continue
+          }
           measurements.append(found)
           if !json { line.keep("\(what): \(Format.seconds(found.secondsPerSequence)) s a text") }
         }
       }
     }
     line.clear()
+    guard !measurements.isEmpty else {
+      throw ValidationError("--nfe is \(nfe), expected a share that one of \(methods) has a plan of")
+    }
+    for what in leftOut { line.keep("\(what): left out, for it has no plan of so many calls") }
     if json {
       try printJSON(measurements)
     } else {
@@ -184,19 +192,20 @@ struct BenchSample: ParsableCommand {
         row.isInferred ? "\(row.measuredCalls)" : "all",
       ])
     }
-    var ratios = Table(["times as long as Eso-LM (B), NFE = L", "L", "ratio"])
-    for (row, ratio) in SamplingBenchmark.ratios(measurements) {
+    var ratios = Table(["times as long as Eso-LM (B), a call a token", "L", "ratio"])
+    let found = SamplingBenchmark.ratios(measurements)
+    for (row, ratio) in found {
       ratios.add([row.title, "\(row.length)", Format.number(ratio, digits: 1) + "×"])
     }
     let bandwidth = measurements.map(\.bytesPerSecond).max() ?? 0
     return """
-      Model \(model.rawValue), vocabulary \(vocabulary), batch \(batch), weights \(precision.rawValue), cache \
+      Model \(model.rawValue), vocabulary \(vocabulary), batch \(batch), \(prompt) given tokens, weights \(precision.rawValue), cache \
       \(cache.cachePrecision.rawValue), \(device.device.place). ≈: calls spread over the run were timed, and their mean \
       stands for all. Floor: reading weights, keys and values at the \(Format.number(bandwidth / 1e9, digits: 1)) GB/s that \
       were measured meanwhile.
       \(table.text)
       \(profile ? "\n\(profileTable(measurements).text)\n" : "")
-      \(ratios.text)
+      \(found.isEmpty ? "" : ratios.text)
       """
   }
 

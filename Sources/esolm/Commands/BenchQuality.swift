@@ -124,7 +124,8 @@ struct BenchQuality: ParsableCommand {
       }
       let measurements = try asUsage { try benchmark.measure { line.show("\(path): \($0)", $1) } }
       line.clear()
-      entries.append(.init(run: path, title: run.method.title, measurements: measurements))
+      let share = alpha0.map { ", written at α₀ = \($0)" } ?? ""
+      entries.append(.init(run: path, title: run.method.title + share, measurements: measurements))
     }
     let results = QualityResults(
       entries: entries, recipe: Recipe(data: runs.joined(separator: ", "), seed: seed, device: device.device))

@@ -76,7 +76,7 @@ struct Sample: ParsableCommand {
     if bestOf > 1, stream || watch { throw ValidationError("--best-of goes with neither --stream nor --watch") }
     if let beam {
       try require("beam", beam, in: 1...(1 << 16))
-      let others = writing.given.filter { $0 != "alpha0" && $0 != "length" }.map { "--\($0)" }
+      let others = (writing.given.filter { $0 != "alpha0" && $0 != "length" } + writing.picking.given).map { "--\($0)" }
       let flags = [("--best-of", bestOf > 1), ("--stream", stream), ("--watch", watch), ("--no-cache", noCache)]
       if let other = (others + flags.filter(\.1).map(\.0)).first {
         throw ValidationError("--beam goes without \(other): it writes one token a call, and draws none")
@@ -84,6 +84,9 @@ struct Sample: ParsableCommand {
       guard numSamples <= beam else {
         throw ValidationError("--num-samples is \(numSamples), expected at most the \(beam) texts of --beam")
       }
+    }
+    if noCache, cache.cachePrecision != .float32 {
+      throw ValidationError("--cache-precision goes without --no-cache, which keeps no keys and values")
     }
     if stream, json || watch { throw ValidationError("--stream goes with neither --json nor --watch") }
     if writing.length != nil, prompting.template != nil || (prompting.maxTokens != nil && prompting.prompts == nil) {
@@ -231,6 +234,7 @@ struct TextMaker {
       var request = try command.writing.request(
         layout?.tokens ?? Array(repeating: nil, count: length), of: run, in: network.precision,
         number: number)
+      if lengths != nil { request.limitCalls() }
       request.contextOrder = command.prompting.contextOrder
       request.alternativeCount = min(command.alternatives, network.configuration.vocabularySize - 1)
       if prompt.template != nil || !command.prompting.stop.isEmpty { request.stop = stop }

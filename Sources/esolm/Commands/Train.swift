@@ -249,7 +249,9 @@ private struct TrainingRequest {
     }
     let length = given["method.length"] == nil ? preset?.length : said.method.configuration.length
     start = try path.map {
-      try InitialWeights(opening: $0, for: try ModelSettings(given, said.method.configuration, length: length))
+      try InitialWeights(
+        opening: $0,
+        for: try ModelSettings(given, said.method.configuration, length: length, heads: said.model.numHeads))
     }
     settings = try RunSettings(
       given, usualLength: preset?.length, startingFrom: start.map { ($0.method, $0.network) })
@@ -287,7 +289,7 @@ private struct TrainingRequest {
 
 extension ModelSettings {
   /// What weights to start from need not say themselves: all of an algorithm that is named, else what is given.
-  fileprivate init(_ given: GivenSettings, _ said: MethodConfiguration, length: Int?) throws {
+  fileprivate init(_ given: GivenSettings, _ said: MethodConfiguration, length: Int?, heads: Int?) throws {
     self.init()
     if given["method.algorithm"] != nil {
       self.init(try MethodSettings(given, length: 0).configuration)
@@ -296,6 +298,7 @@ extension ModelSettings {
       (noiseRange, keepsFirstToken, resamplesMasks) = (said.noiseRange, said.keepsFirstToken, said.resamplesMasks)
     }
     self.length = length
+    network.numHeads = heads
   }
 }
 

@@ -43,6 +43,11 @@ struct Verify: ParsableCommand {
     if folders.isEmpty == (batchInvariance == nil) {
       throw ValidationError("expected folders of cases, or --batch-invariance with a run")
     }
+    if batchInvariance == nil,
+      let option = (weights.given + (cache.cachePrecision == .float32 ? [] : ["cache-precision"])).first
+    {
+      throw ValidationError("--\(option) goes with --batch-invariance: cases are computed in float32")
+    }
   }
 
   func run() throws {
