@@ -120,6 +120,21 @@ struct AtomicFileTests {
 
 @Suite("Reading files")
 struct MappedFileTests {
+  /// What is forgotten is read again: the bytes stay, in whole pages and in parts of one, at any place.
+  @Test func whatIsForgottenIsReadAgain() throws {
+    try withTemporaryFolder { folder in
+      let bytes = Data((0..<100_003).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+      try bytes.write(to: URL(fileURLWithPath: "\(folder)/a"))
+      let mapped = try MappedFile.map("\(folder)/a")
+      for part in [0..<100_003, 5..<5, 17..<20_000, 4096..<8192, 99_990..<100_003] {
+        mapped[part].withUnsafeBytes { MappedFile.forget($0) }
+        #expect(mapped == bytes)
+      }
+      try Data().write(to: URL(fileURLWithPath: "\(folder)/empty"))
+      #expect(try MappedFile.map("\(folder)/empty").isEmpty)
+    }
+  }
+
   @Test func whatIsNoFileIsNamed() throws {
     try withTemporaryFolder { folder in
       #expect(message { try MappedFile.read("\(folder)/a") } == "cannot read \(folder)/a: there is no such file")
