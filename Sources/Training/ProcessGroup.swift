@@ -38,6 +38,12 @@ public final class ProcessGroup {
       }
       return ProcessGroup()
     }
+    // Where Slurm offers nothing to find each other by, Open MPI would end the process, and advise to build it anew.
+    guard byOpenMPI > 1 || ["PMIX_NAMESPACE", "PMI_RANK", "PMI_FD"].contains(where: { environment[$0] != nil }) else {
+      throw ProcessGroupError(
+        "\(bySlurm) processes were started by srun, but without PMIx they cannot find each other; "
+          + "start them by srun --mpi=pmix")
+    }
     let group = ProcessGroup(try MPI())
     guard group.count > 1 else {
       throw ProcessGroupError(

@@ -87,11 +87,11 @@ struct SampleCommandTests {
       return try JSONDecoder().decode(Told.self, from: Data(line.output.utf8))
     }
     let adaptive = try await told("--schedule adaptive --calls 5 --choose margin")
-    #expect((adaptive.nfe, adaptive.calls, adaptive.window, adaptive.steps) == (5, 5, 16, nil))
+    #expect((adaptive.nfe, adaptive.calls, adaptive.window, adaptive.steps) == (5, 5, 8, nil))
     #expect(adaptive.choose == "margin" && adaptive.threshold == nil && adaptive.draft == nil)
     let sure = try await told("--schedule adaptive --threshold 100 --window 3 --candidate-order farthest-first")
     #expect((adaptive.candidateOrder, sure.candidateOrder) == ("random", "farthest-first"))
-    #expect((sure.nfe, sure.choose, sure.threshold, sure.window) == (6, "entropy", 100, 3))
+    #expect((sure.nfe, sure.choose, sure.threshold, sure.window) == (7, "entropy", 100, 3))
 
     for width in ["3", "auto"] {
       let drafted = try await told("--draft \(width) --draft-order farthest-first --alpha0 0.5")

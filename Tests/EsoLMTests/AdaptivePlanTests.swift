@@ -139,14 +139,12 @@ struct AdaptivePlanTests {
       return try written(EsotericMethod(alpha0: 1).generations(request, count: 4, for: Self.tiny), by: network)
         .reduce(0) { $0 + $1.networkCalls }
     }
-    // No candidate is sure enough: one a call. Every one is: all but the first in calls of 16.
-    for (none, all) in [
-      (try AdaptiveChoice(threshold: 0), try AdaptiveChoice(threshold: 2)),
-      (try AdaptiveChoice(.margin, threshold: 1), try AdaptiveChoice(.margin, threshold: 0)),
-      (try AdaptiveChoice(.probability, threshold: 1), try AdaptiveChoice(.probability, threshold: 0)),
-    ] {
-      #expect(try calls(none) == 4 * 24)
-      #expect(try calls(all) == 4 * (1 + 2))
+    // No candidate is sure enough: one a call. Every one is: all but the first in calls of 8.
+    for (measure, none, all) in [(.entropy, 0, 2), (.margin, 1, 0), (.probability, 1, 0)]
+      as [(AdaptiveChoice.Measure, Double, Double)]
+    {
+      #expect(try calls(AdaptiveChoice(measure, threshold: none)) == 4 * 24)
+      #expect(try calls(AdaptiveChoice(measure, threshold: all, window: 8, order: .leftToRight)) == 4 * (1 + 3))
     }
   }
 
@@ -163,7 +161,8 @@ struct AdaptivePlanTests {
     let length = 12
     for calls in 1...length {
       let request = GenerationRequest(
-        length: length, schedule: .adaptive, choice: try AdaptiveChoice(measure, calls: calls, window: 5), seed: 2)
+        length: length, schedule: .adaptive,
+        choice: try AdaptiveChoice(measure, calls: calls, window: 5, order: .leftToRight), seed: 2)
       let generation = try EsotericMethod(alpha0: 1).generation(request, for: network.configuration)
       var open = try #require(generation.plan as? AdaptivePlan).candidates
       let text = try written([generation], by: network)[0]
@@ -179,27 +178,37 @@ struct AdaptivePlanTests {
     }
   }
 
-  /// Farthest first, as long as no gap is smaller than 3, candidates of a call have others between them.
-  @Test func candidatesStandInTheOrderThatIsAskedFor() throws {
+  /// Sixty-two holes and twelve candidates: those of a call lie at least five apart, but from left to right.
+  @Test(arguments: WritingOrder.allCases)
+  func candidatesStandInTheOrderThatIsAskedForAndApart(order: WritingOrder) throws {
     let network = ordered()
     var template = [Int32?](repeating: nil, count: 64)
     (template[0], template[40]) = (1, 1)
-    for order in WritingOrder.allCases {
-      let request = GenerationRequest(
-        template: template, schedule: .adaptive, choice: try AdaptiveChoice(calls: 16, window: 12, order: order),
-        seed: 2)
-      let generation = try EsotericMethod(alpha0: 1).generation(request, for: network.configuration)
-      let candidates = try #require(generation.plan as? AdaptivePlan).candidates
-      #expect(candidates.sorted() == request.holes)
-      #expect((candidates == request.holes) == (order == .leftToRight))
-      #expect(isFarthestFirst(candidates, from: [0, 40]) == (order == .farthestFirst))
-      // 23 of the holes lie at least 2 from those before them; the third call looks at 18.
-      let gaps = try written([generation], by: network)[0].history.prefix(3).flatMap { call in
-        let positions = (call.candidates ?? call.positions).sorted()
-        return zip(positions, positions.dropFirst()).map { $1 - $0 }
-      }
-      #expect((gaps.min()! > 1) == (order == .farthestFirst))
-    }
+    // All candidates are sure enough.
+    let request = GenerationRequest(
+      template: template, schedule: .adaptive, choice: try AdaptiveChoice(threshold: 9, window: 12, order: order),
+      seed: 2)
+    let generation = try EsotericMethod(alpha0: 1).generation(request, for: network.configuration)
+    let candidates = try #require(generation.plan as? AdaptivePlan).candidates
+    #expect(candidates.sorted() == request.holes)
+    #expect((candidates == request.holes) == (order == .leftToRight))
+    #expect(isFarthestFirst(candidates, from: [0, 40]) == (order == .farthestFirst))
+    let text = try written([generation], by: network)[0]
+    #expect(text.history[0].positions.contains(candidates[0]))
+    let gaps = text.history.map(\.positions).map { $0.sorted() }.flatMap { zip($0, $0.dropFirst()).map { $1 - $0 } }
+    #expect(gaps.min() == (order == .leftToRight ? 1 : 5))
+  }
+
+  /// Where a call must write more than lie apart, closer ones follow.
+  @Test(arguments: [2, 3, 4, 7, 20])
+  func asManyAreWrittenAsMustBe(calls: Int) throws {
+    let request = GenerationRequest(
+      length: 64, schedule: .adaptive, choice: try AdaptiveChoice(calls: calls, window: 2), seed: 2)
+    let text = try written([EsotericMethod(alpha0: 1).generation(request, for: .small())], by: ordered())[0]
+    let rest = 63, most = (rest + calls - 2) / (calls - 1)
+    #expect(text.history.count == calls && text.history[0].positions.count == 1)
+    #expect(text.history.dropFirst().allSatisfy { most - 1...most ~= $0.positions.count })
+    #expect(text.order.sorted() == Array(0..<64))
   }
 
   @Test func exactlyThoseThatAreSureEnoughAreWritten() throws {
@@ -214,7 +223,8 @@ struct AdaptivePlanTests {
       let sure = Set((0..<12).filter { isSure(distributions[$0]) })
       #expect((2...10).contains(sure.count))
       let request = GenerationRequest(
-        length: 12, schedule: .adaptive, choice: try AdaptiveChoice(measure, threshold: threshold), seed: 2)
+        length: 12, schedule: .adaptive,
+        choice: try AdaptiveChoice(measure, threshold: threshold, window: 12), seed: 2)
       let text = try written([EsotericMethod(alpha0: 1).generation(request, for: .small())], by: network)[0]
       // The first call writes one of them or another, the second all that are sure, the others one each, surest first.
       #expect(Set(text.history[1].positions) == sure.subtracting(text.history[0].positions))

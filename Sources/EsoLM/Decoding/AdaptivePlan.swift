@@ -28,9 +28,11 @@ public struct AdaptiveChoice: Sendable, Equatable {
   public var measure: Measure
   /// How many candidates are written.
   public var goal: Goal
-  /// How many candidates a call has: each costs a row. Where more are to be written than this, as many as these.
+  /// How many candidates a call has at most: each costs a row. They lie as far apart as so many can, since tokens that are
+  /// written together depend on each other the less, the farther apart they are. Where more are to be written than this,
+  /// as many as these.
   public var window: Int
-  /// In which order positions become candidates. Far apart they depend on each other the least.
+  /// In which order positions become candidates. From left to right they stand side by side.
   public var order: WritingOrder
 
   /// How sure is sure enough; nil where calls are counted.
@@ -39,7 +41,7 @@ public struct AdaptiveChoice: Sendable, Equatable {
   public var calls: Int? { if case .calls(let calls) = goal { calls } else { nil } }
 
   /// Candidates of a call where nothing is said.
-  public static let usualWindow = 16
+  public static let usualWindow = 8
 
   /// A choice by its parts.
   ///
@@ -94,8 +96,9 @@ public struct AdaptiveChoice: Sendable, Equatable {
 /// (``Generation/replayedLogProbabilities(under:)``).
 ///
 /// A candidate's mask is seen by those behind it, so which candidates a call has, and their order, are part of the plan:
-/// they are the first of the unwritten positions in an order that is drawn once for each sequence. Where nothing is
-/// written yet all positions look alike to the network, and the first of the order is written alone.
+/// they are the first unwritten positions, of those that lie far enough apart, in an order that is drawn once for each
+/// sequence. Where nothing is written yet all positions look alike to the network, and the first of the order is written
+/// alone.
 public struct AdaptivePlan: DecodingPlan {
   /// How candidates are chosen.
   public let choice: AdaptiveChoice
@@ -104,6 +107,8 @@ public struct AdaptivePlan: DecodingPlan {
   public private(set) var candidates: [Int]
   /// How many of them, the last ones, follow one a call from left to right.
   private let sequentialCount: Int
+  /// How many positions there are to write at first.
+  private let holeCount: Int
   /// How many tokens the call in progress may write at most and must at least.
   private var limits = 1...1
   public private(set) var remainingCalls: Int?
@@ -121,6 +126,7 @@ public struct AdaptivePlan: DecodingPlan {
   ) throws {
     self.choice = choice
     self.maskToken = maskToken
+    holeCount = holes.count
     candidates = choice.order.arranged(holes, from: given, using: &generators.order)
     sequentialCount = holes.count - Int((alpha0 * Double(holes.count)).rounded())
     guard let calls = choice.calls else { return }
@@ -154,7 +160,26 @@ public struct AdaptivePlan: DecodingPlan {
       limits = 1...1
       return PlannedCall(positions: [candidates[0]])
     }
-    return PlannedCall(positions: Array(candidates.prefix(max(choice.window, share ?? 1))))
+    return PlannedCall(positions: spread(max(choice.window, share ?? 0), atLeast: share ?? 1))
+  }
+
+  /// The first candidates of the order that lie apart, as far as so many can on the average; closer ones where those are
+  /// too few. From left to right they follow each other.
+  private func spread(_ count: Int, atLeast least: Int) -> [Int] {
+    var (chosen, distance) = ([Int](), choice.order == .leftToRight ? 1 : max(1, holeCount / count))
+    while true {
+      var isNear = [Bool](repeating: false, count: candidates.max()! + 1)
+      func mark(_ position: Int) {
+        for near in max(0, position - distance + 1)..<min(isNear.count, position + distance) { isNear[near] = true }
+      }
+      chosen.forEach(mark)
+      for position in candidates where chosen.count < count && !isNear[position] {
+        chosen.append(position)
+        mark(position)
+      }
+      guard chosen.count < min(least, candidates.count) else { return chosen }
+      distance /= 2
+    }
   }
 
   public func choose(from call: PlannedCall, logits: Tensor) -> [Int] {

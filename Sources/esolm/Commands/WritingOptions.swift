@@ -54,13 +54,16 @@ struct WritingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Schedule adaptive: candidates of a call. (default: \(AdaptiveChoice.usualWindow))", valueName: "count"))
+      """
+      Schedule adaptive: candidates of a call, which lie as far apart as so many can. \
+      (default: \(AdaptiveChoice.usualWindow))
+      """, valueName: "count"))
   var window: Int?
 
   @Option(
     help: """
       Schedule adaptive: the order in which positions become candidates, random, farthest-first (each as far as possible \
-      from those before it) or left-to-right. (default: random)
+      from those before it) or left-to-right (side by side). (default: random)
       """)
   var candidateOrder: WritingOrder?
 
