@@ -13,11 +13,11 @@ struct BenchQuality: ParsableCommand {
     commandName: "quality",
     abstract: "Measure what texts of trained runs lose and cost, by every way of writing them.",
     discussion: """
-      The ways: the paper's plan and the block plan over their steps, adaptive plans in as many calls as the paper's (one \
-      of them with candidates far apart), and, for Eso-LM (B), drafts beside one token a call in three orders. What is lost needs no judge: log p of a text under its \
-      plan less that of writing its tokens one at a time in the same order, in nats a token; 0 for drafts. For methods \
-      without exact probabilities (MDLM, Eso-LM (A)) a --judge tells. Of runs on the toy language the share of grammatical \
-      sentences is told too.
+      The ways: the paper's plan and the block plan over their steps, adaptive plans in as many calls as the paper's \
+      (one of them with candidates farthest first), and, for Eso-LM (B), drafts beside one token a call in three \
+      orders. What is lost needs no judge: log p of a text under its plan less that of writing its tokens one at a \
+      time in the same order, in nats a token; 0 for drafts. For methods without exact probabilities (MDLM, Eso-LM \
+      (A)) a --judge tells. Of runs on the toy language the share of grammatical sentences is told too.
 
         esolm bench quality runs/first --steps 8,16,32,64 --out quality.html
       """)
