@@ -129,7 +129,7 @@ let package = Package(
     .testTarget(
       name: "PromptsTests", dependencies: ["Prompts", "EsoLM", "Tokenizers", "Randomness", "TestSupport"]),
     .testTarget(name: "ParityTests", dependencies: ["Parity", "Torch", "TestSupport"]),
-    .target(name: "CommandSupport", path: "Tests/CommandSupport"),
+    .target(name: "CommandSupport", path: "Tests/CommandSupport", exclude: ["kept.c"]),
     .target(
       name: "RunSupport", dependencies: ["Runs", "EsoLM", "Tokenizers", "Torch", "CommandSupport"],
       path: "Tests/RunSupport"),

@@ -23,17 +23,19 @@ public final class Temporary: Sendable {
   private init(_ destination: String, _ action: String, _ make: (String) -> Int32) throws {
     Self.removeLeftovers(in: Folder.split(destination).folder)
     for candidate in Self.names(for: destination) {
-      let descriptor = make(candidate)
-      if descriptor < 0 && errno == EEXIST { continue }
-      guard descriptor >= 0 else { throw FileError.system(action, destination) }
-      if FileLock.take(descriptor) != .held, FileLock.isOpen(descriptor, at: candidate) {
-        path = candidate
-        self.descriptor = descriptor
-        unfinished = Unfinished.begin { Self.remove(candidate) }
-        return
+      let begun = try Unfinished.begin(undo: { Self.remove(candidate) }) { () -> Int32? in
+        let descriptor = make(candidate)
+        if descriptor < 0 && errno == EEXIST { return nil }
+        guard descriptor >= 0 else { throw FileError.system(action, destination) }
+        if FileLock.take(descriptor) != .held, FileLock.isOpen(descriptor, at: candidate) { return descriptor }
+        // Another process took it for a leftover before it was locked.
+        close(descriptor)
+        return nil
       }
-      // Another process took it for a leftover before it was locked.
-      close(descriptor)
+      guard let begun else { continue }
+      path = candidate
+      (descriptor, unfinished) = begun
+      return
     }
     fatalError("names never run out")
   }
@@ -93,5 +95,12 @@ public final class Temporary: Sendable {
     close(descriptor)
   }
 
-  private static func remove(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
+  /// Removes what may be written to meanwhile, when the process is interrupted: a folder gets no more files once it is gone.
+  private static func remove(_ path: String) {
+    for _ in 0..<100 {
+      try? FileManager.default.removeItem(atPath: path)
+      var status = stat()
+      if lstat(path, &status) != 0 { return }
+    }
+  }
 }

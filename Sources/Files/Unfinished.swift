@@ -14,10 +14,18 @@ public enum Unfinished {
   ///
   /// - Returns: a number for `end(_:)`.
   public static func begin(_ undo: @escaping @Sendable () -> Void) -> Int {
-    undos.withLock { undos in
+    begin(undo: undo) { () }!.number
+  }
+
+  /// Something begins that `undo` takes away, unless `make` gives nil. An interruption waits until it has been made.
+  static func begin<Made>(
+    undo: @escaping @Sendable () -> Void, _ make: () throws -> Made?
+  ) rethrows -> (made: Made, number: Int)? {
+    try undos.withLock { undos in
+      guard let made = try make() else { return nil }
       undos.last += 1
       undos.byNumber[undos.last] = undo
-      return undos.last
+      return (made, undos.last)
     }
   }
 

@@ -15,7 +15,33 @@ public struct CommandTimeout: Error, CustomStringConvertible {
 
 /// A process that runs, with its standard output and standard error kept in files.
 public final class Command: @unchecked Sendable {
-  private let process = Process()
+  /// A process of our own, or one in which a kept program went on, which leaves its status in a file.
+  private enum Running {
+    case own(Process)
+    case kept(pid_t, status: String)
+
+    var identifier: pid_t {
+      switch self {
+      case .own(let process): process.processIdentifier
+      case .kept(let identifier, _): identifier
+      }
+    }
+
+    /// As ``CommandOutput/status``; nil while it runs.
+    var status: Int32? {
+      switch self {
+      case .own(let process):
+        if process.isRunning { return nil }
+        return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
+      case .kept(_, let file):
+        let text = try? String(contentsOfFile: file, encoding: .utf8)
+        guard let status = text.flatMap({ Int32($0) }) else { return nil }
+        return status & 0x7F == 0 ? status >> 8 : -(status & 0x7F)
+      }
+    }
+  }
+
+  private let process: Running
   private let folder: String
   /// Whether it holds no place any more.
   private var isDone: Bool
@@ -24,12 +50,15 @@ public final class Command: @unchecked Sendable {
 
   /// Runs a process to its end.
   ///
-  /// - Parameter onTerminal: whether standard error is a terminal, 80 columns wide.
+  /// - Parameters:
+  ///   - kept: the program to go on with, where it fits; nil to load it.
+  ///   - onTerminal: whether standard error is a terminal, 80 columns wide.
   public static func run(
-    _ executable: String, _ arguments: [String], environment: [String: String] = [:], onTerminal: Bool = false,
-    timeout: Duration = .seconds(60)
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], kept: KeptProgram? = nil,
+    onTerminal: Bool = false, timeout: Duration = .seconds(60)
   ) async throws -> CommandOutput {
-    try await start(executable, arguments, environment: environment, onTerminal: onTerminal).end(timeout: timeout)
+    try await start(executable, arguments, environment: environment, kept: kept, onTerminal: onTerminal)
+      .end(timeout: timeout)
   }
 
   /// Starts a process, when few enough others run: many at a time would only make each slow.
@@ -37,12 +66,14 @@ public final class Command: @unchecked Sendable {
   /// - Parameter mostlyWaits: whether it counts for nothing there: a server works when another process asks it, which
   ///   must not have to wait for its end.
   public static func start(
-    _ executable: String, _ arguments: [String], environment: [String: String] = [:], onTerminal: Bool = false,
-    mostlyWaits: Bool = false
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], kept: KeptProgram? = nil,
+    onTerminal: Bool = false, mostlyWaits: Bool = false
   ) async throws -> Command {
     if !mostlyWaits { await gate.enter() }
     do {
-      return try Command(executable, arguments, environment, onTerminal: onTerminal, holdsPlace: !mostlyWaits)
+      let kept = kept?.fits(executable, environment) == true ? kept : nil
+      return try Command(
+        executable, arguments, environment, kept: kept, onTerminal: onTerminal, holdsPlace: !mostlyWaits)
     } catch {
       if !mostlyWaits { await gate.leave() }
       throw error
@@ -50,29 +81,35 @@ public final class Command: @unchecked Sendable {
   }
 
   private init(
-    _ executable: String, _ arguments: [String], _ environment: [String: String], onTerminal: Bool, holdsPlace: Bool
+    _ executable: String, _ arguments: [String], _ environment: [String: String], kept: KeptProgram?, onTerminal: Bool,
+    holdsPlace: Bool
   ) throws {
     isDone = !holdsPlace
-    folder = try Scratch.folder()
-    func file(_ name: String) throws -> FileHandle {
-      try Data().write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
-      return try FileHandle(forWritingTo: URL(fileURLWithPath: "\(folder)/\(name)"))
+    let folder = try Scratch.folder()
+    self.folder = folder
+    let (output, error) = (folder + "/output", folder + "/error")
+    for file in [output, error] { try Data().write(to: URL(fileURLWithPath: file)) }
+    let terminal = onTerminal ? try Self.openTerminal() : nil
+    if let kept {
+      let status = folder + "/status"
+      process = .kept(
+        try kept.start(
+          arguments, environment: environment, output: output, error: terminal?.name ?? error, status: status),
+        status: status)
+    } else {
+      let own = Process()
+      own.executableURL = URL(fileURLWithPath: executable)
+      own.arguments = arguments
+      own.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+      own.standardInput = FileHandle.nullDevice
+      own.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
+      own.standardError = try terminal?.process ?? FileHandle(forWritingTo: URL(fileURLWithPath: error))
+      try own.run()
+      process = .own(own)
     }
-    process.executableURL = URL(fileURLWithPath: executable)
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = try file("output")
-    guard onTerminal else {
-      process.standardError = try file("error")
-      try process.run()
-      return
-    }
-    let terminal = try Self.openTerminal()
-    process.standardError = terminal.process
-    try process.run()
+    guard let terminal else { return }
     try terminal.process.close()
-    let (shown, reading) = (try file("error"), reading)
+    let (shown, reading) = (try FileHandle(forWritingTo: URL(fileURLWithPath: error)), reading)
     DispatchQueue.global().async(group: reading) {
       // As it comes: FileHandle waits for more, and forgets what it has when reading fails, as it does once the process
       // has ended.
@@ -83,21 +120,22 @@ public final class Command: @unchecked Sendable {
     }
   }
 
-  /// Both ends of a new terminal.
-  private static func openTerminal() throws -> (screen: FileHandle, process: FileHandle) {
+  /// Both ends of a new terminal, and the path of the process's.
+  private static func openTerminal() throws -> (screen: FileHandle, process: FileHandle, name: String) {
     var (screen, process): (Int32, Int32) = (-1, -1)
-    guard openpty(&screen, &process, nil, nil, nil) == 0 else {
+    guard openpty(&screen, &process, nil, nil, nil) == 0, let name = ttyname(process) else {
       throw CommandTimeout(description: "no terminal can be had")
     }
     // The process would keep its own screen open.
     _ = fcntl(screen, F_SETFD, FD_CLOEXEC)
     return (
       FileHandle(fileDescriptor: screen, closeOnDealloc: true),
-      FileHandle(fileDescriptor: process, closeOnDealloc: true)
+      FileHandle(fileDescriptor: process, closeOnDealloc: true),
+      String(cString: name)
     )
   }
 
-  public var identifier: Int32 { process.processIdentifier }
+  public var identifier: Int32 { process.identifier }
 
   /// What it has printed so far.
   public var output: String { (try? String(contentsOfFile: "\(folder)/output", encoding: .utf8)) ?? "" }
@@ -114,13 +152,15 @@ public final class Command: @unchecked Sendable {
     return kilobytes << 10
   }
 
-  public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+  public func send(_ signal: Int32) { kill(identifier, signal) }
 
   /// Waits until a condition holds; a process that ends before, or takes too long, is an error.
   public func wait(timeout: Duration = .seconds(60), until condition: () throws -> Bool) async throws {
     let deadline = ContinuousClock.now + timeout
     while try !condition() {
-      guard process.isRunning else { throw CommandTimeout(description: "the process ended: \(try await end().error)") }
+      guard process.status == nil else {
+        throw CommandTimeout(description: "the process ended: \(try await end().error)")
+      }
       guard ContinuousClock.now < deadline else { throw try await killed(after: timeout) }
       try await Task.sleep(for: .milliseconds(5))
     }
@@ -129,22 +169,22 @@ public final class Command: @unchecked Sendable {
   /// Waits until the process ends by itself; one that takes too long is killed.
   public func end(timeout: Duration = .seconds(60)) async throws -> CommandOutput {
     let deadline = ContinuousClock.now + timeout
-    while process.isRunning {
+    var status = process.status
+    while status == nil {
       guard ContinuousClock.now < deadline else { throw try await killed(after: timeout) }
       try await Task.sleep(for: .milliseconds(5))
+      status = process.status
     }
     if !isDone { await Self.gate.leave() }
     isDone = true
     await withCheckedContinuation { done in reading.notify(queue: .global()) { done.resume() } }
     return CommandOutput(
-      status: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
-      output: try String(contentsOfFile: "\(folder)/output", encoding: .utf8),
+      status: status!, output: try String(contentsOfFile: "\(folder)/output", encoding: .utf8),
       error: try String(contentsOfFile: "\(folder)/error", encoding: .utf8))
   }
 
   private func killed(after timeout: Duration) async throws -> CommandTimeout {
     send(SIGKILL)
-    process.waitUntilExit()
     return CommandTimeout(description: "killed after \(timeout): \(try await end().error)")
   }
 

@@ -26,15 +26,25 @@ enum Esolm {
   /// Token files of tests are kept apart from the user's.
   private static let cache = try! Scratch.folder()
 
+  private static let kept = path.flatMap { KeptProgram($0, environment: environment) }
+
+  /// Starts a command, with some more environment variables.
+  static func start(
+    _ arguments: [String], adding variables: [String: String] = [:], onTerminal: Bool = false, mostlyWaits: Bool = false
+  ) async throws -> Command {
+    try await Command.start(
+      executable(), arguments, environment: environment.merging(variables) { $1 }, kept: kept, onTerminal: onTerminal,
+      mostlyWaits: mostlyWaits)
+  }
+
   @discardableResult
-  static func run(_ arguments: [String]) async throws -> CommandOutput {
-    try await Command.run(executable(), arguments, environment: environment)
+  static func run(_ arguments: [String], adding variables: [String: String] = [:]) async throws -> CommandOutput {
+    try await start(arguments, adding: variables).end()
   }
 
   /// What a command that succeeds shows on a terminal.
   static func shown(by arguments: [String], sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
-    let result = try await Command.run(
-      executable(), arguments, environment: environment.merging(["TERM": "xterm"]) { $1 }, onTerminal: true)
+    let result = try await start(arguments, adding: ["TERM": "xterm"], onTerminal: true).end()
     try #require(result.status == 0, "\(result.error)", sourceLocation: sourceLocation)
     return result.error
   }

@@ -10,8 +10,7 @@ struct HelpTests {
 
   /// A command's help, as wide as it is where nothing says how wide the terminal is.
   private static func help(_ command: [String], asking words: [String] = ["--help"]) async throws -> String {
-    let result = try await Command.run(
-      Esolm.executable(), command + words, environment: Esolm.environment.merging(["COLUMNS": "80"]) { $1 })
+    let result = try await Esolm.run(command + words, adding: ["COLUMNS": "80"])
     #expect(result.status == 0 && result.error == "")
     return result.output
   }

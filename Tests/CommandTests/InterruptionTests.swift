@@ -59,7 +59,7 @@ struct InterruptionTests {
       ["train", "--data", data, "--out", "\(folder)/run", "--token-dir", folder, "--tokenizer", "bytes"] + Esolm.tiny,
     ]
     for arguments in commands {
-      let command = try await Command.start(Esolm.executable(), arguments, environment: Esolm.environment)
+      let command = try await Esolm.start(arguments)
       try writer.write(contentsOf: Data(Esolm.text.utf8))
       try await command.wait { try !contents(of: folder).isEmpty }
       command.send(signal)
@@ -87,9 +87,8 @@ struct InterruptionTests {
   // MARK: Helpers
 
   private func start(_ data: String, _ run: String) async throws -> Command {
-    try await Command.start(
-      Esolm.executable(), ["train", "--data", data, "--out", run, "--steps", "10000000"] + Self.training + Esolm.tiny,
-      environment: Esolm.environment)
+    try await Esolm.start(
+      ["train", "--data", data, "--out", run, "--steps", "10000000"] + Self.training + Esolm.tiny)
   }
 
   /// Resumes a run and holds it against one that was never interrupted.

@@ -30,8 +30,7 @@ struct KillTests {
     var last = 1
     var leftovers = 0
     for kill in 0..<Self.kills {
-      let command = try await Command.start(
-        Esolm.executable(), ["train", "--resume", run, "--steps", "100000000"], environment: Esolm.environment)
+      let command = try await Esolm.start(["train", "--resume", run, "--steps", "100000000"])
       try await command.wait { newest(run) > last }
       try await Task.sleep(for: wait(atMost: 60_000, seed: seed, kill: kill))
       let seen = newest(run)
@@ -74,7 +73,7 @@ struct KillTests {
     try "mine".write(to: "\(tokens)/a.tmp")
     let living = try #require(try LockedFile("\(tokens)/.other.esolm-1-0.tmp"))
     for kill in 0..<5 {
-      let command = try await Command.start(Esolm.executable(), arguments(pipe), environment: Esolm.environment)
+      let command = try await Esolm.start(arguments(pipe))
       try await command.wait { try unfinished(in: tokens).count > 1 }
       try await Task.sleep(for: wait(atMost: 20_000, seed: seed, kill: kill))
       command.send(SIGKILL)

@@ -45,8 +45,7 @@ struct LockTests {
 
   @Test func whoTrainsIsLeftInPeace() async throws {
     let run = try await Scratch.copy(of: Esolm.trained())
-    let first = try await Command.start(
-      Esolm.executable(), ["train", "--resume", run, "--steps", "100000000"], environment: Esolm.environment)
+    let first = try await Esolm.start(["train", "--resume", run, "--steps", "100000000"])
     try await first.wait { (try? String(contentsOf: "\(run)/lock").contains("\(first.identifier)")) == true }
     // More than the first one can have made by the time that this one begins.
     let second = try await Esolm.run(["train", "--resume", run, "--steps", "200000000"])

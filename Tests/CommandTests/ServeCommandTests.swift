@@ -11,9 +11,7 @@ import Torch
 @Suite("esolm serve")
 struct ServeCommandTests {
   static func serve(_ run: String, _ more: [String] = []) async throws -> (command: Command, port: Int) {
-    let command = try await Command.start(
-      Esolm.executable(), ["serve", run, "--port", "0"] + more, environment: Esolm.environment,
-      mostlyWaits: true)
+    let command = try await Esolm.start(["serve", run, "--port", "0"] + more, mostlyWaits: true)
     var port: Int?
     try await command.wait {
       port = command.output.firstMatch(of: #/http:\/\/[^ ]*:(\d+)\n/#).flatMap { Int($0.output.1) }

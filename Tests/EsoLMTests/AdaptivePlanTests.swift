@@ -81,12 +81,9 @@ struct AdaptivePlanTests {
     }
   }
 
-  /// A text as the plan writes it if every draw gives its tokens.
-  private func forced(_ generation: Generation, _ text: [Int32]) throws -> Generation {
-    let sampler = Sampler(network, writing: [generation])
-    while true {
-      if let finished = try sampler.advance(forcing: { _ in text }).first?.finished { return finished }
-    }
+  /// Texts as one plan writes them if every draw gives their tokens.
+  private func forced(_ generation: Generation, _ texts: [[Int32]]) throws -> [Generation] {
+    try TestSupport.forced(texts.map { _ in generation }, texts, by: network)
   }
 
   // MARK: The distribution is proper
@@ -96,8 +93,8 @@ struct AdaptivePlanTests {
     var callCounts: Set<Int> = []
     for generation in try test.method.generations(test.request, count: 2, for: Self.tiny) {
       var sum = 0.0
-      for text in texts(test) {
-        let written = try forced(generation, text)
+      let texts = texts(test)
+      for (text, written) in zip(texts, try forced(generation, texts)) {
         sum += exp(written.logProbability)
         callCounts.insert(written.networkCalls)
         #expect(written.tokens == text)
@@ -123,7 +120,7 @@ struct AdaptivePlanTests {
     var expected = [Double](repeating: 0, count: texts.count)
     for generation in all {
       let order = try #require(generation.plan as? AdaptivePlan).candidates
-      let distribution = try distributions[order] ?? texts.map { exp(try forced(generation, $0).logProbability) }
+      let distribution = try distributions[order] ?? forced(generation, texts).map { exp($0.logProbability) }
       distributions[order] = distribution
       for (place, chance) in distribution.enumerated() { expected[place] += chance / Double(all.count) }
     }

@@ -16,7 +16,7 @@ struct ConnectionTests {
 
   /// Until the engine has nothing to do.
   private static func settle(_ server: TestServer) async throws {
-    for _ in 0..<20_000 where await server.engine.state.texts > 0 { try await Task.sleep(for: .milliseconds(1)) }
+    try await server.wait { $0.texts == 0 }
     #expect(await server.engine.state == (0, 0, 0))
   }
 
@@ -29,8 +29,7 @@ struct ConnectionTests {
         Self.request(
           #"{"prompt": "ab", "max_tokens": 19990, "alpha0": 0, "ignore_eos": true, "stream": \#(isStreamed)}"#))
       if isStreamed { _ = try await RawConnection.onThread { connection.receive(upTo: "data: ") } }
-      for _ in 0..<20_000 where await server.engine.state.texts == 0 { try await Task.sleep(for: .milliseconds(1)) }
-      #expect(await server.engine.state.texts == 1)
+      try await server.wait { $0.texts == 1 }
       connection.hangUp()
       try await Self.settle(server)
       #expect(server.server.handlers.gate.count == 0)

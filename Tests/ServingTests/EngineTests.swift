@@ -69,7 +69,7 @@ struct EngineTests {
   @Test func whoStopsReadingLeaves() async throws {
     let server = try TestServer { $0.limits.prefixMemory = 0 }
     for try await _ in try await server.engine.write(try generations(server, 4), isStreamed: true).steps { break }
-    for _ in 0..<1000 where await server.engine.state.texts > 0 { try await Task.sleep(for: .milliseconds(1)) }
+    try await server.wait { $0.texts == 0 }
     #expect(await server.engine.state == (0, 0, 0))
   }
 

@@ -50,6 +50,13 @@ struct TestServer: Sendable {
   var engine: Engine { server.handlers.engine }
   var likelihood: Likelihood { Likelihood(weights.transformer(), method: method) }
 
+  /// Waits until the engine is in a certain state; not for ever.
+  func wait(until condition: ((texts: Int, cacheBytes: Int, keptBytes: Int)) -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(60)
+    while await !condition(engine.state), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(1)) }
+    #expect(await condition(engine.state))
+  }
+
   /// Asks the router.
   func test<Value: Sendable>(_ body: @escaping @Sendable (Client) async throws -> Value) async throws -> Value {
     try await body(Client(server))

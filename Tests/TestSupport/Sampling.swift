@@ -39,6 +39,21 @@ extension UnmaskingPlan {
   }
 }
 
+/// Sequences as their plans write them if every draw gives the tokens of certain texts.
+public func forced(
+  _ generations: [Generation], _ texts: [[Int32]], by network: some DecodingNetwork
+) throws -> [Generation] {
+  let sampler = Sampler(network)
+  let places = Dictionary(uniqueKeysWithValues: generations.enumerated().map { (sampler.add($1), $0) })
+  var finished = generations
+  while !sampler.isEmpty {
+    for step in try sampler.advance(forcing: { texts[places[$0]!] }) {
+      if let generation = step.finished { finished[places[step.id]!] = generation }
+    }
+  }
+  return finished
+}
+
 /// The logits of every call of every sequence, [sequence][call], when texts are forced.
 public func forcedLogits(
   _ generations: [Generation], _ texts: [[Int32]], by network: some DecodingNetwork, usesCache: Bool = true
