@@ -131,6 +131,15 @@ at::Tensor ctorch::weightGradient(const at::Tensor &g, const at::Tensor &x) {
   return (rows + out) * in < rows * out ? transposed(product(transposed(x), g.t())) : product(transposed(g), x.t());
 }
 
+void ctorch::addWeightGradient(at::Tensor &sum, const at::Tensor &g, const at::Tensor &x, at::ScalarType type) {
+  if (!sum.defined())
+    sum = weightGradient(g, x).to(type);
+  else if (g.scalar_type() == type && !suitsOneDNN(g.t(), x.t()))
+    sum.addmm_(g.t(), x);
+  else
+    sum.add_(weightGradient(g, x));
+}
+
 CTStatus ct_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool gelu, CTTensor **out) {
   return produce(out, [&] {
     const at::Tensor &x = unwrap(input), &w = unwrap(weight);

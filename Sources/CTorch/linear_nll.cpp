@@ -113,8 +113,8 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
       dHidden = at::empty_like(hidden);
       if (rows == 0) dWeight = at::zeros_like(weight), dBias = at::zeros_like(bias);
     }
-    auto add = [&](at::Tensor &sum, const at::Tensor &part) {
-      sum = sum.defined() ? sum.add_(part) : part.to(weight.scalar_type());
+    auto addBias = [&](const at::Tensor &part) {
+      dBias = dBias.defined() ? dBias.add_(part) : part.to(weight.scalar_type());
     };
     for (int64_t start = 0; start < rows; start += chunk) {
       int64_t count = std::min(chunk, rows - start);
@@ -124,9 +124,9 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
         at::Tensor own = targets.narrow(0, start, count), rowWeights = lossWeights.narrow(0, start, count);
         auto run = logits.scalar_type() == at::kFloat ? toGradients<float> : toGradients<BFloat16>;
         run(logits, own, rowWeights, excludedClass, nll.narrow(0, start, count));
-        add(dBias, logits.sum(0, false, at::kFloat));
+        addBias(logits.sum(0, false, at::kFloat));
         dHidden.narrow(0, start, count).copy_(product(logits, matrix.t()));
-        add(dWeight, weightGradient(logits, input));
+        addWeightGradient(dWeight, logits, input, weight.scalar_type());
         continue;
       }
       logits = logits.to(at::kFloat);
@@ -136,10 +136,10 @@ struct LinearNLL : torch::autograd::Function<LinearNLL> {
       if (!withGradient) continue;
       at::Tensor scale = lossWeights.narrow(0, start, count).to(at::kFloat).unsqueeze(1);
       at::Tensor dLogits = logp.exp_().mul_(scale).scatter_add_(1, target, -scale);
-      add(dBias, dLogits.sum(0));
+      addBias(dLogits.sum(0));
       dLogits = dLogits.to(hidden.scalar_type());
       dHidden.narrow(0, start, count).copy_(product(dLogits, matrix.t()));
-      add(dWeight, weightGradient(dLogits, input));
+      addWeightGradient(dWeight, dLogits, input, weight.scalar_type());
     }
     if (withGradient) context->save_for_backward({dHidden, dWeight, dBias});
     context->mark_non_differentiable({nll});

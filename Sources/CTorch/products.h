@@ -13,6 +13,9 @@ at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tens
 // gradient g.
 at::Tensor weightGradient(const at::Tensor &g, const at::Tensor &x);
 
+// Adds it to a sum, which begins undefined: in place where that can be done, since the gradient of an output layer is large.
+void addWeightGradient(at::Tensor &sum, const at::Tensor &g, const at::Tensor &x, at::ScalarType type);
+
 // A float32 matrix on the CPU, turned, in memory of its own.
 at::Tensor transposed(const at::Tensor &x);
 

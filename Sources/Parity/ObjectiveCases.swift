@@ -58,12 +58,15 @@ extension Parity {
     let logp = (logits + excluded).logSoftmax(dim: 1)
       .gathering(Tensor(targets, shape: [targets.count, 1]).to(logits.device), dim: 1)
 
+    let weighted = zip(unweighted, times).flatMap { (nll: [Double], time: Double) -> [Double] in
+      nll.map { $0 * objective.weight(at: time) }
+    }
     return gradients(of: model).merging([
       "loss": [loss.item],
       "logits": logits.array(),
       "log_x_theta_of_x0": logp.array(),
       "nll_low_var": unweighted.flatMap { $0 },
-      "nll_elbo": zip(unweighted, times).flatMap { row, time in row.map { $0 * objective.weight(at: time) } },
+      "nll_elbo": weighted,
     ]) { $1 }
   }
 

@@ -23,7 +23,7 @@ public struct StopStrings: StopCondition {
     let byToken = tokens.end(of: text, given: given, known: known)
     let visible = text.prefix(byToken ?? text.count)
     func stop(_ count: Int) -> Int? { first(in: bytes(visible.prefix(count)), of: visible, given: given)?.place }
-    guard visible.count > max(given, known), stop(visible.count) != nil else { return byToken }
+    guard !strings.isEmpty, visible.count > max(given, known), stop(visible.count) != nil else { return byToken }
     // The fewest tokens whose text holds a stop. Those that make it up are left out; where the first of them has other
     // text too they stay, or nobody could tell where to cut it.
     let holding = (max(given, known) + 1...visible.count).first { stop($0) != nil }!

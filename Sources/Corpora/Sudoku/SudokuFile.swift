@@ -133,7 +133,7 @@ struct IntegerArray {
   /// The numbers of a row; those that no Int holds are its largest.
   func row(_ index: Int) -> [Int] {
     data.withUnsafeBytes { bytes in
-      (index * columns..<(index + 1) * columns).map { place in
+      (index * columns..<(index + 1) * columns).map { (place: Int) -> Int in
         var number: UInt64 = 0
         for byte in 0..<width {
           let source = start + place * width + (isBigEndian ? width - 1 - byte : byte)

@@ -231,7 +231,8 @@ public struct BlockDiffusionMethod: GenerationMethod, Equatable {
   }
 
   /// All times, and ranges of half of them.
-  public static let searchedRanges = [0...1] + (0...5).map { Double($0) / 10...Double($0 + 5) / 10 }
+  public static let searchedRanges: [ClosedRange<Double>] =
+    [0...1] + (0...5).map { (tenths: Int) in Double(tenths) / 10...Double(tenths + 5) / 10 }
 
   /// Few masks give a loss of few tokens with a large weight, and all of them one of tokens that nothing tells about. The
   /// same noise is used for every range.

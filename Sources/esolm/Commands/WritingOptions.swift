@@ -119,12 +119,12 @@ struct WritingOptions: ParsableArguments {
 
   /// The options that were given, of those that say how texts are written.
   var given: [String] {
-    [
+    let all: [(name: String, isGiven: Bool)] = [
       ("steps", steps != nil), ("alpha0", alpha0 != nil), ("length", length != nil), ("schedule", schedule != nil),
       ("choose", choose != nil), ("threshold", threshold != nil), ("calls", calls != nil), ("window", window != nil),
       ("candidate-order", candidateOrder != nil), ("draft", draft != nil), ("draft-order", draftOrder != nil),
     ]
-    .filter(\.1).map(\.0)
+    return all.filter(\.isGiven).map(\.name)
   }
 
   /// What is asked of the text `number`.
