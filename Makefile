@@ -37,7 +37,7 @@ demo: build ## train a small model and show what it can do (DATA=text.txt)
 	@$(PASSIVE) .build/release/esolm demo $(if $(DATA),--data $(DATA))
 
 serve: server ## serve the demo's model, trained first if there is none (PORT=8080)
-	@[ -e runs/demo/config.json ] || $(PASSIVE) .build/release/esolm demo --out runs/demo
+	@[ -e runs/demo/config.json ] || $(PASSIVE) .build/release/esolm demo --out runs/demo --sudoku-steps 0
 	@$(PASSIVE) .build/release/esolm serve runs/demo --port $(or $(PORT),8080)
 
 docs: server ## build the documentation into .build/docs; warnings are errors

@@ -249,6 +249,7 @@ struct BadInputTests {
       "bench sample --methods ar --model tiny --lengths 16 --nfe 0.5",
       "--nfe is 0.5, expected a share that one of ar has a plan of"),
     .usage("bench quality $run --steps 0", "--steps holds '0', expected a number from 1 to 1048576"),
+    .usage("bench quality $run --steps 4,17", "--steps has 17, expected at most 16, the tokens of a text of $run"),
     .usage("bench quality $run --draft 0", "--draft is 0, expected 1 to 64"),
     .usage("bench quality $run --num-samples 0", "--num-samples is 0, expected 1 to 1048576"),
     .usage("bench quality $run --out a.png", "--out is a.png, expected a name ending in .html or .svg"),

@@ -25,8 +25,11 @@ struct BenchQuality: ParsableCommand {
   @Argument(help: ArgumentHelp("Run folders of Eso-LM or MDLM.", valueName: "run"))
   var runs: [String]
 
-  @Option(help: ArgumentHelp("Steps of the paper's plan and the block plan, separated by commas.", valueName: "list"))
-  var steps = "4,8,16,32,64"
+  @Option(
+    help: ArgumentHelp(
+      "Steps of the paper's plan and the block plan, separated by commas. (default: 4,8,16,32,64 up to the length)",
+      valueName: "list"))
+  var steps: String?
 
   @Option(name: .customLong("alpha0"), help: "Eso-LM: share that diffusion writes. (default: the run's)")
   var alpha0: Double?
@@ -67,9 +70,10 @@ struct BenchQuality: ParsableCommand {
   @OptionGroup var weights: WeightOptions
   @OptionGroup var device: DeviceOptions
 
-  private var timeSteps: [Int] {
+  private var timeSteps: [Int]? {
     get throws {
-      try list("steps", steps, "a number from 1 to 1048576") { text in
+      guard let steps else { return nil }
+      return try list("steps", steps, "a number from 1 to 1048576") { text in
         Int(text).flatMap { (1...(1 << 20)).contains($0) ? $0 : nil }
       }
     }
@@ -101,12 +105,18 @@ struct BenchQuality: ParsableCommand {
           "\(path) is a run of \(run.method.title), expected Eso-LM or MDLM, which write in any order")
       }
       let likelihood = try run.likelihood(weights, method: run.method, device: device.device)
-      var benchmark = QualityBenchmark(likelihood, length: length ?? run.configuration.method.length)
+      let length = length ?? run.configuration.method.length
+      var benchmark = QualityBenchmark(likelihood, length: length)
       benchmark.samples = numSamples
       benchmark.batch = batch
       benchmark.picker = try TokenPicker(temperature: temperature, topP: topP)
       benchmark.alpha0 = alpha0
-      benchmark.timeSteps = try timeSteps
+      if let steps = try timeSteps {
+        if let more = steps.first(where: { $0 > length }) {
+          throw ValidationError("--steps has \(more), expected at most \(length), the tokens of a text of \(path)")
+        }
+        benchmark.timeSteps = steps
+      }
       benchmark.drafts = draft.count
       benchmark.seed = seed
       benchmark.judge = judge.map { judge in

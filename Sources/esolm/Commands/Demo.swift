@@ -17,7 +17,8 @@ struct Demo: ParsableCommand {
     abstract: "Train a small Eso-LM in a few minutes and show what it can do.",
     discussion: """
       Without --data it learns a built-in toy language, whose true probabilities are known: so the demo can tell how \
-      far the model is from the best possible one, and which share of its sentences is grammatical.
+      far the model is from the best possible one, and which share of its sentences is grammatical. A second model \
+      learns two thirds of all Sudokus of side 4 and solves puzzles made of the others.
       """)
 
   @Option(
@@ -31,6 +32,9 @@ struct Demo: ParsableCommand {
   @Option(help: "Training steps.")
   var steps = 640
 
+  @Option(help: "Training steps of the Sudoku model; 0 leaves it out, as --data does.")
+  var sudokuSteps = 1500
+
   @Option(name: .customLong("alpha0"), help: "Share of tokens that diffusion writes in training.")
   var alpha0 = 0.5
 
@@ -43,6 +47,7 @@ struct Demo: ParsableCommand {
 
   func validate() throws {
     try require("steps", steps, in: 1...)
+    try require("sudoku-steps", sudokuSteps, in: 0...)
     try require("alpha0", alpha0, in: 0...1)
   }
 
@@ -53,22 +58,39 @@ struct Demo: ParsableCommand {
     try printOutput(
       "Training Eso-LM (B), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = \(alpha0), "
         + "on \(data ?? "the toy language") (\(steps) steps)\n")
-    var view = TrainingView()
-    try Interrupt.shared.noting {
-      try trainer.train(shouldStop: { Interrupt.shared.wasRequested }) { view.show($0) }
-    }
-    view.clear()
-    guard !Interrupt.shared.wasRequested else {
-      printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
-      return
-    }
-
+    guard try train(trainer) else { return }
     let report = DemoReport(trainer, isToyLanguage: data == nil, seed: seed)
     try printOutput(try report.perplexities())
     try printOutput(report.sampling())
     try printOutput(report.longSequences())
     let path = trainer.run.path
+    try solveSudokus(beside: path)
     try printOutput("The run is in \(path). Try: esolm sample \(path) --watch --alpha0 1 --steps 32")
+  }
+
+  /// Trains; false if that was interrupted.
+  private func train(_ trainer: Trainer) throws -> Bool {
+    var view = TrainingView()
+    try Interrupt.shared.noting {
+      try trainer.train(shouldStop: { Interrupt.shared.wasRequested }) { view.show($0) }
+    }
+    view.clear()
+    guard Interrupt.shared.wasRequested else { return true }
+    printError("stopped at step \(trainer.learner.step), saved; go on with: esolm train --resume \(trainer.run.path)")
+    return false
+  }
+
+  private func solveSudokus(beside path: String) throws {
+    guard data == nil, sudokuSteps > 0 else { return }
+    let demo = SudokuDemo(out: "\(path)-sudoku", steps: sudokuSteps, seed: seed, device: device.device)
+    let trainer = try demo.trainer()
+    let grids = trainer.data.training.count
+    try printOutput(
+      "Training Eso-LM (A), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = 1, on \(grids) of "
+        + "the \(grids + trainer.data.validation.count) Sudokus of side 4 (\(sudokuSteps) steps)\n")
+    guard try train(trainer) else { return }
+    try printOutput(demo.report(trainer))
+    try printOutput("Try: esolm eval sudoku \(demo.out) --temperature 0 --out sudoku.html\n")
   }
 
   private func makeTrainer() throws -> Trainer {
@@ -103,6 +125,8 @@ struct Demo: ParsableCommand {
 
   private func freeFolder() -> String {
     let names = sequence(first: 1) { $0 + 1 }.lazy.map { $0 == 1 ? "runs/demo" : "runs/demo-\($0)" }
-    return names.first { !FileManager.default.fileExists(atPath: $0) }!
+    return names.first { name in
+      [name, "\(name)-sudoku"].allSatisfy { !FileManager.default.fileExists(atPath: $0) }
+    }!
   }
 }
