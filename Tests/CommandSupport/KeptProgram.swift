@@ -11,7 +11,7 @@ public final class KeptProgram: Sendable {
   /// - Parameters:
   ///   - path: of a program in Swift.
   ///   - environment: what its libraries read when they are loaded. Commands may have another.
-  /// - Returns: nil where it can't be done: without glibc, or without a C compiler.
+  /// - Returns: nil where it can't be done: without glibc, without a C compiler, or of a program that holds Swift's library.
   public init?(_ path: String, environment: [String: String]) {
     #if canImport(Glibc)
       guard let library = try? Self.compile() else { return nil }
@@ -24,6 +24,7 @@ public final class KeptProgram: Sendable {
       do { try process.run() } catch { return nil }
       (self.path, self.environment) = (path, environment)
       pipes = Mutex((requests.fileHandleForWriting, answers.fileHandleForReading))
+      guard (try? answer(answers.fileHandleForReading)) != nil else { return nil }
     #else
       return nil
     #endif
@@ -58,11 +59,16 @@ public final class KeptProgram: Sendable {
     let request = Data(words.flatMap { Array($0.utf8) + [0] })
     return try pipes.withLock { pipes in
       try pipes.requests.write(contentsOf: withUnsafeBytes(of: UInt32(request.count)) { Data($0) } + request)
-      let answer = try pipes.answers.read(upToCount: MemoryLayout<pid_t>.size) ?? Data()
-      guard answer.count == MemoryLayout<pid_t>.size else {
-        throw CommandTimeout(description: "\(path) could not be gone on with")
-      }
-      return answer.withUnsafeBytes { $0.loadUnaligned(as: pid_t.self) }
+      return try answer(pipes.answers)
     }
+  }
+
+  /// The number of a process.
+  private func answer(_ answers: FileHandle) throws -> pid_t {
+    let bytes = try answers.read(upToCount: MemoryLayout<pid_t>.size) ?? Data()
+    guard bytes.count == MemoryLayout<pid_t>.size else {
+      throw CommandTimeout(description: "\(path) could not be gone on with")
+    }
+    return bytes.withUnsafeBytes { $0.loadUnaligned(as: pid_t.self) }
   }
 }

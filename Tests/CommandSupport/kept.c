@@ -4,7 +4,7 @@
 //
 // A request on standard input is its size in bytes and then strings that end in 0: files for standard output and standard
 // error, a file for the status that waitpid tells, the number of arguments, arguments, and the environment. The answer on
-// standard output is the number of the process.
+// standard output is the number of the process; the first one, without a request, is this one's: it is ready.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -77,6 +77,8 @@ int __libc_start_main(
   TellSwift *tell = (TellSwift *)dlsym(RTLD_DEFAULT, "_swift_stdlib_overrideUnsafeArgvArgc");
   if (!tell) _exit(1);
   signal(SIGCHLD, SIG_IGN);
+  pid_t ready = getpid();
+  if (write(STDOUT_FILENO, &ready, sizeof ready) != sizeof ready) _exit(1);
   for (uint32_t size; readAll(&size, sizeof size);) {
     char *request = malloc(size);
     if (!request || !readAll(request, size)) _exit(1);
