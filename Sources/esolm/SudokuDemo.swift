@@ -12,7 +12,7 @@ import Training
 /// The demo's second part: a model learns two thirds of the 288 solved Sudokus of side 4 and solves puzzles made of the
 /// others, in one order of writing and another.
 ///
-/// It is Eso-LM (A), in which every cell sees all others: what the article on Sudokus measures learns far sooner so.
+/// It is Eso-LM (A), in which every cell sees all others, of a width that learnt with every seed tried (the article on Sudokus).
 struct SudokuDemo {
   /// The run folder to make; the grids are written beside it.
   let out: String
@@ -23,6 +23,9 @@ struct SudokuDemo {
   private static let side = 4
   private static let clues = 6
   private static let frame = SudokuEvaluation.Frame.textEnds
+
+  /// Its run and its grids, beside another run.
+  static func paths(beside run: String) -> [String] { ["\(run)-sudoku", "\(run)-sudoku.txt"] }
 
   /// Makes what is to be trained.
   func trainer() throws -> Trainer {

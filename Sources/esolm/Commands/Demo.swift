@@ -2,6 +2,7 @@ import ArgumentParser
 import Corpora
 import EsoLM
 import Evaluation
+import Files
 import Foundation
 import Runs
 import Tokenizers
@@ -54,7 +55,12 @@ struct Demo: ParsableCommand {
   func run() throws {
     try device.apply()
     Torch.keepMemory()
-    let trainer = try makeTrainer()
+    let out = out ?? freeFolder()
+    // Not found out after minutes of training.
+    if isSolving, let taken = SudokuDemo.paths(beside: out).first(where: FileManager.default.fileExists) {
+      throw FileError("\(taken) exists, where the Sudoku model is to be; name another --out, or give --sudoku-steps 0")
+    }
+    let trainer = try makeTrainer(out)
     try printOutput(
       "Training Eso-LM (B), \(Format.count(Double(trainer.learner.model.parameterCount))) parameters, α₀ = \(alpha0), "
         + "on \(data ?? "the toy language") (\(steps) steps)\n")
@@ -67,6 +73,8 @@ struct Demo: ParsableCommand {
     try solveSudokus(beside: path)
     try printOutput("The run is in \(path). Try: esolm sample \(path) --watch --alpha0 1 --steps 32")
   }
+
+  private var isSolving: Bool { data == nil && sudokuSteps > 0 }
 
   /// Trains; false if that was interrupted.
   private func train(_ trainer: Trainer) throws -> Bool {
@@ -81,8 +89,8 @@ struct Demo: ParsableCommand {
   }
 
   private func solveSudokus(beside path: String) throws {
-    guard data == nil, sudokuSteps > 0 else { return }
-    let demo = SudokuDemo(out: "\(path)-sudoku", steps: sudokuSteps, seed: seed, device: device.device)
+    guard isSolving else { return }
+    let demo = SudokuDemo(out: SudokuDemo.paths(beside: path)[0], steps: sudokuSteps, seed: seed, device: device.device)
     let trainer = try demo.trainer()
     let grids = trainer.data.training.count
     try printOutput(
@@ -93,7 +101,7 @@ struct Demo: ParsableCommand {
     try printOutput("Try: esolm eval sudoku \(demo.out) --temperature 0 --out sudoku.html\n")
   }
 
-  private func makeTrainer() throws -> Trainer {
+  private func makeTrainer(_ out: String) throws -> Trainer {
     let share = data == nil ? 0.01 : 0.1
     let description = data.map { CorpusConfiguration(file: $0, validationFraction: share) }
     let tokenizer = try description?.tokenizer(nil) ?? ToyLanguage.tokenizer
@@ -117,7 +125,7 @@ struct Demo: ParsableCommand {
       data: DataConfiguration(source: source, validationFraction: share),
       training: training)
     let trainer = try Trainer(
-      creating: out ?? freeFolder(), configuration: configuration, tokenizer: tokenizer, data: corpus,
+      creating: out, configuration: configuration, tokenizer: tokenizer, data: corpus,
       device: device.device)
     try description?.reportReading(into: corpus!.files)
     return trainer
@@ -126,7 +134,7 @@ struct Demo: ParsableCommand {
   private func freeFolder() -> String {
     let names = sequence(first: 1) { $0 + 1 }.lazy.map { $0 == 1 ? "runs/demo" : "runs/demo-\($0)" }
     return names.first { name in
-      [name, "\(name)-sudoku"].allSatisfy { !FileManager.default.fileExists(atPath: $0) }
+      ([name] + SudokuDemo.paths(beside: name)).allSatisfy { !FileManager.default.fileExists(atPath: $0) }
     }!
   }
 }
