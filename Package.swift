@@ -36,9 +36,7 @@ let package = Package(
     // need the same ones: together they compile in 0.4 times the time.
     .target(
       name: "CTorch", dependencies: ["CLibtorch"],
-      sources: [
-        "ctorch.cpp", "inference.cpp", "memory.cpp", "optimizer.cpp", "parallel.cpp", "tiles.cpp", "training.cpp",
-      ],
+      sources: ["ctorch.cpp", "inference.cpp", "memory.cpp", "parallel.cpp", "tiles.cpp", "training.cpp"],
       cxxSettings: [.define("AT_PER_OPERATOR_HEADERS")]),
     .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly build=.build/release graphs=.build/docs-symbols out=.build/docs
-readonly modules="EsoLM Torch Randomness Prompts Tokenizers Corpora Training Runs Settings Checkpoints Evaluation Comparison Parity Serving"
+readonly modules="EsoLM Torch Randomness Files Prompts Tokenizers Corpora Training Runs Revision Settings Checkpoints Reports Evaluation Comparison Parity Serving"
 
 # The toolchain's tools stand beside its compiler; on a Mac xcrun knows where.
 tool() {

@@ -5,9 +5,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/Generator.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
@@ -16,9 +14,6 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_eigh.h>
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/function_hook.h>
-#include <torch/csrc/autograd/variable.h>
 #include <torch/version.h>
 
 #ifndef _WIN32
@@ -117,23 +112,6 @@ void ct_parallel_for(int64_t count, void (*body)(int64_t, void *), void *context
 CTStatus ct_synchronize(CTDevice which) {
   return guarded([&] {
     if (which != CTCPU) at::empty({1}, options(CTFloat32, which)).fill_(0).item<float>();
-  });
-}
-
-bool ct_set_grad_enabled(bool enabled) {
-  bool before = at::GradMode::is_enabled();
-  at::GradMode::set_enabled(enabled);
-  return before;
-}
-
-CTStatus ct_set_bfloat16_autocast(CTDevice which, bool enabled, bool *before) {
-  return guarded([&] {
-    auto type = device(which).type();
-    *before = at::autocast::is_autocast_enabled(type);
-    at::autocast::set_autocast_dtype(type, at::kBFloat16);
-    at::autocast::set_autocast_enabled(type, enabled);
-    // Casts of weights are remembered until the outermost region ends, or a later step would use old ones.
-    if (!enabled) at::autocast::clear_cache();
   });
 }
 
@@ -313,62 +291,4 @@ CTStatus ct_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTe
     const at::Tensor &x = unwrap(input);
     return at::layer_norm(x, {x.size(-1)}, unwrap(weight), optional(bias), epsilon);
   });
-}
-
-// MARK: Autograd
-
-CTStatus ct_set_requires_grad(CTTensor *tensor, bool required) {
-  return guarded([&] { unwrap(tensor).set_requires_grad(required); });
-}
-
-CTStatus ct_backward(const CTTensor *loss) {
-  return guarded([&] { torch::autograd::backward({unwrap(loss)}, {}); });
-}
-
-namespace {
-struct Watch : torch::autograd::PostAccumulateGradHook {
-  int64_t index;
-  void (*complete)(int64_t, void *);
-  void *context;
-  Watch(int64_t index, void (*complete)(int64_t, void *), void *context)
-      : index(index), complete(complete), context(context) {}
-  void operator()(const torch::autograd::Variable &) override {
-    at::NoGradGuard guard;
-    complete(index, context);
-  }
-};
-} // namespace
-
-CTStatus ct_backward_watching(const CTTensor *loss, CTTensor *const *parameters, int64_t count,
-                              void (*complete)(int64_t, void *), void *context) {
-  return guarded([&] {
-    auto watched = list(parameters, count);
-    for (int64_t i = 0; i < count; i++)
-      torch::autograd::impl::set_post_acc_grad_hooks(watched[i], std::make_unique<Watch>(i, complete, context));
-    auto forget = [&] {
-      for (auto &tensor : watched) torch::autograd::impl::set_post_acc_grad_hooks(tensor, nullptr);
-    };
-    try {
-      torch::autograd::backward({unwrap(loss)}, {});
-    } catch (...) {
-      forget();
-      throw;
-    }
-    forget();
-  });
-}
-
-CTStatus ct_grad(const CTTensor *tensor, CTTensor **out) {
-  return guarded([&] {
-    const at::Tensor &gradient = unwrap(tensor).grad();
-    *out = gradient.defined() ? wrap(gradient) : nullptr;
-  });
-}
-
-CTStatus ct_clear_grad(CTTensor *tensor) {
-  return guarded([&] { unwrap(tensor).mutable_grad() = at::Tensor(); });
-}
-
-CTStatus ct_detach(const CTTensor *tensor, CTTensor **out) {
-  return produce(out, [&] { return unwrap(tensor).detach(); });
 }

@@ -95,7 +95,8 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
   public func configuration(length: Int) throws -> MethodConfiguration {
     let configuration = MethodConfiguration(
       algorithm: algorithm, alpha0: alpha0, objective: objective, leftToRightShare: leftToRightShare,
-      blockSize: blockSize, length: length)
+      blockSize: blockSize, length: length
+    ).filledWithUsual()
     try configuration.validate()
     return configuration
   }

@@ -5,6 +5,7 @@ public struct FileError: Error, CustomStringConvertible, Sendable {
   /// One line, whatever names and contents of files it quotes.
   public let description: String
 
+  /// An error by its message, which names the file.
   public init(_ description: String) {
     let isPlain = description.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
     self.description =

@@ -6,6 +6,7 @@ public final class ByteStream {
   /// The name for standard input.
   public static let standardInput = "-"
 
+  /// What messages call it: the file's path, or standard input.
   public let path: String
 
   /// How many bytes of the file itself were read.
@@ -20,6 +21,9 @@ public final class ByteStream {
 
   private static let inputSize = 1 << 18
 
+  /// Opens a file, or ``standardInput``.
+  ///
+  /// - Throws: `FileError` if it cannot be read.
   public init(_ path: String) throws {
     self.path = path == Self.standardInput ? "standard input" : path
     if path == Self.standardInput {

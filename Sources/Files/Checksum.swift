@@ -9,7 +9,9 @@ import Foundation
 
 /// A checksum of bytes that come piece by piece, computed by the system's library.
 public final class Checksum {
+  /// How it is computed.
   public enum Algorithm: Sendable {
+    /// SHA-256 (FIPS 180-4).
     case sha256
     /// Git's names of objects are made with it. It protects from accidents, not from intent.
     case sha1
@@ -21,6 +23,7 @@ public final class Checksum {
     private let context = EVP_MD_CTX_new()
   #endif
 
+  /// The checksum of nothing yet.
   public init(_ algorithm: Algorithm = .sha256) {
     #if canImport(CryptoKit)
       hash =
@@ -42,6 +45,7 @@ public final class Checksum {
     deinit { EVP_MD_CTX_free(context) }
   #endif
 
+  /// Takes in more bytes.
   public func update(_ bytes: UnsafeRawBufferPointer) {
     guard !bytes.isEmpty else { return }
     #if canImport(CryptoKit)
@@ -51,6 +55,7 @@ public final class Checksum {
     #endif
   }
 
+  /// Takes in more bytes.
   public func update(_ data: Data) { data.withUnsafeBytes(update) }
 
   /// The checksum in hexadecimal. Nothing can be added afterwards.

@@ -12,6 +12,7 @@ public enum FileDigest {
     return try digest(of: path, checksum)
   }
 
+  /// SHA-256 of bytes, in hexadecimal.
   public static func sha256(of data: Data) -> String {
     let checksum = Checksum()
     checksum.update(data)

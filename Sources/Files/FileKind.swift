@@ -4,10 +4,15 @@ import Foundation
 ///
 /// Signatures are those of the formats' specifications. A file without one is not told: text and raw numbers have none.
 public enum FileKind: Sendable, CaseIterable {
+  /// Compressed files and archives.
   case gzip, bzip2, xz, zstandard, lz4, zip, sevenZip, rar, tar
+  /// Tables, documents, pictures and programs.
   case parquet, arrow, avro, orc, numpy, hdf5, sqlite, pdf, elf, png, jpeg
+  /// Weights.
   case safetensors, gguf, pickle
+  /// What is downloaded in place of a file.
   case gitLFSPointer, html
+  /// Text in another encoding than UTF-8.
   case utf16, utf32
 
   /// What to call it, with an article.

@@ -13,6 +13,7 @@ public struct FileWriter: Sendable {
   /// Standard output, unbuffered: what cannot be written is an error at once, not lost.
   public static let standardOutput = FileWriter(descriptor: STDOUT_FILENO, path: "the output")
 
+  /// Standard error.
   public static let standardError = FileWriter(descriptor: STDERR_FILENO, path: "messages")
 
   /// Appends to a file, which is made if it is missing.
@@ -23,6 +24,9 @@ public struct FileWriter: Sendable {
     try FileWriter(descriptor: descriptor, path: path).write(data)
   }
 
+  /// Writes all of the bytes.
+  ///
+  /// - Throws: `FileError` if not all could be written.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -44,6 +48,9 @@ public struct FileWriter: Sendable {
     guard written == data.count else { throw FileError.system("write", path) }
   }
 
+  /// Writes all of the bytes.
+  ///
+  /// - Throws: `FileError` if not all could be written.
   public func write(_ data: Data) throws {
     try data.withUnsafeBytes { try write($0) }
   }

@@ -2,6 +2,7 @@ import Foundation
 
 /// Files with a JSON value on each line, with errors that name the file and the line.
 public enum JSONLinesFile {
+  /// What was read.
   public struct Contents<Value> {
     /// The values, with the lines that they stand on, from 1.
     public let values: [(line: Int, value: Value)]

@@ -4,6 +4,7 @@
 /// The text is hostile input: no value is nested deeper than a bound, and what is handed out is taken from a budget while
 /// it is made. Whoever keeps it takes it from there as well.
 public struct JSONScanner {
+  /// What is left of the memory that values may take.
   public var budget: MemoryBudget
   private let bytes: UnsafeBufferPointer<UInt8>
   private var position = 0
@@ -14,6 +15,7 @@ public struct JSONScanner {
   /// What an array takes beside its elements.
   static let arrayCost = 32
 
+  /// A scanner at the first of some bytes, which must outlive it.
   public init(_ bytes: UnsafeBufferPointer<UInt8>, budget: MemoryBudget) {
     self.bytes = bytes
     self.budget = budget
@@ -110,6 +112,9 @@ public struct JSONScanner {
     return true
   }
 
+  /// The number that comes next.
+  ///
+  /// - Throws: ``JSONSyntaxError`` if none does.
   public mutating func number() throws -> Double {
     skipSpace()
     if byte >= UInt8(ascii: "I") || byte == UInt8(ascii: "-") {
@@ -245,6 +250,7 @@ public struct JSONScanner {
 public struct JSONSyntaxError: Error, Hashable, CustomStringConvertible {
   /// Counted from 0.
   public let offset: Int
+  /// What should have stood there.
   public let expected: String
 
   public var description: String { "no valid JSON at byte \(offset): expected \(expected)" }

@@ -3,11 +3,17 @@
 /// Foundation's decoders take two keys for one if they are canonically equivalent ("é" in one scalar and in two), keep
 /// one of several equal keys without a word, and refuse text that is not UTF-8. A vocabulary needs all of it to be seen.
 public enum JSONValue: Sendable {
+  /// `null`.
   case null
+  /// `true` or `false`.
   case bool(Bool)
+  /// A number as the nearest float64.
   case number(Double)
+  /// The bytes of a string, escapes resolved.
   case string([UInt8])
+  /// The elements.
   case array([JSONValue])
+  /// The members.
   case object([(key: [UInt8], value: JSONValue)])
 
   /// Reads one value that fills `bytes`, but for white space around it and a byte order mark before it.
@@ -20,6 +26,9 @@ public enum JSONValue: Sendable {
     try scanner.end()
   }
 
+  /// Reads one value.
+  ///
+  /// - Throws: ``JSONSyntaxError`` if the bytes are no JSON.
   public init(parsing bytes: some Sequence<UInt8>) throws {
     self = try Array(bytes).withUnsafeBufferPointer { try JSONValue(parsing: $0) }
   }
@@ -63,6 +72,7 @@ public enum JSONValue: Sendable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// The truth value; nil if it is something else.
   public var bool: Bool? {
     guard case .bool(let value) = self else { return nil }
     return value
@@ -74,6 +84,7 @@ public enum JSONValue: Sendable {
     return Int(exactly: value)
   }
 
+  /// The elements of an array; nil if it is something else.
   public var elements: [JSONValue]? {
     guard case .array(let elements) = self else { return nil }
     return elements

@@ -4,10 +4,13 @@ import Foundation
 public struct LittleEndianBytes {
   private let bytes: UnsafeRawBufferPointer
 
+  /// Bytes that must outlive it.
   public init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
+  /// How many bytes there are.
   public var count: Int { bytes.count }
 
+  /// One byte.
   public subscript(index: Int) -> UInt8 { bytes[index] }
 
   /// The bytes of a range, nil if it does not lie within.

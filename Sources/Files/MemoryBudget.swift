@@ -16,7 +16,9 @@ public struct MemoryBudget: Sendable {
   /// The most that descriptions may take beyond twice the file's size.
   public static let descriptionLimit = 256 << 20
 
+  /// How many bytes may be taken.
   public private(set) var limit: Int
+  /// How many are taken.
   public private(set) var used = 0
   /// The most that was in use at one time.
   public private(set) var peak = 0
@@ -38,6 +40,7 @@ public struct MemoryBudget: Sendable {
 
   /// A reader gave up because a file asks for more than its size can justify.
   public struct Exceeded: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The bytes that may be taken.
     public let limit: Int
 
     public var description: String {
@@ -58,18 +61,23 @@ public struct MemoryBudget: Sendable {
 
 /// An array whose memory is taken from a budget, including both copies while it grows.
 public struct BudgetedArray<Element: BitwiseCopyable> {
+  /// The elements.
   public private(set) var elements: [Element] = []
   private var capacity = 0
 
+  /// No elements.
   public init() {}
 
+  /// How many elements there are.
   public var count: Int { elements.count }
 
+  /// One element.
   public subscript(index: Int) -> Element {
     get { elements[index] }
     set { elements[index] = newValue }
   }
 
+  /// Adds an element, if the budget has room for it.
   public mutating func append(_ element: Element, _ budget: inout MemoryBudget) throws(MemoryBudget.Exceeded) {
     if elements.count == capacity {
       let larger = max(16, capacity + capacity / 2)
@@ -84,6 +92,7 @@ public struct BudgetedArray<Element: BitwiseCopyable> {
   /// The last element, taken away.
   public mutating func removeLast() -> Element { elements.removeLast() }
 
+  /// Takes the last elements away.
   public mutating func removeLast(_ count: Int) { elements.removeLast(count) }
 
   /// Sorts in place; the sort's own buffer is taken from the budget while it runs.

@@ -5,6 +5,7 @@ import Foundation
 /// Its maker keeps it locked. So of temporaries that lie in a folder those that nobody has locked were left by a process
 /// that was killed, and whoever makes the next one there takes them away. If this process is interrupted its own go too.
 public final class Temporary: Sendable {
+  /// Where it is.
   public let path: String
   let descriptor: Int32
   private let unfinished: Int
@@ -59,6 +60,7 @@ public final class Temporary: Sendable {
     return (0...).lazy.map { "\(folder)/\(stem)-\($0).tmp" }
   }
 
+  /// Whether a name is that of a temporary file or folder.
   public static func isName(_ name: String) -> Bool { maker(name) != nil }
 
   /// The process that made what has such a name; nil for any other.

@@ -61,6 +61,7 @@ public struct HTMLPage: Sendable {
     parts.append("<div class=\"figures\">\n\(all.joined(separator: "\n"))\n</div>")
   }
 
+  /// Adds a paragraph of plain text.
   public mutating func add(paragraph: String) { parts.append("<p>\(escaped(paragraph))</p>") }
 
   /// Texts as they are, under a title.
@@ -106,6 +107,7 @@ public struct HTMLPage: Sendable {
     parts.append("<script type=\"application/json\" id=\"data\">\(json)</script>")
   }
 
+  /// The page.
   public var html: String {
     """
     <!DOCTYPE html>

@@ -3,8 +3,11 @@
 /// Colours are the page's, one for each method wherever it is drawn; series of one method differ in the shape of their
 /// dots. What a dot stands for is told when it is pointed at.
 public struct LineChart: Sendable {
+  /// A point of a line.
   public struct Point: Sendable, Equatable {
+    /// Where it is along the horizontal axis.
     public let x: Double
+    /// Where it is along the vertical axis.
     public let y: Double
     /// The standard error of `y`; nil where it is not known.
     public let error: Double?
@@ -23,14 +26,18 @@ public struct LineChart: Sendable {
     fileprivate var extent: [Double] { [y - (error ?? 0), y, y + (error ?? 0)] }
   }
 
+  /// A line.
   public struct Series: Sendable {
+    /// What the legend calls it.
     public let name: String
     /// Whose colour it has; nil for what is no method, such as a front of several.
     public let method: String?
+    /// Its points, in the order in which they are joined.
     public let points: [Point]
     /// Dashed lines are for what something else is held against.
     public let isDashed: Bool
 
+    /// A line by its parts.
     public init(_ name: String, method: String?, _ points: [Point], isDashed: Bool = false) {
       self.name = name
       self.method = method
@@ -39,6 +46,7 @@ public struct LineChart: Sendable {
     }
   }
 
+  /// What stands above it.
   public let title: String
   let series: [Series]
   let x: ChartAxis

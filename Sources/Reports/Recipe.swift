@@ -4,6 +4,7 @@ public struct Recipe: Codable, Sendable, Equatable {
   public let command: String
   /// What was learnt from or measured on, in words.
   public let data: String
+  /// The seed of all draws.
   public let seed: UInt64
   /// Which weights of a run were measured, in words; nil where there was no run, or it is not known.
   public let checkpoint: String?
@@ -12,6 +13,7 @@ public struct Recipe: Codable, Sendable, Equatable {
   /// Where it was computed.
   public let machine: String
 
+  /// A recipe by its parts.
   public init(
     command: String, data: String, seed: UInt64, checkpoint: String? = nil, program: String, machine: String
   ) {

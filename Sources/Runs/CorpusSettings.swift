@@ -180,10 +180,10 @@ public struct CorpusSettings: SettingGroup {
         help: """
           How documents become sequences: continuous, framed (between a beginning and an end token), padded (one document \
           each), crop (random windows).
-          """, usual: "continuous"),
+          """, usual: "continuous; crop where text8 is trained on"),
       Setting(
         \.appendsEndOfText, "appendsEndOfText", flag: "end-of-text", help: "Put an end token after documents.",
-        usual: "--end-of-text"),
+        usual: "--end-of-text, or as the data set has it"),
       Setting(
         \.tokenFolder, "tokenFolder", flag: "token-dir", valueName: "folder", help: "Where token files are kept.",
         usual: "tokens in the cache folder"),

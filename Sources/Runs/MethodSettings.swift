@@ -96,12 +96,13 @@ extension MethodConfiguration {
       help: "With --objective any-order: share of sequences that are trained from left to right, 0 to 1.", usual: "0"),
     Setting(
       \.weighting, "weighting", flag: "loss",
-      help: "Eso-LM with --alpha0 1, MDLM: weights of masked tokens, elbo or low_var.", usual: "elbo"),
+      help: "Eso-LM with --alpha0 1, MDLM: weights of masked tokens, elbo or low_var.",
+      usual: "elbo; esolm-a2: \(usual(.esolmA2).weighting!.rawValue)"),
     Setting(
       \.cleanOrder, "cleanOrder", flag: "clean-order",
       help: """
-        Eso-LM (B) with --alpha0 1: how clean tokens stand in the diffusion term, random or left-to-right (which \
-        esolm-a2 is).
+        Eso-LM (B) with --alpha0 1: how clean tokens stand in the diffusion term, random or left-to-right (as those of \
+        esolm-a2 do).
         """, usual: "random"),
     Setting(
       \.maskOrder, "maskOrder", flag: "mask-order",

@@ -148,7 +148,7 @@ struct SudokuCommandTests {
       (["--cells", "0"], 2, "--cells is '0', expected numbers from 1 to 80"),
       (["--clues", "6", "--puzzles", "x"], 2, "--clues and --puzzles exclude each other"),
       (["--schedule", "block", "--best-of", "3"], 2, "--schedule names one plan, --best-of is for the usual ones"),
-      (["--length", "16"], 2, "--length is given"),
+      (["--length", "16"], 2, "Unknown option '--length'"),
     ] as [([String], Int32, String)] {
       let result = try await Esolm.run(["eval", "sudoku", run] + arguments)
       #expect(result.status == status && result.error.contains(message), "\(result.error)")

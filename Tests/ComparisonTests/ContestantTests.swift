@@ -39,4 +39,12 @@ struct ContestantTests {
       message { try Contestant("bd3lm:5")!.configuration(length: 32) }
         == "blockSize is 5, expected a number that divides the length 32")
   }
+
+  // `esolm compare` trains what `esolm train --algo` does.
+  @Test(arguments: Algorithm.all.filter { $0.number == nil })
+  func hasWhatIsUsual(algorithm: Algorithm) throws {
+    let contestant = try #require(Contestant(algorithm.rawValue))
+    #expect(
+      try contestant.configuration(length: 8) == MethodConfiguration(algorithm: algorithm, length: 8).filledWithUsual())
+  }
 }

@@ -73,6 +73,42 @@ struct RefusalTests {
     }
   }
 
+  // Editors' doors take fields that nobody here reads, but none that would change how texts are distributed.
+  @Test(arguments: [
+    ("typical_p", "0.9", "1"), ("tfs_z", "0.5", "1.0"), ("top_n_sigma", "2", "-1"), ("xtc_probability", "0.1", "0"),
+    ("dynatemp_range", "0.5", "0.0"), ("dry_multiplier", "0.8", "0"), ("mirostat", "2", "0"),
+    ("repeat_penalty", "1.1", "1.0"), ("min_p", "0.05", "0"), ("json_schema", #"{"type": "object"}"#, "{}"),
+    ("grammar", #""root ::= [a-z]""#, #""""#),
+  ])
+  func editorsMayNotChangeTheDistribution(name: String, value: String, neutral: String) async throws {
+    let doors: [(path: String, body: @Sendable (String) -> String)] = [
+      ("/completion", { #"{"prompt": "a", "n_predict": 2, \#($0)}"# }),
+      ("/infill", { #"{"input_prefix": "a", "input_suffix": "b", "n_predict": 2, \#($0)}"# }),
+      ("/v1/fim/completions", { #"{"prompt": "a", "suffix": "b", "max_tokens": 2, \#($0)}"# }),
+      (
+        "/api/generate",
+        { #"{"model": "tiny", "prompt": "a", "stream": false, "options": {"num_predict": 2, \#($0)}}"# }
+      ),
+    ]
+    try await TestServer().test { client in
+      for door in doors {
+        let refused = try await client.post(door.path, door.body(#""\#(name)": \#(value)"#))
+        #expect(refused.status == 400 && refused.text.contains(name), "\(door.path): \(refused.text)")
+        _ = try await client.answer(door.path, door.body(#""\#(name)": \#(neutral)"#))
+      }
+    }
+  }
+
+  @Test func ollamasFormatIsRefused() async throws {
+    try await TestServer().test { client in
+      let refused = try await client.post("/api/generate", #"{"model": "tiny", "prompt": "a", "format": "json"}"#)
+      #expect(refused.status == 400 && refused.text.contains("format"))
+      _ = try await client.answer(
+        "/api/generate",
+        #"{"model": "tiny", "prompt": "a", "format": "", "stream": false, "options": {"num_predict": 2}}"#)
+    }
+  }
+
   /// The paths of our own know no others' fields; editors send much that is about another server's workings.
   @Test func fieldsThatNobodyReadsAreSaid() async throws {
     try await TestServer().test { client in

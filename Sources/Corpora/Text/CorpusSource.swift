@@ -86,11 +86,29 @@ public struct CorpusSource: Codable, Hashable, Sendable {
 
   /// Whether the text can be read more than once, as that of standard input and of pipes cannot.
   public var isRepeatable: Bool {
-    get throws { try fingerprints() != nil }
+    get throws { try regularFiles() != nil }
   }
 
   /// Bytes of all files as they are on the disk; nil where a source cannot be read twice.
-  public func byteCount() throws -> Int? { try fingerprints()?.reduce(0) { $0 + $1.byteCount } }
+  public func byteCount() throws -> Int? { try regularFiles()?.reduce(0) { $0 + Int($1.status.st_size) } }
+
+  /// The files with what the system knows of them; nil if the source cannot be read twice.
+  private func regularFiles() throws -> [(path: String, status: stat)]? {
+    let files = try files()
+    guard !files.contains(ByteStream.standardInput) else { return nil }
+    let found = try files.map { path -> (path: String, status: stat)? in
+      var status = stat()
+      guard stat(path, &status) == 0 else { throw Self.unreadable(path) }
+      // A pipe has no size. Opening it would wait for its writer, and closing it end what that writes.
+      return status.st_mode & S_IFMT == S_IFREG ? (path, status) : nil
+    }
+    let regular = found.compactMap(\.self)
+    return regular.count == found.count ? regular : nil
+  }
+
+  private static func unreadable(_ path: String) -> FileError {
+    FileError("cannot read \(path): it is no readable file")
+  }
 
   /// What tells whether files changed: names, sizes, times of change and parts of their contents.
   struct Fingerprint: Codable, Hashable {
@@ -105,15 +123,8 @@ public struct CorpusSource: Codable, Hashable, Sendable {
 
   /// nil if the source cannot be read twice.
   func fingerprints() throws -> [Fingerprint]? {
-    let files = try files()
-    guard !files.contains(ByteStream.standardInput) else { return nil }
-    let found = try files.map { path -> Fingerprint? in
-      func unreadable() -> FileError { FileError("cannot read \(path): it is no readable file") }
-      var status = stat()
-      guard stat(path, &status) == 0 else { throw unreadable() }
-      // A pipe has no size. Opening it would wait for its writer, and closing it end what that writes.
-      guard status.st_mode & S_IFMT == S_IFREG else { return nil }
-      guard let handle = FileHandle(forReadingAtPath: path) else { throw unreadable() }
+    try regularFiles()?.map { path, status in
+      guard let handle = FileHandle(forReadingAtPath: path) else { throw Self.unreadable(path) }
       let (size, part) = (Int(status.st_size), 1 << 16)
       let checksum = Checksum()
       for offset in [0, max(0, size / 2 - part / 2), max(0, size - part)] {
@@ -130,7 +141,6 @@ public struct CorpusSource: Codable, Hashable, Sendable {
         path: URL(fileURLWithPath: path).standardizedFileURL.path, byteCount: size, modified: nanoseconds(modified),
         changed: nanoseconds(changed), sample: checksum.finish())
     }
-    return found.contains(nil) ? nil : found.compactMap(\.self)
   }
 }
 

@@ -22,28 +22,6 @@ public protocol DecodingNetwork<Cache> {
   func logits(_ feed: DecodingFeed, caches: [Cache]) -> Tensor
 }
 
-/// Keys and values of the first slots of one sequence.
-///
-/// Attention is causal along the generation order, so the key and value of a written token never change: storing them
-/// is exact. A mask's never enter. A cache is an argument of the network, never its state: one network serves any number
-/// of them.
-public protocol KVCache: AnyObject {
-  /// How many slots are stored.
-  var count: Int { get }
-
-  /// Forgets all slots but the first ones.
-  func truncate(to count: Int)
-
-  /// A cache of its own that begins with the first slots of this one, sharing memory as long as neither changes it.
-  func copy(upTo count: Int) -> Self
-
-  /// Grows to so many slots with contents that mean nothing, to measure what a call costs then.
-  func pad(to count: Int)
-
-  /// The memory that it takes, shared or not, in bytes.
-  var byteCount: Int { get }
-}
-
 /// What one network call is fed: rows of several sequences, one sequence after another, each with rows behind those that
 /// its cache holds, clean ones first, then masks.
 ///

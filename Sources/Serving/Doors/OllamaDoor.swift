@@ -28,6 +28,8 @@ struct OllamaDoor: Sendable {
   func generate(_ fields: RequestFields, _ context: ServingContext) async throws -> Response {
     try checkModel(fields)
     let options = try fields.object("options") ?? RequestFields([:])
+    // Most stand in the options, `format` beside them.
+    try fields.refuseUnmet()
     try options.refuseUnmet()
     let (prompt, suffix) = (try fields.text("prompt") ?? "", try fields.text("suffix") ?? "")
     let streams = try fields.bool("stream") ?? true

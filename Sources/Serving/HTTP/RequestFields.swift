@@ -107,6 +107,9 @@ struct RequestFields: Sendable {
   private static let unmet: [(name: String, neutral: Double?)] = [
     ("presence_penalty", 0), ("frequency_penalty", 0), ("repeat_penalty", 1), ("repetition_penalty", 1),
     ("min_tokens", 0), ("min_p", 0), ("logit_bias", nil), ("grammar", nil),
+    // Of llama.cpp's server and Ollama.
+    ("typical_p", 1), ("tfs_z", 1), ("top_n_sigma", -1), ("xtc_probability", 0), ("dynatemp_range", 0),
+    ("dry_multiplier", 0), ("mirostat", 0), ("json_schema", nil), ("format", nil),
   ]
 
   /// Refuses what would change texts, and is not done here.

@@ -34,6 +34,7 @@ struct Sample: ParsableCommand {
   @OptionGroup var algorithm: AlgorithmOptions
   @OptionGroup(title: "What is given") var prompting: PromptOptions
   @OptionGroup(title: "How it is written") var writing: WritingOptions
+  @OptionGroup(title: "How it is written") var length: LengthOptions
 
   @Option(help: "How many texts, of each prompt.")
   var numSamples = 1
@@ -76,7 +77,7 @@ struct Sample: ParsableCommand {
     if bestOf > 1, stream || watch { throw ValidationError("--best-of goes with neither --stream nor --watch") }
     if let beam {
       try require("beam", beam, in: 1...(1 << 16))
-      let others = (writing.given.filter { $0 != "alpha0" && $0 != "length" } + writing.picking.given).map { "--\($0)" }
+      let others = (writing.given.filter { $0 != "alpha0" } + writing.picking.given).map { "--\($0)" }
       let flags = [("--best-of", bestOf > 1), ("--stream", stream), ("--watch", watch), ("--no-cache", noCache)]
       if let other = (others + flags.filter(\.1).map(\.0)).first {
         throw ValidationError("--beam goes without \(other): it writes one token a call, and draws none")
@@ -89,7 +90,7 @@ struct Sample: ParsableCommand {
       throw ValidationError("--cache-precision goes without --no-cache, which keeps no keys and values")
     }
     if stream, json || watch { throw ValidationError("--stream goes with neither --json nor --watch") }
-    if writing.length != nil, prompting.template != nil || (prompting.maxTokens != nil && prompting.prompts == nil) {
+    if length.length != nil, prompting.template != nil || (prompting.maxTokens != nil && prompting.prompts == nil) {
       throw ValidationError("--length goes with neither --template nor --max-tokens, which say how long a text becomes")
     }
     if alternatives > 0, !json { throw ValidationError("--alternatives goes with --json") }
@@ -210,6 +211,13 @@ struct TextMaker {
   let method: any GenerationMethod
   let network: CachedTransformer
   let stop: StopStrings
+  /// One for all texts, since it remembers what it asked the network last.
+  private let holeLengths: HoleLengths<CachedTransformer>
+
+  init(command: Sample, run: RunFolder, method: any GenerationMethod, network: CachedTransformer, stop: StopStrings) {
+    (self.command, self.run, self.method, self.network, self.stop) = (command, run, method, network, stop)
+    holeLengths = HoleLengths(method, network: network, tokenizer: run.tokenizer)
+  }
 
   struct Text {
     var number: Int
@@ -222,18 +230,18 @@ struct TextMaker {
   /// - Parameter number: of the text, among all of all prompts, candidates counted.
   func make(_ prompt: PromptOptions.Prompt, number: Int) throws -> Text {
     try named(prompt) {
-      let length = command.writing.length ?? run.configuration.method.length
+      let length = command.length.length ?? run.configuration.method.length
       var lengths: [Int]?
       if let template = prompt.template, template.hasOpenLengths {
         _ = try command.writing.request(
-          try template.tokens(run.tokenizer), of: run, in: network.precision)
-        let holes = HoleLengths(method, network: network, tokenizer: run.tokenizer)
-        lengths = try holes.draw(template, seed: command.writing.seed, number: number)
+          try template.tokens(run.tokenizer), of: run, in: network.precision,
+          allowsLonger: command.length.allowLonger)
+        lengths = try holeLengths.draw(template, seed: command.writing.seed, number: number)
       }
       let layout = try prompt.template?.layout(run.tokenizer, length: length, lengths: lengths)
       var request = try command.writing.request(
         layout?.tokens ?? Array(repeating: nil, count: length), of: run, in: network.precision,
-        number: number)
+        number: number, allowsLonger: command.length.allowLonger)
       if lengths != nil { request.limitCalls() }
       request.contextOrder = command.prompting.contextOrder
       request.alternativeCount = min(command.alternatives, network.configuration.vocabularySize - 1)

@@ -14,7 +14,7 @@ import Training
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train an Eso-LM, or a model that it is compared with, on a text file.",
+    abstract: "Train an Eso-LM, or a model that it is compared with, on text.",
     discussion: """
       Writes a run folder: configuration, tokenizer, weights and their moving average, optimiser state, metrics. \
       Ctrl-C stops after the current step with everything saved, as do SIGTERM, SIGHUP and SIGUSR1 (Slurm's warning: \

@@ -17,12 +17,6 @@ struct WritingOptions: ParsableArguments {
       "Eso-LM: share that diffusion writes. (default: the run's, but 1 with a --schedule other than ancestral)"))
   var alpha0: Double?
 
-  @Option(help: ArgumentHelp("Tokens of a text, given ones included. (default: the run's)"))
-  var length: Int?
-
-  @Flag(help: "Write texts longer than those the run was trained on, at positions that it never saw.")
-  var allowLonger = false
-
   @Option(
     help: ArgumentHelp(
       """
@@ -94,7 +88,6 @@ struct WritingOptions: ParsableArguments {
     try require("steps", steps, in: 1...)
     try require("steps", steps, in: 1...UnmaskingPlan.maximumSteps)
     try require("alpha0", alpha0, in: 0...1)
-    try require("length", length, in: 1...(1 << 20))
     try require("batch", batch, in: 1...(1 << 16))
     _ = try choice()
     _ = try speculation(.float32)
@@ -120,7 +113,7 @@ struct WritingOptions: ParsableArguments {
   /// The options that were given, of those that say how texts are written.
   var given: [String] {
     let all: [(name: String, isGiven: Bool)] = [
-      ("steps", steps != nil), ("alpha0", alpha0 != nil), ("length", length != nil), ("schedule", schedule != nil),
+      ("steps", steps != nil), ("alpha0", alpha0 != nil), ("schedule", schedule != nil),
       ("choose", choose != nil), ("threshold", threshold != nil), ("calls", calls != nil), ("window", window != nil),
       ("candidate-order", candidateOrder != nil), ("draft", draft != nil), ("draft-order", draftOrder != nil),
     ]
@@ -129,13 +122,15 @@ struct WritingOptions: ParsableArguments {
 
   /// What is asked of the text `number`.
   ///
-  /// - Parameter precision: of the network that will write it.
-  /// - Throws: a usage error if it is longer than the run's, unless that is allowed.
+  /// - Parameters:
+  ///   - precision: of the network that will write it.
+  ///   - allowsLonger: whether it may be longer than the run's.
+  /// - Throws: a usage error if it is longer and may not be.
   func request(
-    _ template: [Int32?], of run: RunFolder, in precision: Precision, number: Int = 0
+    _ template: [Int32?], of run: RunFolder, in precision: Precision, number: Int = 0, allowsLonger: Bool = false
   ) throws -> GenerationRequest {
     let trained = run.configuration.method.length
-    guard template.count <= trained || allowLonger else {
+    guard template.count <= trained || allowsLonger else {
       throw ValidationError(
         "the text has \(template.count) tokens, but the run was trained on texts of \(trained): what lies behind was never "
           + "seen in training; shorten it, or name --allow-longer")
@@ -145,13 +140,17 @@ struct WritingOptions: ParsableArguments {
       draft: try speculation(precision),
       picker: try picking.picker(), seed: seed, number: number)
   }
+}
 
-  /// What is asked of a text of which nothing is given.
-  func request(of run: RunFolder, in precision: Precision) throws -> GenerationRequest {
-    try request(
-      Array(repeating: nil, count: length ?? run.configuration.method.length), of: run,
-      in: precision)
-  }
+/// How long texts become.
+struct LengthOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Tokens of a text, given ones included. (default: the run's)"))
+  var length: Int?
+
+  @Flag(help: "Write texts longer than those the run was trained on, at positions that it never saw.")
+  var allowLonger = false
+
+  func validate() throws { try require("length", length, in: 1...(1 << 20)) }
 }
 
 /// How many drafts a call checks: a number, or auto.

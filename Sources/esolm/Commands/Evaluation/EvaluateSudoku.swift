@@ -73,7 +73,6 @@ struct EvaluateSudoku: ParsableCommand {
     if puzzles != nil, clues != nil {
       throw ValidationError("--clues and --puzzles exclude each other: a file has them")
     }
-    if writing.length != nil { throw ValidationError("--length is given, but a puzzle has as many cells as it has") }
     if !writing.given.isEmpty, cells != "1" || bestOf > 1 {
       throw ValidationError(
         "--\(writing.given[0]) names one plan, --\(bestOf > 1 ? "best-of" : "cells") is for the usual ones")

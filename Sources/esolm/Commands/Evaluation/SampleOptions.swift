@@ -22,6 +22,7 @@ struct SampleOptions: ParsableArguments {
 
   @OptionGroup var algorithm: AlgorithmOptions
   @OptionGroup(title: "From a run") var writing: WritingOptions
+  @OptionGroup(title: "From a run") var length: LengthOptions
   @OptionGroup var weights: WeightOptions
   @OptionGroup var device: DeviceOptions
 
@@ -39,7 +40,10 @@ struct SampleOptions: ParsableArguments {
   func load() throws -> SampleSet {
     try device.apply()
     guard Folder.exists(source) else {
-      let given = [("num-samples", numSamples != nil), ("algo", algorithm.algorithm != nil)].filter(\.1).map(\.0)
+      let given = [
+        ("num-samples", numSamples != nil), ("algo", algorithm.algorithm != nil), ("length", length.length != nil),
+      ]
+      .filter(\.1).map(\.0)
       if let name = (given + writing.given).first {
         throw ValidationError("--\(name) goes with a run folder; \(source) is a file of samples")
       }
@@ -49,7 +53,9 @@ struct SampleOptions: ParsableArguments {
     let likelihood = try run.likelihood(weights, method: algorithm.method(of: run), device: device.device)
     return try SampleSet(
       writing: numSamples ?? 64, with: run, likelihood,
-      writing.request(of: run, in: likelihood.network.precision), batch: writing.batch)
+      writing.request(
+        Array(repeating: nil, count: length.length ?? run.configuration.method.length), of: run,
+        in: likelihood.network.precision, allowsLonger: length.allowLonger), batch: writing.batch)
   }
 }
 
