@@ -84,8 +84,8 @@ struct BatchInvarianceTests {
       for step in try sampler.advance() { if let text = step.finished { found[places[step.id]!] = text } }
     }
     #expect(found.count > 32)
-    for threads in [1, 2] {
-      try Torch.withThreads(atMost: threads) {
+    for threads in 1...3 {
+      try withThreads(threads) {
         for (place, text) in found {
           let alone = try written([all[place]], by: network)[0]
           #expect(alone.tokens == text.tokens)

@@ -88,7 +88,7 @@ struct LinearWeightTests {
     for instructions in forms {
       let all = x.multiplied(by: rounded, bias: bias, gelu: true, instructions: instructions).array(of: Float.self)
       for threads in [1, 2, 3] {
-        Torch.withThreads(atMost: threads) {
+        withThreads(threads) {
           for count in Set([1, 2, 3, size.rows / 2 + 1]) where count <= size.rows {
             let part = x.narrowed(dim: 0, to: size.rows - count..<size.rows).multiplied(
               by: rounded, bias: bias, gelu: true, instructions: instructions)

@@ -159,7 +159,7 @@ struct OperationsTests {
     let drawn = draw(1)
     #expect(draw(1) == drawn)
     #expect(draw(2) != drawn)
-    #expect(Torch.withThreads(atMost: 1) { draw(1) } == drawn)
+    for threads in 1...3 { #expect(withThreads(threads) { draw(1) } == drawn) }
   }
 
   @Test(arguments: [0, 0.3]) func whatIsDroppedBeforeItIsAddedIsWhatDropoutDrops(probability: Double) {

@@ -133,7 +133,7 @@ struct PartAttentionTests {
     let (sizes, parameters) = (Case.many, Case.many.parameters())
     let expected = gradients(of: { sizes.loss(sizes.denseResult(of: parameters)) }, for: parameters)
     for threads in 1...3 {
-      Torch.withThreads(atMost: threads) {
+      withThreads(threads) {
         #expect(distance(sizes.result(of: parameters), sizes.denseResult(of: parameters)) < 2e-6)
         let found = gradients(of: { sizes.loss(sizes.result(of: parameters)) }, for: parameters)
         for (found, expected) in zip(found, expected) { #expect(distance(found, expected) < 5e-6) }

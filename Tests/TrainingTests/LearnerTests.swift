@@ -1,6 +1,7 @@
 import EsoLM
 import Foundation
 import Runs
+import TestSupport
 import Testing
 import Torch
 import Training
@@ -73,19 +74,42 @@ struct LearnerTests {
     }
   }
 
+  /// Large enough for work to be cut; sums are in another order then.
+  @Test(arguments: [2, 3]) func stepsOnSeveralThreadsAreThoseOfOne(threads: Int) throws {
+    func steps(_ threads: Int) throws -> (updates: [Learner.Update], state: TrainingState) {
+      try withThreads(threads) {
+        let learner = try learner(hiddenSize: 128) { _ in }
+        return (try (0..<4).map { _ in try update(learner, copies: 32) }, learner.state)
+      }
+    }
+    let (expected, found) = (try steps(1), try steps(threads))
+    for (found, expected) in zip(found.updates, expected.updates) {
+      #expect(abs(found.loss / expected.loss - 1) < 1e-5)
+      #expect(abs(found.gradientNorm / expected.gradientNorm - 1) < 1e-4)
+    }
+    for (found, expected) in zip(found.state.firstMoments, expected.state.firstMoments) {
+      #expect((found - expected).maxAbs().item < 1e-3 * expected.maxAbs().item)
+    }
+  }
+
   // MARK: Helpers
 
-  private func learner(_ change: (inout TrainingConfiguration) -> Void) throws -> Learner {
-    let configuration = try TinyTraining.configuration { change(&$0.training) }
+  private func learner(
+    hiddenSize: Int = 16, _ change: (inout TrainingConfiguration) -> Void
+  ) throws -> Learner {
+    let configuration = try TinyTraining.configuration {
+      $0.model.hiddenSize = hiddenSize
+      change(&$0.training)
+    }
     return Learner(
       try TrainingState(startingFrom: TransformerWeights(configuration.model, seed: 5)),
       configuration: configuration.training)
   }
 
   /// A step on the beginning of the text.
-  private func update(_ learner: Learner) throws -> Learner.Update {
+  private func update(_ learner: Learner, copies: Int = 1) throws -> Learner.Update {
     let tokens = try TinyTraining.tokenizer.encode(String(TinyTraining.text.prefix(64)))
-    let batch = (0..<4).map { Array(tokens[$0 * 16..<($0 + 1) * 16]) }
+    let batch = (0..<4 * copies).map { Array(tokens[$0 % 4 * 16..<($0 % 4 + 1) * 16]) }
     let objective = try! HybridObjective(alpha0: 0.5)
     let scored = objective.scored(
       objective.corrupt(batch, seed: 1, step: learner.step), maskToken: TinyTraining.tokenizer.vocabularySize)
