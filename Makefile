@@ -4,8 +4,8 @@
 # Read when a recipe runs, that is after `setup` wrote it.
 LIBTORCH_LIB = $(shell sed -n 's/^LIBTORCH_LIB := //p' $(CURDIR)/.libtorch/config.mk)
 
-# The same settings for every Swift command, so that nothing is built twice. Debug information takes a compiler of Swift an
-# eighth of its time and one of C++ a fifth; `swift build` alone makes it.
+# The same settings for every Swift command, so that nothing is built twice. With debug information Swift takes an eighth
+# longer to compile, and C++ a fifth; a plain `swift build` makes it.
 FLAGS = -c release -Xswiftc -gnone -Xcxx -g0 -Xlinker -rpath -Xlinker $(LIBTORCH_LIB)
 SWIFT = PKG_CONFIG_PATH=$(CURDIR)/.libtorch/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH} swift
 

@@ -1,4 +1,5 @@
-// The C interface over libtorch's own operations; the other files hold those that libtorch lacks.
+// The C interface over libtorch's own operations, gradients left to autograd.cpp; the other files hold those that libtorch
+// lacks.
 #include "boundary.h"
 #include "parallel.h"
 

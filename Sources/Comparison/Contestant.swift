@@ -91,6 +91,8 @@ public struct Contestant: Sendable, Hashable, CustomStringConvertible {
     return (plain + modulated).map { family(ofTitle: $0.title) }
   }()
 
+  /// The method as it is trained, with what is usual for it where the name says nothing: (A2)'s weights of masked tokens.
+  ///
   /// - Throws: ``EsoLM/ConfigurationError`` if the method does not fit sequences of this length.
   public func configuration(length: Int) throws -> MethodConfiguration {
     let configuration = MethodConfiguration(

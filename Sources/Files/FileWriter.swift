@@ -26,7 +26,7 @@ public struct FileWriter: Sendable {
 
   /// Writes all of the bytes.
   ///
-  /// - Throws: `FileError` if not all could be written.
+  /// - Throws: ``ClosedOutput`` if nobody reads standard output any more, `FileError` if they cannot be written otherwise.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -50,7 +50,7 @@ public struct FileWriter: Sendable {
 
   /// Writes all of the bytes.
   ///
-  /// - Throws: `FileError` if not all could be written.
+  /// - Throws: ``ClosedOutput`` if nobody reads standard output any more, `FileError` if they cannot be written otherwise.
   public func write(_ data: Data) throws {
     try data.withUnsafeBytes { try write($0) }
   }

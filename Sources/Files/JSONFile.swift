@@ -7,7 +7,10 @@ public enum JSONFile {
 
   /// Reads a value; unknown fields are ignored.
   ///
-  /// - Parameter limit: the largest file that is read, in bytes.
+  /// - Parameters:
+  ///   - type: what is read.
+  ///   - path: where the file is.
+  ///   - limit: the largest file that is read, in bytes.
   public static func read<Value: Decodable>(
     _ type: Value.Type = Value.self, from path: String, limit: Int = sizeLimit
   ) throws -> Value {

@@ -13,6 +13,8 @@ public enum JSONLinesFile {
   /// Reads all values of a file, which may be compressed with gzip; blank lines and unknown fields are ignored.
   ///
   /// - Parameters:
+  ///   - type: what is read.
+  ///   - path: where the file is.
   ///   - skipBadLines: leave out lines that are no such value instead of stopping there.
   ///   - userInfo: what `Value` asks the decoder for.
   ///   - check: throws, with a few words, if a value that was read cannot be used.

@@ -4,7 +4,7 @@
 /// The text is hostile input: no value is nested deeper than a bound, and what is handed out is taken from a budget while
 /// it is made. Whoever keeps it takes it from there as well.
 public struct JSONScanner {
-  /// What is left of the memory that values may take.
+  /// The memory that values may take, and do.
   public var budget: MemoryBudget
   private let bytes: UnsafeBufferPointer<UInt8>
   private var position = 0
@@ -114,7 +114,7 @@ public struct JSONScanner {
 
   /// The number that comes next.
   ///
-  /// - Throws: ``JSONSyntaxError`` if none does.
+  /// - Throws: ``JSONSyntaxError`` if none does, ``MemoryBudget/Exceeded`` if it would take too much memory.
   public mutating func number() throws -> Double {
     skipSpace()
     if byte >= UInt8(ascii: "I") || byte == UInt8(ascii: "-") {

@@ -26,9 +26,9 @@ public enum JSONValue: Sendable {
     try scanner.end()
   }
 
-  /// Reads one value.
+  /// Reads one value, which all the bytes are.
   ///
-  /// - Throws: ``JSONSyntaxError`` if the bytes are no JSON.
+  /// - Throws: ``JSONSyntaxError`` if they are not, ``MemoryBudget/Exceeded`` if it would take too much memory.
   public init(parsing bytes: some Sequence<UInt8>) throws {
     self = try Array(bytes).withUnsafeBufferPointer { try JSONValue(parsing: $0) }
   }

@@ -72,7 +72,9 @@ public final class Temporary: Sendable {
 
   /// Removes what processes that were killed left in a folder.
   ///
-  /// - Parameter isLocked: whether this process is the only one that may write there, so that whatever is there is left.
+  /// - Parameters:
+  ///   - folder: where they are looked for.
+  ///   - isLocked: whether this process is the only one that may write there, so that whatever is there is left.
   public static func removeLeftovers(in folder: String, isLocked: Bool = false) {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
       guard let maker = maker(name) else { continue }

@@ -11,7 +11,11 @@ public struct ChartAxis: Sendable {
   /// In the places of the scale: logarithms on a logarithmic one.
   private var range: ClosedRange<Double> = 0...1
 
-  /// - Parameter range: what the axis shows whatever the values are; nil for as much as they need.
+  /// An axis of numbers, evenly spaced.
+  ///
+  /// - Parameters:
+  ///   - label: what it is called.
+  ///   - range: what the axis shows whatever the values are; nil for as much as they need.
   public static func number(_ label: String, in range: ClosedRange<Double>? = nil) -> ChartAxis {
     ChartAxis(label: label, scale: .linear, isShare: false, fixed: range)
   }

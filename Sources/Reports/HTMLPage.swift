@@ -10,8 +10,10 @@ public struct HTMLPage: Sendable {
   /// Methods in the order of their colours.
   private var methods: [String]
 
-  /// - Parameter methods: those that have the first colours, drawn or not, so that several pages give them the same. Other
-  ///   methods get theirs as they are drawn.
+  /// - Parameters:
+  ///   - title: of the page.
+  ///   - methods: those that have the first colours, drawn or not, so that several pages give them the same. Other methods
+  ///     get theirs as they are drawn.
   public init(_ title: String, methods: [String] = []) {
     self.title = title
     self.methods = methods

@@ -14,7 +14,7 @@ public struct LineChart: Sendable {
     /// What else is told of the point.
     public let note: String?
 
-    /// - Parameter error: what is no number from 0 is not drawn.
+    /// A point by its parts; an error that is no number from 0 is not drawn.
     public init(x: Double, y: Double, error: Double? = nil, note: String? = nil) {
       self.x = x
       self.y = y

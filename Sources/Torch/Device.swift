@@ -116,8 +116,7 @@ public enum Torch {
   /// Linux.
   public static var sharesThreads: Bool { ct_shares_threads() }
 
-  /// Runs synchronous code with at most `count` threads an operation: for steps so small that handing out the work
-  /// takes longer than doing it.
+  /// Runs synchronous code with at most `count` threads an operation.
   public static func withThreads<Result>(atMost count: Int, _ body: () throws -> Result) rethrows -> Result {
     let before = threadCount
     guard before > count else { return try body() }

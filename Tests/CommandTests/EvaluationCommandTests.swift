@@ -295,6 +295,8 @@ struct EvaluationCommandTests {
     (["score", "$run", "--text", "THE", "--span", "0:1"], 1, "line 1: character \"T\" (U+0054) is not in"),
     (["zero-shot", "$run", "--data-dir", "$dir"], 1, "$dir holds none of ptb.jsonl, wikitext.jsonl"),
     (["gen-ppl", "$samples", "--judge", "toy-language", "--steps", "3"], 2, "--steps goes with a run folder"),
+    (["gen-ppl", "$samples", "--judge", "toy-language", "--length", "9"], 2, "--length goes with a run folder"),
+    (["gen-ppl", "$samples", "--judge", "toy-language", "--allow-longer"], 2, "--allow-longer goes with a run folder"),
   ])
   func whatDoesNotFitIsNamed(arguments: [String], status: Int32, problem: String) async throws {
     let version = try Scratch.file(

@@ -40,7 +40,7 @@ struct ContestantTests {
         == "blockSize is 5, expected a number that divides the length 32")
   }
 
-  // `esolm compare` trains what `esolm train --algo` does.
+  // `esolm compare` trains what `esolm train --algo` does, where a name has no number.
   @Test(arguments: Algorithm.all.filter { $0.number == nil })
   func hasWhatIsUsual(algorithm: Algorithm) throws {
     let contestant = try #require(Contestant(algorithm.rawValue))

@@ -73,11 +73,12 @@ struct RefusalTests {
     }
   }
 
-  // Editors' doors take fields that nobody here reads, but none that would change how texts are distributed.
+  // Editors' doors take fields that nobody here reads, but not those that are known to change how texts are distributed.
   @Test(arguments: [
     ("typical_p", "0.9", "1"), ("tfs_z", "0.5", "1.0"), ("top_n_sigma", "2", "-1"), ("xtc_probability", "0.1", "0"),
     ("dynatemp_range", "0.5", "0.0"), ("dry_multiplier", "0.8", "0"), ("mirostat", "2", "0"),
-    ("repeat_penalty", "1.1", "1.0"), ("min_p", "0.05", "0"), ("json_schema", #"{"type": "object"}"#, "{}"),
+    ("top_n_sigma", "1", "0.0"), ("typical_p", "0.5", "1.5"), ("repeat_penalty", "1.1", "1.0"), ("min_p", "0.05", "0"),
+    ("json_schema", #"{"type": "object"}"#, "null"), ("json_schema", "{}", #""""#),
     ("grammar", #""root ::= [a-z]""#, #""""#),
   ])
   func editorsMayNotChangeTheDistribution(name: String, value: String, neutral: String) async throws {
@@ -101,8 +102,12 @@ struct RefusalTests {
 
   @Test func ollamasFormatIsRefused() async throws {
     try await TestServer().test { client in
-      let refused = try await client.post("/api/generate", #"{"model": "tiny", "prompt": "a", "format": "json"}"#)
-      #expect(refused.status == 400 && refused.text.contains("format"))
+      for format in [#""json""#, "{}", #"{"type": "object"}"#] {
+        let refused = try await client.post("/api/generate", #"{"model": "tiny", "prompt": "a", "format": \#(format)}"#)
+        #expect(refused.status == 400 && refused.text.contains("format"), "\(refused.text)")
+      }
+      let endless = try await client.post("/completion", #"{"prompt": "a", "n_predict": 2, "ignore_eos": true}"#)
+      #expect(endless.status == 400 && endless.text.contains("ignore_eos"), "\(endless.text)")
       _ = try await client.answer(
         "/api/generate",
         #"{"model": "tiny", "prompt": "a", "format": "", "stream": false, "options": {"num_predict": 2}}"#)

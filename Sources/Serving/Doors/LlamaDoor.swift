@@ -47,6 +47,9 @@ struct LlamaDoor: Sendable {
     _ fields: RequestFields, prefix: String, suffix: String, _ context: ServingContext
   ) async throws -> Response {
     try fields.refuseUnmet()
+    if try fields.bool("ignore_eos") == true {
+      throw APIError.field("ignore_eos", "true", expected: "false: here a text ends where the model ends it")
+    }
     let most = try fields.integer("n_predict", in: -2...Int(Int32.max))
     // Clients send −1 for a seed of the server's choice.
     let asked = fields.value("seed")?.integer.flatMap { $0 < 0 ? nil : UInt64($0) }

@@ -28,8 +28,7 @@ struct OllamaDoor: Sendable {
   func generate(_ fields: RequestFields, _ context: ServingContext) async throws -> Response {
     try checkModel(fields)
     let options = try fields.object("options") ?? RequestFields([:])
-    // Most stand in the options, `format` beside them.
-    try fields.refuseUnmet()
+    try fields.refuseUnmet("format")
     try options.refuseUnmet()
     let (prompt, suffix) = (try fields.text("prompt") ?? "", try fields.text("suffix") ?? "")
     let streams = try fields.bool("stream") ?? true

@@ -103,31 +103,55 @@ struct RequestFields: Sendable {
     return value
   }
 
-  /// What other servers do and this one does not, with the number that asks for nothing; nil for what is empty then.
-  private static let unmet: [(name: String, neutral: Double?)] = [
-    ("presence_penalty", 0), ("frequency_penalty", 0), ("repeat_penalty", 1), ("repetition_penalty", 1),
-    ("min_tokens", 0), ("min_p", 0), ("logit_bias", nil), ("grammar", nil),
-    // Of llama.cpp's server and Ollama.
-    ("typical_p", 1), ("tfs_z", 1), ("top_n_sigma", -1), ("xtc_probability", 0), ("dynatemp_range", 0),
-    ("dry_multiplier", 0), ("mirostat", 0), ("json_schema", nil), ("format", nil),
-  ]
+  /// What asks for nothing in a field that would change texts.
+  private enum Neutral {
+    case numbers(ClosedRange<Double>)
+    /// An empty text, list or object.
+    case empty
+    case emptyText
 
-  /// Refuses what would change texts, and is not done here.
-  func refuseUnmet() throws {
-    for (name, neutral) in Self.unmet {
-      guard let value = value(name) else { continue }
-      switch (value, neutral) {
-      case (.number(let number), let neutral?) where number == neutral: continue
-      case (.array(let elements), nil) where elements.isEmpty: continue
-      case (.object(let members), nil) where members.isEmpty: continue
-      case (.string(let bytes), nil) where bytes.isEmpty: continue
-      default:
-        throw APIError.field(
-          name, value.found,
-          expected: "\(neutral.map { "\(Int($0))" } ?? "none"): texts are exactly distributed as the model says, which "
-            + "this would change")
+    func holds(_ value: JSONValue) -> Bool {
+      switch (value, self) {
+      case (.number(let number), .numbers(let range)): range.contains(number)
+      case (.array(let elements), .empty): elements.isEmpty
+      case (.object(let members), .empty): members.isEmpty
+      case (.string(let bytes), .empty), (.string(let bytes), .emptyText): bytes.isEmpty
+      default: false
       }
     }
+
+    var words: String {
+      guard case .numbers(let range) = self else { return "none" }
+      return range.lowerBound == -.infinity
+        ? "at most \(Int(range.upperBound))"
+        : range.upperBound == .infinity ? "at least \(Int(range.lowerBound))" : "\(Int(range.lowerBound))"
+    }
+  }
+
+  private static let unmet: [(name: String, neutral: Neutral)] = [
+    ("presence_penalty", .numbers(0...0)), ("frequency_penalty", .numbers(0...0)),
+    ("repeat_penalty", .numbers(1...1)), ("repetition_penalty", .numbers(1...1)), ("min_tokens", .numbers(0...0)),
+    ("min_p", .numbers(0...0)), ("logit_bias", .empty), ("grammar", .empty),
+    // Of llama.cpp's server and Ollama. An empty schema still asks for JSON.
+    ("typical_p", .numbers(1 ... .infinity)), ("tfs_z", .numbers(1 ... .infinity)),
+    ("top_n_sigma", .numbers(-.infinity...0)), ("xtc_probability", .numbers(-.infinity...0)),
+    ("dynatemp_range", .numbers(-.infinity...0)), ("dry_multiplier", .numbers(0...0)), ("mirostat", .numbers(0...0)),
+    ("json_schema", .emptyText), ("format", .emptyText),
+  ]
+
+  /// Refuses what other servers do and this one does not, where it would change how texts are distributed.
+  func refuseUnmet() throws {
+    for (name, _) in Self.unmet { try refuseUnmet(name) }
+  }
+
+  /// The same of one such field.
+  func refuseUnmet(_ name: String) throws {
+    guard let value = value(name), let field = Self.unmet.first(where: { $0.name == name }),
+      !field.neutral.holds(value)
+    else { return }
+    throw APIError.field(
+      name, value.found,
+      expected: "\(field.neutral.words): texts are exactly distributed as the model says, which this would change")
   }
 
   /// Refuses fields that nobody here reads, such as misspelt ones.

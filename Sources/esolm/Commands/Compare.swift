@@ -22,8 +22,9 @@ struct Compare: ParsableCommand {
       language the quality of samples is the share of grammatical sentences; on other text, the perplexity under an \
       autoregressive model trained on the same data.
 
-      Methods: \(Contestant.forms.joined(separator: ", ")). Writes a run folder for each and \
-      report.html beside them; the same command goes on with a comparison that was stopped.
+      Methods: \(Contestant.forms.joined(separator: ", ")). What a name leaves open is as esolm \
+      train has it, but that alpha0 is 1. Writes a run folder for each and report.html beside them; the same command goes \
+      on with a comparison that was stopped.
 
       Unless sizes are given, the network has width 128, 4 blocks, 4 heads, conditioning 128 and no dropout.
       """)

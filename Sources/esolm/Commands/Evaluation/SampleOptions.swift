@@ -42,6 +42,7 @@ struct SampleOptions: ParsableArguments {
     guard Folder.exists(source) else {
       let given = [
         ("num-samples", numSamples != nil), ("algo", algorithm.algorithm != nil), ("length", length.length != nil),
+        ("allow-longer", length.allowLonger),
       ]
       .filter(\.1).map(\.0)
       if let name = (given + writing.given).first {
