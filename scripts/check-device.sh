@@ -14,9 +14,9 @@ pack  builds esolm against the libtorch in LIBTORCH, a folder with include/ and 
         python3 -m pip download --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.11.0
         unzip -q torch-*.whl 'torch/*' 'torch.libs/*' -d wheel
         scripts/check-device.sh pack wheel/torch device-check
-run   checks there, within six minutes: recorded cases; that training lowers the loss, in float32 and with --bf16; that
-      texts are the same with a cache and without, and on the CPU; that they are the same together and alone; how long
-      a call takes. Exit code 1 if any of it fails. What was run is left in a temporary folder, which it names.
+run   checks there, within six minutes: recorded cases; that training lowers the loss, in float32 and with --bf16, and is
+      the same on two processes, where there are two GPUs and Open MPI; that texts are the same with a cache and without,
+      and on the CPU; that they are the same together and alone; how long a call takes. Exit code 1 if any of it fails. What was run is left in a temporary folder, which it names.
 HELP
 }
 
@@ -96,6 +96,27 @@ sys.exit(0 if last < first - 0.5 else 1)
 PYTHON
 }
 
+# Dropout is each process's own.
+processes() {
+  if ! command -v mpirun >/dev/null || (($(nvidia-smi --list-gpus 2>/dev/null | wc -l) < 2)); then
+    echo "left out: two GPUs and mpirun are needed"
+    return
+  fi
+  local count
+  for count in 1 2; do
+    mpirun --allow-run-as-root -n "$count" -x LD_LIBRARY_PATH="$libraries" "$here/esolm" train --data "$here/text.txt" \
+      --out "$work/processes-$count" --device "$device" --length 64 --batch 8 --steps 50 --dropout 0 --learning-rate 1e-3 \
+      --validate-every 50 --validation-sequences 16
+  done
+  python3 - "$work"/processes-{1,2}/metrics.jsonl <<'PYTHON'
+import json, sys
+alone, together = ([json.loads(line)["loss"] for line in open(path)] for path in sys.argv[1:])
+worst = max(abs(a - b) / a for a, b in zip(alone, together, strict=True))
+print(f"losses of one process and of two differ by {worst:.2g} at most")
+sys.exit(0 if worst < 1e-4 else 1)
+PYTHON
+}
+
 texts() {
   local sample=(esolm sample "$work/float32" --num-samples 16 --top-p 0.95 --steps 24)
   "${sample[@]}" --device "$device" >"$work/cached"
@@ -136,11 +157,12 @@ run() {
   if LD_LIBRARY_PATH=$libraries ldd "$here/esolm" | grep -q 'not found'; then libraries+=:$here/system; fi
   work=$(mktemp -d)
   export here work device libraries
-  export -f esolm parity training texts together speed
+  export -f esolm parity training processes texts together speed
   echo "libtorch $version of $torch, device $device, in $work"
   check parity parity
   check training training float32
   check training-bf16 training bf16 --bf16
+  check processes processes
   check texts texts
   check together together
   lines=20 check speed speed

@@ -15,7 +15,10 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_eigh.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/version.h>
+
+#include <atomic>
 
 #ifndef _WIN32
 #include <dlfcn.h>
@@ -25,6 +28,7 @@ using namespace ctorch;
 
 namespace {
 thread_local std::string lastError;
+std::atomic<c10::DeviceIndex> gpu = 0;
 
 CTDType ctype(at::ScalarType type) {
   switch (type) {
@@ -72,7 +76,7 @@ at::ScalarType scalarType(CTDType dtype) {
 at::Device device(CTDevice device) {
   switch (device) {
   case CTCPU: return at::kCPU;
-  case CTCUDA: return at::Device(at::kCUDA, 0);
+  case CTCUDA: return at::Device(at::kCUDA, gpu);
   case CTMPS: return at::Device(at::kMPS, 0);
   }
   TORCH_CHECK(false, "unknown device ", int(device));
@@ -113,6 +117,15 @@ void ct_parallel_for(int64_t count, void (*body)(int64_t, void *), void *context
 CTStatus ct_synchronize(CTDevice which) {
   return guarded([&] {
     if (which != CTCPU) at::empty({1}, options(CTFloat32, which)).fill_(0).item<float>();
+  });
+}
+
+CTStatus ct_choose_gpu(int32_t number) {
+  return guarded([&] {
+    TORCH_CHECK(number >= 0 && ct_device_available(CTCUDA), "there is no GPU ", number);
+    gpu = number % at::detail::getCUDAHooks().deviceCount();
+    // Dropout on a GPU draws from the generator of the one that is current.
+    c10::impl::getDeviceGuardImpl(at::kCUDA)->setDevice(device(CTCUDA));
   });
 }
 

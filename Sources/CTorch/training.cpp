@@ -5,6 +5,7 @@
 #include "dropout.cpp"
 #include "linear.cpp"
 #include "linear_nll.cpp"
+#include "nccl.cpp"
 #include "optimizer.cpp"
 #include "part_attention.cpp"
 #include "recompute.cpp"

@@ -27,6 +27,12 @@ public enum Device: String, CaseIterable, Sendable, Codable {
   /// Waits until everything asked of the device is done, which a clock needs.
   public func synchronize() { must(ct_synchronize(code)) }
 
+  /// Makes ``cuda`` another GPU of the machine than the first, for all that is made there from now on.
+  ///
+  /// - Parameter number: from 0, counted round where there are fewer.
+  /// - Throws: ``TorchError`` if there is none.
+  public static func chooseGPU(_ number: Int) throws { try check(ct_choose_gpu(Int32(clamping: number))) }
+
   /// Throws unless the device can be used.
   public func requireAvailable() throws {
     guard !isAvailable else { return }

@@ -16,6 +16,8 @@ final class GradientSum {
   private static let pieceBytes = 32 << 20
 
   private let group: ProcessGroup
+  /// Where the parameters are on GPUs that are joined, so are the sums; otherwise these are in the CPU's memory.
+  private let gpus: GPUGroup?
   private let parameters: [Tensor]
   private var pieces: [Piece] = []
   private var next = 0
@@ -24,6 +26,8 @@ final class GradientSum {
   init(_ parameters: [Tensor], group: ProcessGroup) {
     self.group = group
     self.parameters = parameters
+    let device = parameters[0].device
+    gpus = device == .cuda ? group.gpus : nil
     var end = parameters.count
     while end > 0 {
       var (start, count) = (end, 0)
@@ -31,15 +35,16 @@ final class GradientSum {
         start -= 1
         count += parameters[start].count
       }
-      pieces.append(Piece(parameters: start..<end, buffer: .zeros([count]), missing: end - start))
+      let buffer = Tensor.zeros([count], device: gpus == nil ? .cpu : device)
+      pieces.append(Piece(parameters: start..<end, buffer: buffer, missing: end - start))
       end = start
     }
   }
 
   /// The backward pass of a step's last loss in this process.
   func backward(_ loss: Tensor) {
-    // Elsewhere than on the CPU gradients come on threads that must not call MPI.
-    guard parameters[0].device == .cpu else { return loss.backward() }
+    // Elsewhere than on the CPU gradients come on another thread, which must not call MPI.
+    guard gpus != nil || parameters[0].device == .cpu else { return loss.backward() }
     loss.backward(from: parameters) { self.isReady($0) }
   }
 
@@ -57,7 +62,11 @@ final class GradientSum {
       if let gradient = parameter.gradient { part.copy(from: gradient) } else { part.fill(0) }
       parameter.clearGradient()
     }
-    piece.buffer.withUnsafeElements(of: Float.self) { group.begin($0, &sums) }
+    if let gpus {
+      gpus.beginSum(piece.buffer)
+    } else {
+      piece.buffer.withUnsafeElements(of: Float.self) { group.begin($0, &sums) }
+    }
     next += 1
   }
 
@@ -73,6 +82,7 @@ final class GradientSum {
   func finish() -> [Tensor] {
     withoutGradients {
       while next < pieces.count { send() }
+      gpus?.finishSums()
       group.finish(&sums)
       next = 0
       for place in pieces.indices { pieces[place].missing = pieces[place].parameters.count }

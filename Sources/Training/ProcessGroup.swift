@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// The processes that train one run together, each on its share of every batch.
 ///
@@ -10,6 +11,8 @@ public final class ProcessGroup {
   /// How many there are.
   public let count: Int
   private let mpi: MPI?
+  /// The processes' GPUs, if they compute on such.
+  private(set) var gpus: GPUGroup?
 
   /// Whether this is the process that writes and prints.
   public var isLeader: Bool { rank == 0 }
@@ -53,8 +56,35 @@ public final class ProcessGroup {
     return group
   }
 
+  /// Gives each process of a machine a GPU of its own, and joins them through NCCL, which adds up gradients where they are.
+  /// Before anything is on a GPU.
+  ///
+  /// - Throws: ``ProcessGroupError`` or `TorchError` if that cannot be.
+  public func joinGPUs(_ environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+    guard let mpi else { return }
+    // A process that sees one GPU alone, as Slurm may show it, takes that.
+    let place = ["OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"].lazy.compactMap { environment[$0].flatMap { Int($0) } }
+    var identifier = try agreeing {
+      try Device.chooseGPU(place.first ?? 0)
+      return isLeader ? try GPUGroup.Identifier.new() : GPUGroup.Identifier()
+    }
+    _ = identifier.bytes.withUnsafeMutableBytes {
+      mpi.broadcast($0.baseAddress!, Int32($0.count), mpi.bytes, 0, mpi.world)
+    }
+    gpus = try agreeing {
+      do {
+        return try GPUGroup(identifier, rank: rank, count: count)
+      } catch {
+        throw ProcessGroupError("the processes' GPUs cannot be joined; each needs one of its own: \(error)")
+      }
+    }
+  }
+
   /// Ends the group, after the last call of all processes.
-  public func leave() { _ = mpi?.finalize() }
+  public func leave() {
+    gpus = nil
+    _ = mpi?.finalize()
+  }
 
   /// Ends all processes at once, for one that cannot go on.
   public func abort() { _ = mpi?.abort(mpi!.world, 1) }

@@ -11,14 +11,16 @@ enum SharedTraining {
   ///
   /// - Parameters:
   ///   - threads: of each process, where the user said so.
+  ///   - device: where they compute.
   ///   - body: what each process does.
-  static func run(threads: Int?, _ body: (ProcessGroup) throws -> Void) throws {
+  static func run(threads: Int?, on device: Device, _ body: (ProcessGroup) throws -> Void) throws {
     let share = ProcessorShare.claim()
     if let threads = threads ?? share { Torch.threadCount = threads }
     let group = try ProcessGroup.joining()
     do {
       try group.requireEqual(Revision.current, "build")
       try group.requireEqual(CommandLine.arguments.dropFirst().joined(separator: " "), "command line")
+      if device == .cuda { try group.joinGPUs() }
       try body(group)
     } catch {
       guard group.count > 1 else { throw error }
