@@ -53,28 +53,39 @@ struct Norm {
   var fused: FusedDecoder.Norm { (weight, bias) }
 }
 
-/// A linear layer, perhaps with a gate on its output folded in: `gate · (Wx + b)`.
+/// A linear layer, perhaps with a gate on its output that is folded in whenever it runs: `gate · (Wx + b)`.
 struct Linear {
   let weight: LinearWeight
   let bias: Tensor?
+  let gate: Tensor?
 
   init(weight: Tensor, bias: Tensor? = nil, gate: Tensor? = nil) {
-    self.init(
-      weight: LinearWeight(gate.map { weight * $0.reshaped([$0.count, 1]) } ?? weight),
-      bias: gate.flatMap { gate in bias.map { $0 * gate } } ?? bias)
+    (self.weight, self.bias, self.gate) = (LinearWeight(weight), bias, gate)
   }
 
-  init(weight: LinearWeight, bias: Tensor?) {
-    self.weight = weight
-    self.bias = bias
+  init(weight: LinearWeight, bias: Tensor?) { (self.weight, self.bias, gate) = (weight, bias, nil) }
+
+  /// The same layer without a gate. Autograd keeps the product, which is as large as the weight.
+  var folded: Linear {
+    guard let gate, let weight = weight.trainable else { return self }
+    return Linear(weight: weight * gate.reshaped([gate.count, 1]), bias: bias.map { $0 * gate })
   }
 
   /// The same with a packed weight.
-  func packed(in precision: Precision) -> Linear { Linear(weight: weight.packed(in: precision), bias: bias) }
+  func packed(in precision: Precision) -> Linear {
+    let layer = folded
+    return Linear(weight: layer.weight.packed(in: precision), bias: layer.bias)
+  }
 
-  func callAsFunction(_ x: Tensor, gelu: Bool = false) -> Tensor { x.linear(weight, bias: bias, gelu: gelu) }
+  func callAsFunction(_ x: Tensor, gelu: Bool = false) -> Tensor {
+    let layer = folded
+    return x.linear(layer.weight, bias: layer.bias, gelu: gelu)
+  }
 
-  var fused: FusedDecoder.Linear { (weight, bias) }
+  var fused: FusedDecoder.Linear {
+    let layer = folded
+    return (layer.weight, layer.bias)
+  }
 }
 
 /// One transformer block: attention and MLP, each normalised before and added to the residual stream.
@@ -100,6 +111,7 @@ struct Block {
   }
 
   private func mlp(_ x: Tensor) -> Tensor {
+    let mlpOut = mlpOut.folded
     guard let first = mlpIn.weight.trainable, let bias = mlpIn.bias, let second = mlpOut.weight.trainable,
       let bias2 = mlpOut.bias
     else { return mlpOut(mlpIn(x, gelu: true)) }
@@ -120,8 +132,8 @@ struct Block {
   var tensors: [Tensor] {
     [
       attentionNorm.weight, attentionNorm.bias, qkv.weight.trainable, qkv.bias, attentionOut.weight.trainable,
-      attentionOut.bias, mlpNorm.weight, mlpNorm.bias, mlpIn.weight.trainable, mlpIn.bias, mlpOut.weight.trainable,
-      mlpOut.bias,
+      attentionOut.bias, attentionOut.gate, mlpNorm.weight, mlpNorm.bias, mlpIn.weight.trainable, mlpIn.bias,
+      mlpOut.weight.trainable, mlpOut.bias, mlpOut.gate,
     ].compactMap { $0 }
   }
 
@@ -130,18 +142,24 @@ struct Block {
     var rest = tensors.makeIterator()
     func norm(_ like: Norm) -> Norm { Norm(weight: rest.next()!, bias: like.bias.map { _ in rest.next()! }) }
     func linear(_ like: Linear) -> Linear {
-      Linear(weight: LinearWeight(rest.next()!), bias: like.bias.map { _ in rest.next()! })
+      Linear(
+        weight: rest.next()!, bias: like.bias.map { _ in rest.next()! }, gate: like.gate.map { _ in rest.next()! })
     }
     return Block(
       attentionNorm: norm(attentionNorm), qkv: linear(qkv), attentionOut: linear(attentionOut), mlpNorm: norm(mlpNorm),
       mlpIn: linear(mlpIn), mlpOut: linear(mlpOut))
   }
 
+  /// The same with its gates folded in.
+  var folded: Block { with { $0.folded } }
+
   /// The same with packed weights.
-  func packed(in precision: Precision) -> Block {
+  func packed(in precision: Precision) -> Block { with { $0.packed(in: precision) } }
+
+  private func with(_ change: (Linear) -> Linear) -> Block {
     var block = self
     for layer in [\Block.qkv, \.attentionOut, \.mlpIn, \.mlpOut] {
-      block[keyPath: layer] = self[keyPath: layer].packed(in: precision)
+      block[keyPath: layer] = change(self[keyPath: layer])
     }
     return block
   }

@@ -18,8 +18,15 @@ public struct Transformer {
   /// How its matrices are kept; embedding, norms and biases are float32.
   public var precision: Precision { output.weight.precision }
 
-  /// The form of given parameters, each made before the next is read; packed in a precision, or to be trained.
-  init(folding source: some ParameterSource, packedIn precision: Precision?, dropout: Double, rotary: RotaryCache) {
+  /// The form of given parameters, each made before the next is read.
+  ///
+  /// - Parameters:
+  ///   - precision: what matrices are packed in; nil leaves them in float32.
+  ///   - isTrained: whether gates are folded in by each forward pass, whose backward pass may then forget the products.
+  init(
+    folding source: some ParameterSource, packedIn precision: Precision?, isTrained: Bool = false, dropout: Double,
+    rotary: RotaryCache
+  ) {
     let configuration = source.configuration
     let conditioning = Conditioning(source)
     let output = Linear(weight: source["output_layer.linear.weight"], bias: source["output_layer.linear.bias"])
@@ -27,7 +34,7 @@ public struct Transformer {
       configuration: configuration, embedding: source["vocab_embed.embedding"],
       blocks: (0..<configuration.numBlocks).map {
         let block = Block(source, prefix: "blocks.\($0)", conditioning: conditioning)
-        return precision.map(block.packed) ?? block
+        return isTrained ? block : precision.map(block.packed) ?? block.folded
       },
       finalNorm: Norm(
         source["output_layer.norm_final.weight"],
@@ -158,6 +165,7 @@ extension TransformerWeights {
   ///
   /// - Parameter training: whether dropout is on.
   public func transformer(training: Bool = false) -> Transformer {
-    Transformer(folding: self, packedIn: nil, dropout: training ? configuration.dropout : 0, rotary: rotary)
+    Transformer(
+      folding: self, packedIn: nil, isTrained: training, dropout: training ? configuration.dropout : 0, rotary: rotary)
   }
 }
