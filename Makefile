@@ -13,6 +13,10 @@ SWIFT = PKG_CONFIG_PATH=$(CURDIR)/.libtorch/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_
 # to do as well, training of small networks is several times faster so.
 PASSIVE = OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-passive}
 
+# How many tests run beside each other. All at once, as Swift Testing would have it, those that compute come first, and what
+# others wait for, a training to be interrupted say, goes on meanwhile.
+BESIDE = SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16
+
 FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Package.swift scripts/undocumented.swift)
 
 help: ## list these targets
@@ -31,7 +35,7 @@ server: build ## build the server, which esolm serve turns into, beside the tool
 test: setup ## build everything and run the tests (FILTER: some of them)
 	@scripts/clients.sh
 	@$(SWIFT) build --build-tests $(FLAGS)
-	@$(PASSIVE) $(SWIFT) test --skip-build $(FLAGS) $(if $(FILTER),--filter '$(FILTER)')
+	@$(PASSIVE) $(BESIDE) $(SWIFT) test --skip-build $(FLAGS) $(if $(FILTER),--filter '$(FILTER)')
 	@echo "All $(if $(FILTER),of these )tests passed."
 
 demo: build ## train a small model and show what it can do (DATA=text.txt)

@@ -61,8 +61,7 @@ struct InterruptionTests {
     for arguments in commands {
       let command = try await Esolm.start(arguments)
       try writer.write(contentsOf: Data(Esolm.text.utf8))
-      try await command.wait { try !contents(of: folder).isEmpty }
-      command.send(signal)
+      try await command.send(signal) { try !contents(of: folder).isEmpty }
       #expect(try await command.end().status == 128 + signal)
       #expect(try contents(of: folder) == [])
     }

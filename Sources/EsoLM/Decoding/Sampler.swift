@@ -209,11 +209,10 @@ public final class Sampler<Network: DecodingNetwork> {
           first = rows.upperBound
         }
         let draws = parts.flatMap { part in
-          let generation = live[part.place].generation
-          let choices = part.tokens?.map { .token($0) } ?? choose(part.id, generation, part.positions)
-          return choices.map {
-            TokenPicker.Draw(generation.picker, $0, alternativeCount: generation.alternativeCount)
-          }
+          let choices =
+            part.tokens?.map { .token($0) } ?? choose(part.id, live[part.place].generation, part.positions)
+          let (picker, count) = (live[part.place].generation.picker, live[part.place].generation.alternativeCount)
+          return choices.map { TokenPicker.Draw(picker, $0, alternativeCount: count) }
         }
         take(try TokenPicker.pick(from: logits, excluding: network.configuration.maskToken, draws), parts)
       }
@@ -229,7 +228,8 @@ public final class Sampler<Network: DecodingNetwork> {
         written: part.call == nil ? .filler(at: []) : generation.history.last!,
         elapsed: ContinuousClock.now - live[part.place].start, finished: generation.isFinished ? generation : nil)
     }
-    live.removeAll(where: \.generation.isFinished)
+    // A key path would copy each of them.
+    live.removeAll { $0.generation.isFinished }
     return steps
   }
 
@@ -251,12 +251,12 @@ public final class Sampler<Network: DecodingNetwork> {
 
   /// Leaves those outputs that the plan wants to be written.
   private func decide(_ part: inout Part, _ logits: Tensor) throws {
-    let generation = live[part.place].generation
-    guard let call = part.call, generation.choosesByLogits || generation.drawsTokens else { return }
+    let drawsTokens = live[part.place].generation.drawsTokens
+    guard let call = part.call, drawsTokens || live[part.place].generation.choosesByLogits else { return }
     let all = part.outputs
     let own = logits.narrowed(dim: 0, to: all[0]..<all[0] + all.count)
     let chosen: [Int]
-    if generation.drawsTokens {
+    if drawsTokens {
       let drawn = try live[part.place].generation.draw(from: call.planned, logits: own)
       chosen = drawn.map(\.place)
       part.tokens = drawn.map(\.token)
