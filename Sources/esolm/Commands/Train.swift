@@ -88,7 +88,7 @@ struct Train: ParsableCommand {
     }
     try device.apply()
     Torch.keepMemory()
-    try SharedTraining.run(threads: device.threads) { group in
+    try SharedTraining.run(threads: device.threads, on: device.device) { group in
       let trainer = try SharedTraining.trainer(of: resume ?? out, device: device.device, group: group) {
         try asUsage { () -> Trainer in
           if let resume { return try resumed(resume, given, group) }
@@ -96,7 +96,8 @@ struct Train: ParsableCommand {
         }
       }
       func shouldStop() -> Bool { Interrupt.shared.wasRequested || end.map { .now >= $0 } ?? false }
-      var view = TrainingView(group, bfloat16: trainer.run.configuration.training.bfloat16)
+      var view = TrainingView(
+        group, bfloat16: trainer.run.configuration.training.bfloat16, device: device.device)
       try Interrupt.shared.noting { try trainer.train(shouldStop: shouldStop) { view.show($0) } }
       view.clear()
       let step = trainer.learner.step

@@ -1,6 +1,7 @@
 import Comparison
 import Foundation
 import Tool
+import Torch
 import Training
 
 /// Shows a training run: a progress line, and a line that stays for each validation.
@@ -13,12 +14,14 @@ struct TrainingView {
   /// Operations a second of large matrix products in this process, once training has lasted long enough to measure it.
   private var matrixRate: Double?
   private let bfloat16: Bool
+  private let device: Device
 
   /// - Parameters:
   ///   - group: the processes that train; one of them shows it.
   ///   - bfloat16: whether products are of bfloat16.
-  init(_ group: ProcessGroup = ProcessGroup(), bfloat16: Bool = false) {
-    (self.group, self.bfloat16) = (group, bfloat16)
+  ///   - device: where they are computed.
+  init(_ group: ProcessGroup = ProcessGroup(), bfloat16: Bool = false, device: Device = .cpu) {
+    (self.group, self.bfloat16, self.device) = (group, bfloat16, device)
   }
 
   mutating func show(_ event: Trainer.Event) {
@@ -26,7 +29,8 @@ struct TrainingView {
     switch event {
     case .step(let progress):
       if matrixRate == nil, ContinuousClock.now - start > .seconds(5) {
-        matrixRate = Machine.trainingRate(bfloat16: bfloat16)
+        matrixRate = Machine.trainingRate(bfloat16: bfloat16, device: device)
+        noteSlowBFloat16()
       }
       let shown = prefix + text(progress)
       line.show(shown)
@@ -41,6 +45,17 @@ struct TrainingView {
     case .saved:
       break
     }
+  }
+
+  /// Some processors have no instructions for bfloat16, others slow ones.
+  private mutating func noteSlowBFloat16() {
+    guard bfloat16, let matrixRate else { return }
+    let float32 = Machine.trainingRate(bfloat16: false, device: device)
+    guard matrixRate < 0.9 * float32 else { return }
+    let rates = [matrixRate, float32].map { Format.number($0 / 1e9, digits: 0) }
+    line.keep(
+      "\(prefix)note: products of bfloat16 go at \(rates[0]) GFLOP/s here, of float32 at \(rates[1]): "
+        + "training is faster without --bf16")
   }
 
   /// Losses are in nats a token: the whole, of tokens that diffusion predicts, and of those predicted one after another.
