@@ -13,9 +13,10 @@ SWIFT = PKG_CONFIG_PATH=$(CURDIR)/.libtorch/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_
 # to do as well, training of small networks is several times faster so.
 PASSIVE = OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-passive}
 
-# How many tests run beside each other. All at once, as Swift Testing would have it, those that compute come first, and what
-# others wait for, a training to be interrupted say, goes on meanwhile.
-BESIDE = SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16
+# How many tests run beside each other. If all did, as Swift Testing would have it, those that compute would come first, and
+# what others wait for, a training to be interrupted say, would go on meanwhile.
+WIDTH = SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH
+BESIDE = $(WIDTH)=$${$(WIDTH):-16}
 
 FORMATTED = $(wildcard Sources Tests Plugins Package.swift Benchmarks/Sources Benchmarks/Package.swift scripts/undocumented.swift)
 

@@ -15,7 +15,6 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_eigh.h>
-#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/version.h>
 
 #include <atomic>
@@ -122,10 +121,9 @@ CTStatus ct_synchronize(CTDevice which) {
 
 CTStatus ct_choose_gpu(int32_t number) {
   return guarded([&] {
-    TORCH_CHECK(number >= 0 && ct_device_available(CTCUDA), "there is no GPU ", number);
-    gpu = number % at::detail::getCUDAHooks().deviceCount();
-    // Dropout on a GPU draws from the generator of the one that is current.
-    c10::impl::getDeviceGuardImpl(at::kCUDA)->setDevice(device(CTCUDA));
+    int32_t count = ct_device_available(CTCUDA) ? at::detail::getCUDAHooks().deviceCount() : 0;
+    TORCH_CHECK(number >= 0 && (number < count || count == 1), "there is no GPU ", number, " here: there are ", count);
+    gpu = count == 1 ? 0 : number;
   });
 }
 

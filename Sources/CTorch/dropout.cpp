@@ -125,8 +125,11 @@ struct Dropout : torch::autograd::Function<Dropout> {
 };
 } // namespace
 
-at::Tensor ctorch::dropoutState() { return generator.get_state(); }
-void ctorch::setDropoutState(const at::Tensor &state) { generator.set_state(state); }
+static at::Generator generatorOf(at::Device device) {
+  return device.is_cpu() ? generator : at::globalContext().defaultGenerator(device);
+}
+at::Tensor ctorch::dropoutState(at::Device device) { return generatorOf(device).get_state(); }
+void ctorch::setDropoutState(at::Device device, const at::Tensor &state) { generatorOf(device).set_state(state); }
 
 CTStatus ct_manual_seed(uint64_t seed) {
   return guarded([&] {

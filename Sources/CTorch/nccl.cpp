@@ -1,11 +1,15 @@
-// Sums over GPUs of several processes, by NCCL 2. A CUDA build of libtorch brings the library along; like CUDA it is looked
-// for when it is asked for, and neither its headers nor CUDA's are needed.
+// Sums over GPUs of several processes, by NCCL 2. PyTorch's CUDA builds bring the library along; like CUDA it is looked for
+// when it is asked for, and neither its headers nor CUDA's are needed.
 #include "boundary.h"
 
 #include <c10/core/Event.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
+#include <cstring>
+#ifndef _WIN32
 #include <dlfcn.h>
+#endif
 
 using namespace ctorch;
 
@@ -26,6 +30,7 @@ struct NCCL {
   const char *(*detail)(Communicator);
 
   NCCL() {
+#ifndef _WIN32
     void *library = dlopen("libnccl.so.2", RTLD_NOW);
     TORCH_CHECK(library, "NCCL is not there (libnccl.so.2), by which GPUs of several processes add up gradients");
     auto find = [&](const char *symbol, auto &function) {
@@ -38,6 +43,9 @@ struct NCCL {
     find("ncclAllReduce", sum);
     find("ncclGetErrorString", name);
     find("ncclGetLastError", detail);
+#else
+    TORCH_CHECK(false, "there is no NCCL for Windows");
+#endif
   }
 
   void check(int status) const { TORCH_CHECK(status == 0, "NCCL: ", name(status), ": ", detail(nullptr)); }
@@ -55,9 +63,9 @@ struct CTGPUGroup {
   c10::Stream stream;
 
   CTGPUGroup(Identifier identifier, int rank, int count) : stream(gpu().getStreamFromGlobalPool(device(CTCUDA), true)) {
+    c10::DeviceGuard guard(device(CTCUDA));
     nccl().check(nccl().join(&communicator, count, identifier, rank));
   }
-  ~CTGPUGroup() { nccl().leave(communicator); }
 
   static const c10::impl::DeviceGuardImplInterface &gpu() { return *c10::impl::getDeviceGuardImpl(at::kCUDA); }
   static c10::Stream computing() { return gpu().getStream(device(CTCUDA)); }
@@ -69,6 +77,10 @@ struct CTGPUGroup {
     event.block(last);
   }
 };
+
+CTStatus ct_gpu_group_available(void) {
+  return guarded([] { nccl(); });
+}
 
 CTStatus ct_gpu_group_identify(char *identifier) {
   return guarded([&] {
@@ -86,7 +98,14 @@ CTStatus ct_gpu_group_join(const char *identifier, int32_t rank, int32_t count, 
   });
 }
 
-void ct_gpu_group_leave(CTGPUGroup *group) { delete group; }
+// NCCL waits there for all processes of a machine: one that fails just ends.
+CTStatus ct_gpu_group_leave(CTGPUGroup *group) {
+  return guarded([&] {
+    c10::DeviceGuard guard(device(CTCUDA));
+    nccl().check(nccl().leave(group->communicator));
+    delete group;
+  });
+}
 
 CTStatus ct_gpu_group_begin_sum(CTGPUGroup *group, CTTensor *tensor) {
   return guarded([&] {
@@ -94,6 +113,7 @@ CTStatus ct_gpu_group_begin_sum(CTGPUGroup *group, CTTensor *tensor) {
     TORCH_CHECK(
         values.is_cuda() && values.is_contiguous() && values.scalar_type() == at::kFloat,
         "GPUs add up contiguous float32 tensors of their own");
+    c10::DeviceGuard guard(values.device());
     CTGPUGroup::wait(group->stream, CTGPUGroup::computing());
     void *address = values.mutable_data_ptr();
     nccl().check(nccl().sum(

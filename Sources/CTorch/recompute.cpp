@@ -38,7 +38,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     auto device = inputs[0].device().type();
     context->saved_data["body"] = c10::IValue::make_capsule(body);
     context->saved_data["isAutocast"] = at::autocast::is_autocast_enabled(device);
-    context->saved_data["dropout"] = dropoutState();
+    context->saved_data["dropout"] = dropoutState(inputs[0].device());
     context->save_for_backward(variable_list(inputs.begin(), inputs.end()));
     return (*body)(inputs);
   }
@@ -50,13 +50,14 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     auto body = c10::static_intrusive_pointer_cast<Body>(context->saved_data["body"].toCapsule());
     auto device = inputs[0].device().type();
     bool wasAutocast = at::autocast::is_autocast_enabled(device);
-    at::Tensor dropoutBefore = dropoutState(), output;
+    at::Device place = inputs[0].device();
+    at::Tensor dropoutBefore = dropoutState(place), output;
     {
       at::AutoGradMode recorded(true);
       at::autocast::set_autocast_enabled(device, context->saved_data["isAutocast"].toBool());
-      setDropoutState(context->saved_data["dropout"].toTensor());
+      setDropoutState(place, context->saved_data["dropout"].toTensor());
       output = (*body)(inputs);
-      setDropoutState(dropoutBefore);
+      setDropoutState(place, dropoutBefore);
       at::autocast::set_autocast_enabled(device, wasAutocast);
       at::autocast::clear_cache();
     }

@@ -18,8 +18,8 @@ extension Tensor {
   ///
   /// - Parameters:
   ///   - parameters: those that are watched.
-  ///   - isComplete: called with the place of a parameter in the list, where there is only the CPU on the calling thread. It
-  ///     may read the gradient and forget it.
+  ///   - isComplete: called with the place of a parameter in the list, on the CPU by the calling thread, elsewhere by one of
+  ///     autograd's, for which the calling one waits. It may read the gradient and forget it.
   public func backward(from parameters: [Tensor], isComplete: (Int) -> Void) {
     withoutActuallyEscaping(isComplete) { isComplete in
       withUnsafePointer(to: isComplete as (Int) -> Void) { context in

@@ -29,8 +29,8 @@ public enum Device: String, CaseIterable, Sendable, Codable {
 
   /// Makes ``cuda`` another GPU of the machine than the first, for all that is made there from now on.
   ///
-  /// - Parameter number: from 0, counted round where there are fewer.
-  /// - Throws: ``TorchError`` if there is none.
+  /// - Parameter number: from 0. Where there is only one, that is chosen.
+  /// - Throws: ``TorchError`` if it is not there.
   public static func chooseGPU(_ number: Int) throws { try check(ct_choose_gpu(Int32(clamping: number))) }
 
   /// Throws unless the device can be used.

@@ -3,8 +3,8 @@ import Torch
 
 /// Gradients added up over processes, in pieces of one flat buffer, while the backward pass still runs.
 ///
-/// A piece holds the gradients of parameters that stand together; the last ones are ready first. Pieces are sent in the
-/// same order by all processes, whatever their share of the batch was.
+/// A piece holds the gradients of parameters that are ready one after another. Pieces are sent in the same order by all
+/// processes, whatever their share of the batch was.
 final class GradientSum {
   private struct Piece {
     let parameters: Range<Int>
@@ -13,31 +13,34 @@ final class GradientSum {
     var missing: Int
   }
 
+  /// A parameter that is larger is a piece.
   private static let pieceBytes = 32 << 20
 
   private let group: ProcessGroup
   /// Where the parameters are on GPUs that are joined, so are the sums; otherwise these are in the CPU's memory.
   private let gpus: GPUGroup?
+  /// The model's parameters in the order in which their gradients come, and their places in the model.
   private let parameters: [Tensor]
+  private let places: [Int]
   private var pieces: [Piece] = []
   private var next = 0
   private var sums = ProcessGroup.Sums()
 
-  init(_ parameters: [Tensor], group: ProcessGroup) {
+  init(_ model: TransformerWeights, group: ProcessGroup) {
     self.group = group
-    self.parameters = parameters
-    let device = parameters[0].device
-    gpus = device == .cuda ? group.gpus : nil
-    var end = parameters.count
-    while end > 0 {
-      var (start, count) = (end, 0)
-      while start > 0, count == 0 || 4 * (count + parameters[start - 1].count) <= Self.pieceBytes {
-        start -= 1
-        count += parameters[start].count
+    gpus = model.device == .cuda ? group.gpus : nil
+    places = model.backwardOrder
+    parameters = places.map { model.parameters[$0] }
+    var start = 0
+    while start < parameters.count {
+      var (end, count) = (start, 0)
+      while end < parameters.count, count == 0 || 4 * (count + parameters[end].count) <= Self.pieceBytes {
+        count += parameters[end].count
+        end += 1
       }
-      let buffer = Tensor.zeros([count], device: gpus == nil ? .cpu : device)
+      let buffer = Tensor.zeros([count], device: gpus == nil ? .cpu : model.device)
       pieces.append(Piece(parameters: start..<end, buffer: buffer, missing: end - start))
-      end = start
+      start = end
     }
   }
 
@@ -52,7 +55,7 @@ final class GradientSum {
     let place = pieces.firstIndex { $0.parameters.contains(parameter) }!
     pieces[place].missing -= 1
     while next < pieces.count, pieces[next].missing == 0 { send() }
-    group.advance(&sums)
+    if gpus == nil { group.advance(&sums) }
   }
 
   /// Sends the next piece; its gradients are in the buffer alone from then on.
@@ -78,7 +81,7 @@ final class GradientSum {
     }
   }
 
-  /// Waits for the sums, one for each parameter. They are good until the next backward pass.
+  /// Waits for the sums, one for each parameter in the model's order. They are good until the next backward pass.
   func finish() -> [Tensor] {
     withoutGradients {
       while next < pieces.count { send() }
@@ -87,7 +90,8 @@ final class GradientSum {
       next = 0
       for place in pieces.indices { pieces[place].missing = pieces[place].parameters.count }
       let device = parameters[0].device
-      return pieces.reversed().flatMap { parts(of: $0) }.map { $0.to(device) }
+      let found = Dictionary(uniqueKeysWithValues: zip(places, pieces.flatMap { parts(of: $0) }))
+      return places.indices.map { found[$0]!.to(device) }
     }
   }
 }

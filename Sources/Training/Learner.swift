@@ -26,7 +26,7 @@ public final class Learner {
     var optimizer = AdamW()
     optimizer.weightDecay = configuration.weightDecay
     self.optimizer = optimizer
-    gradientSum = group.count > 1 ? GradientSum(state.model.parameters, group: group) : nil
+    gradientSum = group.count > 1 ? GradientSum(state.model, group: group) : nil
   }
 
   /// The weights that are trained.

@@ -57,7 +57,7 @@ public final class ProcessGroup {
   }
 
   /// Gives each process of a machine a GPU of its own, and joins them through NCCL, which adds up gradients where they are.
-  /// Before anything is on a GPU.
+  /// Call it before anything is on a GPU.
   ///
   /// - Throws: ``ProcessGroupError`` or `TorchError` if that cannot be.
   public func joinGPUs(_ environment: [String: String] = ProcessInfo.processInfo.environment) throws {
@@ -66,23 +66,18 @@ public final class ProcessGroup {
     let place = ["OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"].lazy.compactMap { environment[$0].flatMap { Int($0) } }
     var identifier = try agreeing {
       try Device.chooseGPU(place.first ?? 0)
+      try GPUGroup.requireAvailable()
       return isLeader ? try GPUGroup.Identifier.new() : GPUGroup.Identifier()
     }
-    _ = identifier.bytes.withUnsafeMutableBytes {
+    _ = identifier.withUnsafeMutableBytes {
       mpi.broadcast($0.baseAddress!, Int32($0.count), mpi.bytes, 0, mpi.world)
     }
-    gpus = try agreeing {
-      do {
-        return try GPUGroup(identifier, rank: rank, count: count)
-      } catch {
-        throw ProcessGroupError("the processes' GPUs cannot be joined; each needs one of its own: \(error)")
-      }
-    }
+    gpus = try agreeing { try GPUGroup(identifier, rank: rank, count: count) }
   }
 
   /// Ends the group, after the last call of all processes.
   public func leave() {
-    gpus = nil
+    gpus?.leave()
     _ = mpi?.finalize()
   }
 

@@ -154,25 +154,26 @@ public final class Command: @unchecked Sendable {
 
   public func send(_ signal: Int32) { kill(identifier, signal) }
 
-  /// Sends a signal as soon as a condition holds, also while all threads of tests are busy.
+  /// Sends a signal as soon as a condition holds, even while all threads of tests are busy. A process that ends before, or
+  /// takes too long, is an error.
   public func send(
     _ signal: Int32, timeout: Duration = .seconds(60), when condition: @escaping @Sendable () throws -> Bool
   ) async throws {
-    try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+    let isSent: Bool = try await withCheckedThrowingContinuation { done in
       Thread.detachNewThread { [self] in
         done.resume(
           with: Result {
             let deadline = ContinuousClock.now + timeout
             while try !condition() {
-              guard ContinuousClock.now < deadline, process.status == nil else {
-                throw CommandTimeout(description: "the process ended, or went on for \(timeout)")
-              }
+              guard ContinuousClock.now < deadline, process.status == nil else { return false }
               Thread.sleep(forTimeInterval: 0.002)
             }
             send(signal)
+            return true
           })
       }
     }
+    guard isSent else { throw try await killed(after: timeout) }
   }
 
   /// Waits until a condition holds; a process that ends before, or takes too long, is an error.

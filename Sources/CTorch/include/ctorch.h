@@ -36,7 +36,7 @@ void ct_keep_memory(void);
 // Bytes of large CPU tensors since then: in use, kept for the next ones, and the most that was in use at a time.
 void ct_kept_memory(int64_t *used, int64_t *kept, int64_t *mostUsed);
 CTStatus ct_synchronize(CTDevice device);
-// Which of several GPUs CUDA's tensors are made on from now on: the one of this number, counted round, at first the first.
+// Which of several GPUs CUDA's tensors are made on from now on, at first the first; the only one, whatever the number.
 CTStatus ct_choose_gpu(int32_t number);
 CTStatus ct_manual_seed(uint64_t seed);
 
@@ -245,9 +245,10 @@ CTStatus ct_detach(const CTTensor *tensor, CTTensor **out);
 // One GPU of each of several processes, joined by NCCL; one process makes what identifies them.
 typedef struct CTGPUGroup CTGPUGroup;
 enum { CT_GPU_GROUP_BYTES = 128 };
+CTStatus ct_gpu_group_available(void);
 CTStatus ct_gpu_group_identify(char *identifier);
 CTStatus ct_gpu_group_join(const char *identifier, int32_t rank, int32_t count, CTGPUGroup **out);
-void ct_gpu_group_leave(CTGPUGroup *group);
+CTStatus ct_gpu_group_leave(CTGPUGroup *group);
 // Adds a tensor up over the GPUs, in place: after all that the GPU was told before, beside what it is told afterwards.
 CTStatus ct_gpu_group_begin_sum(CTGPUGroup *group, CTTensor *tensor);
 // What the GPU is told afterwards waits for the sums.

@@ -127,7 +127,7 @@ public struct CorpusSource: Codable, Hashable, Sendable {
       guard let handle = FileHandle(forReadingAtPath: path) else { throw Self.unreadable(path) }
       let (size, part) = (Int(status.st_size), 1 << 16)
       let checksum = Checksum()
-      for offset in [0, max(0, size / 2 - part / 2), max(0, size - part)] {
+      for offset in Set([0, max(0, size / 2 - part / 2), max(0, size - part)]).sorted() {
         try? handle.seek(toOffset: UInt64(offset))
         if let bytes = try? handle.read(upToCount: part) { checksum.update(bytes) }
       }

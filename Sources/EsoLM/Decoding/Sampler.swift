@@ -153,7 +153,7 @@ public final class Sampler<Network: DecodingNetwork> {
         live[place].generation.write(.filler(at: call.planned.positions))
       }
     }
-    defer { live.removeAll(where: \.generation.isFinished) }
+    defer { live.removeAll { $0.generation.isFinished } }
     return live.map(\.generation).filter(\.isFinished)
   }
 

@@ -67,8 +67,9 @@ struct Linear {
 
   /// The same layer without a gate. Autograd keeps the product, which is as large as the weight.
   var folded: Linear {
-    guard let gate, let weight = weight.trainable else { return self }
-    return Linear(weight: weight * gate.reshaped([gate.count, 1]), bias: bias.map { $0 * gate })
+    guard let gate else { return self }
+    // A weight is packed with its gate folded in.
+    return Linear(weight: weight.trainable! * gate.reshaped([gate.count, 1]), bias: bias.map { $0 * gate })
   }
 
   /// The same with a packed weight.

@@ -1,7 +1,7 @@
 /// Keys and values of the first slots of one sequence.
 ///
-/// Attention is causal along the generation order, so the key and value of a written token never change: storing them
-/// is exact. A mask's never enter. A cache is an argument of the network, never its state: one network serves any number
+/// Where attention is causal along the generation order, the key and value of a written token never change, and storing
+/// them is exact; where it is not, ``DecodingRule`` says which slots are settled, and only those stay. A mask's never enter. A cache is an argument of the network, never its state: one network serves any number
 /// of them.
 public protocol KVCache: AnyObject {
   /// How many slots are stored.

@@ -37,7 +37,8 @@ extension Transformer {
       all.append(("\(name).weight", norm.weight))
       if let bias = norm.bias { all.append(("\(name).bias", bias)) }
     }
-    func add(_ name: String, _ layer: Linear) {
+    func add(_ name: String, _ gated: Linear) {
+      let layer = gated.folded
       all.append(("\(name).weight", layer.weight.packed?.panels ?? layer.weight.trainable!))
       if let scales = layer.weight.packed?.scales { all.append((Self.scales(of: "\(name).weight"), scales)) }
       if let bias = layer.bias { all.append(("\(name).bias", bias)) }

@@ -1,7 +1,7 @@
 import Torch
 
-/// The network in the form that runs: weights with the modulation folded in. It serves training (recorded by autograd),
-/// evaluation and sampling alike.
+/// The network in the form that runs: weights with the modulation folded in, of which each forward pass of training folds
+/// in the gates. It serves training (recorded by autograd), evaluation and sampling alike.
 public struct Transformer {
   /// The sizes of the network.
   public let configuration: TransformerConfiguration
@@ -22,7 +22,7 @@ public struct Transformer {
   ///
   /// - Parameters:
   ///   - precision: what matrices are packed in; nil leaves them in float32.
-  ///   - isTrained: whether gates are folded in by each forward pass, whose backward pass may then forget the products.
+  ///   - isTrained: whether gates are folded in by each forward pass, which forgets the products if it recomputes.
   init(
     folding source: some ParameterSource, packedIn precision: Precision?, isTrained: Bool = false, dropout: Double,
     rotary: RotaryCache

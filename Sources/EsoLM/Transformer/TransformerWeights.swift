@@ -101,6 +101,17 @@ public final class TransformerWeights: ParameterSource {
     parameters.map { $0.gradient ?? Tensor.zeros($0.shape, device: $0.device) }
   }
 
+  /// Places of the parameters, first of those whose gradients a backward pass has first: matrices of the output layer, then
+  /// of one block after another from the last. Norms and modulation are folded in before the forward pass, so that
+  /// theirs come after all blocks', with the embedding's.
+  public var backwardOrder: [Int] {
+    let last = Set(
+      names.indices.filter { place in
+        ["embedding", "sigma_map", "norm", "adaLN_modulation"].contains { names[place].contains($0) }
+      })
+    return names.indices.reversed().filter { !last.contains($0) } + names.indices.reversed().filter(last.contains)
+  }
+
   /// Forgets all gradients.
   public func clearGradients() { for parameter in parameters { parameter.clearGradient() } }
 }

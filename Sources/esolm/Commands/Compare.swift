@@ -102,7 +102,7 @@ struct Compare: ParsableCommand {
     Torch.keepMemory()
     var comparison = try makeComparison()
     comparison.device = device.device
-    var view = TrainingView()
+    var view = TrainingView(device: device.device)
     var line = ShareLine()
     var results = try Interrupt.shared.noting {
       try comparison.run(shouldStop: { Interrupt.shared.wasRequested }) { event in

@@ -78,7 +78,7 @@ struct Demo: ParsableCommand {
 
   /// Trains; false if that was interrupted.
   private func train(_ trainer: Trainer) throws -> Bool {
-    var view = TrainingView()
+    var view = TrainingView(device: device.device)
     try Interrupt.shared.noting {
       try trainer.train(shouldStop: { Interrupt.shared.wasRequested }) { view.show($0) }
     }
