@@ -89,7 +89,7 @@ public struct HTMLPage: Sendable {
   public mutating func add(recipe: Recipe) {
     add(texts: [recipe.command], title: "How it was made")
     add(
-      facts: [("data", recipe.data), ("seed", "\(recipe.seed)")]
+      facts: [("data", recipe.data)] + (recipe.seed.map { [("seed", "\($0)")] } ?? [])
         + (recipe.checkpoint.map { [("checkpoint", $0)] } ?? [])
         + [("program", recipe.program), ("machine", recipe.machine)])
   }

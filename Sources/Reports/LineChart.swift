@@ -65,6 +65,9 @@ public struct LineChart: Sendable {
     self.y = y.fitted(to: points.flatMap(\.extent).filter(y.shows))
   }
 
+  /// Whether no line has a point.
+  public var isEmpty: Bool { series.allSatisfy(\.points.isEmpty) }
+
   /// The methods that are drawn, in the order in which they come first.
   var methods: [String] {
     var found: [String] = []

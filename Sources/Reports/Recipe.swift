@@ -4,8 +4,8 @@ public struct Recipe: Codable, Sendable, Equatable {
   public let command: String
   /// What was learnt from or measured on, in words.
   public let data: String
-  /// The seed of all draws.
-  public let seed: UInt64
+  /// The seed of all draws; nil where nothing was drawn.
+  public let seed: UInt64?
   /// Which weights of a run were measured, in words; nil where there was no run, or it is not known.
   public let checkpoint: String?
   /// The program: its sources' commit and its libraries' versions.
@@ -15,7 +15,7 @@ public struct Recipe: Codable, Sendable, Equatable {
 
   /// A recipe by its parts.
   public init(
-    command: String, data: String, seed: UInt64, checkpoint: String? = nil, program: String, machine: String
+    command: String, data: String, seed: UInt64?, checkpoint: String? = nil, program: String, machine: String
   ) {
     self.command = command
     self.data = data

@@ -90,26 +90,27 @@ extension MethodConfiguration {
       help: """
         Eso-LM (B): what training minimises: paper, the bound; or any-order, the exact negative log-likelihood in orders \
         as generation draws them.
-        """, usual: "paper"),
+        """, usual: MethodConfiguration.Objective.usual.rawValue),
     Setting(
       \.leftToRightShare, "leftToRightShare", valueName: "share",
       help: "With --objective any-order: share of sequences that are trained from left to right, 0 to 1.", usual: "0"),
     Setting(
       \.weighting, "weighting", flag: "loss",
       help: "Eso-LM with --alpha0 1, MDLM: weights of masked tokens, elbo or low_var.",
-      usual: "elbo; esolm-a2: \(usual(.esolmA2).weighting!.rawValue)"),
+      usual: "\(HybridObjective.Weighting.usual.rawValue); esolm-a2: \(usual(.esolmA2).weighting!.rawValue)"),
     Setting(
       \.cleanOrder, "cleanOrder", flag: "clean-order",
       help: """
         Eso-LM (B) with --alpha0 1: how clean tokens stand in the diffusion term, random or left-to-right (as those of \
         esolm-a2 do).
-        """, usual: "random"),
+        """, usual: DiffusionOrders.Order.usual.rawValue),
     Setting(
       \.maskOrder, "maskOrder", flag: "mask-order",
-      help: "Eso-LM: how masked tokens stand in the diffusion term, random or left-to-right.", usual: "random"),
+      help: "Eso-LM: how masked tokens stand in the diffusion term, random or left-to-right.",
+      usual: DiffusionOrders.Order.usual.rawValue),
     Setting(
       \.prepend, "prepend", help: "AR: what a text starts from: mask, bos (the token before texts) or none.",
-      usual: "mask"),
+      usual: MethodConfiguration.Prepend.usual.rawValue),
     Setting(
       \.blockSize, "blockSize", valueName: "count", help: "BD3-LM: tokens of a block, a divisor of the length.",
       usual: usual(.blockDiffusion).blockSize.map { "\($0)" }),
@@ -128,7 +129,7 @@ extension MethodConfiguration {
     Setting(
       \.startToken, "startToken", flag: "",
       help: "AR and BD3-LM: the token that bos, and a first token that is given, mean: beginning or end.",
-      usual: "beginning"),
+      usual: usual(.blockDiffusion).startToken!.rawValue),
   ]
 }
 

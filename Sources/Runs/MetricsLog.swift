@@ -87,8 +87,12 @@ public struct TrainingRecord: Codable, Sendable {
   }
 
   /// The lines of a run; those that are none are left out.
-  public static func all(of run: String) throws -> [TrainingRecord] {
-    try JSONLinesFile.read(TrainingRecord.self, from: "\(run)/\(MetricsLog.fileName)", skipBadLines: true).values
-      .map(\.value)
+  public static func all(of run: String) throws -> [TrainingRecord] { try lines(of: run).records }
+
+  /// The lines of a run, and the numbers, from 1, of those that are none.
+  public static func lines(of run: String) throws -> (records: [TrainingRecord], badLines: [Int]) {
+    let read = try JSONLinesFile.read(
+      TrainingRecord.self, from: "\(run)/\(MetricsLog.fileName)", skipBadLines: true)
+    return (read.values.map(\.value), read.badLines)
   }
 }

@@ -82,6 +82,12 @@ extension RunConfiguration {
       method: stored.method, model: stored.model, data: try older ?? stored.data.configuration(),
       training: stored.training)
     tokenCount = stored.tokenCount
+    for (key, value, other) in [
+      ("rounding.precision", stored.roundedTo, stored.roundedFrom),
+      ("rounding.run", stored.roundedFrom, stored.roundedTo),
+    ] where value == nil && other != nil {
+      throw SettingError(.document, "field '\(key)' is missing")
+    }
     if let name = stored.roundedTo, let run = stored.roundedFrom {
       guard let precision = Precision(rawValue: name) else {
         throw SettingError("rounding.precision", at: .document, found: "'\(name)'", expected: "bf16 or int8")

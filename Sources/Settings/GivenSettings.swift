@@ -145,7 +145,11 @@ public struct GivenSettings: Sendable {
     if let outer = known.first(where: { key.hasPrefix("\($0).") }) {
       throw SettingError(outer, at: place, found: "a group of settings", expected: "one value")
     }
-    throw SettingError(place, "there is no setting \(key); the nearest is \(nearest(to: key, in: known))")
+    // A key of a file may be as long as the file.
+    let start = String(key.prefix(80))
+    throw SettingError(
+      place,
+      "there is no setting \(start)\(start == key ? "" : "…"); the nearest is \(nearest(to: start, in: known))")
   }
 
   /// The key that one was probably meant to be: the same name in another group, else the one with the fewest changes.

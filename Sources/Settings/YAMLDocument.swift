@@ -45,8 +45,9 @@ struct YAMLDocument {
   /// The whole text as Yams reads it; nil if it holds nothing.
   private static func node(_ text: String, place: (Int) -> SettingPlace) throws -> Node? {
     // Before they are read: a mapping whose keys refer to others is hashed at once, for as long as that takes.
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
-    where line.firstMatch(of: /(^|[\s,\[{:?-])&[^\s&]/) != nil && !line.drop(while: \.isWhitespace).hasPrefix("#") {
+    // Values begin a line, or follow an indicator or a tag. A line with # may go on with a text, so it is no exception.
+    for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
+    where line.firstMatch(of: /(^\u{FEFF}?|[,\[{:?-]|![^\s]*\s)\s*&[^\s&]/) != nil {
       throw SettingError(place(number + 1), "found an anchor (&…), expected values written out")
     }
     do {

@@ -28,9 +28,9 @@ final class EventFile {
       $0.hasPrefix("events.out.tfevents.") && $0.hasSuffix(Self.suffix)
     }
     // Names are read in their order; seconds may be equal where a run is soon gone on with.
-    let number = earlier.compactMap { $0.split(separator: ".").dropLast().last.flatMap { Int($0) } }.max() ?? 0
+    let number = earlier.compactMap { $0.split(separator: ".").dropLast().last.flatMap { UInt32($0) } }.max() ?? 0
     let file =
-      "\(folder)/events.out.tfevents.\(Int(now)).\(ProcessInfo.processInfo.processIdentifier).\(number + 1)\(Self.suffix)"
+      "\(folder)/events.out.tfevents.\(Int(now)).\(ProcessInfo.processInfo.processIdentifier).\(Int(number) + 1)\(Self.suffix)"
     let records = try TrainingRecord.all(of: folder)
     var event = Event(time: now, step: 0)
     event.message.text(3, "brain.Event:2")

@@ -125,6 +125,8 @@ public final class Learner {
 
     let learningRate = learningRates.rate(step: step, of: configuration.steps)
     state.step += 1
+    // It was measured at an earlier step.
+    state.validationNELBO = nil
     // A young average forgets faster, so that it does not remember the random start.
     let decay = min(configuration.emaDecay, Double(1 + step) / Double(10 + step))
     optimizer.update(
@@ -163,6 +165,8 @@ public struct TrainingDiverged: Error, CustomStringConvertible, Sendable {
 
   public var description: String {
     "training diverged at step \(step): loss \(loss), gradient norm \(norm); try a smaller learning rate"
-      + (record.map { " (saved as it was before the step, whose batch is in \($0): going on repeats it)" } ?? "")
+      + (record.map {
+        " (saved as it was before the step, whose batch is in \($0): going on repeats it, a new run can start from its weights)"
+      } ?? "")
   }
 }

@@ -22,26 +22,28 @@ public struct MemoryShortage: Error, CustomStringConvertible, Sendable, Equatabl
       + "try a smaller batch, length or network"
   }
 
-  /// Throws if a run on the CPU cannot fit.
+  /// Throws if what one of several processes computes on the CPU cannot fit.
   public static func check(
-    _ configuration: RunConfiguration, available: Double = Double(ProcessInfo.processInfo.physicalMemory)
+    _ configuration: RunConfiguration, processes: Int = 1,
+    available: Double = Double(ProcessInfo.processInfo.physicalMemory)
   ) throws {
-    let needed = leastBytes(configuration)
+    let needed = leastBytes(configuration, processes: processes)
     guard needed <= available else { throw MemoryShortage(needed: needed, available: available) }
   }
 
-  /// Less than what training takes: the numbers that are kept for every parameter, and those of a step that the backward
-  /// pass needs again.
-  public static func leastBytes(_ configuration: RunConfiguration) -> Double {
+  /// Less than what training takes in each process: the numbers that are kept for every parameter, and those of a step
+  /// that the backward pass needs again.
+  public static func leastBytes(_ configuration: RunConfiguration, processes: Int = 1) -> Double {
     let model = configuration.model
     // The weights, their average, gradients, two moments.
     let parameters = 5 * Double(ParameterLayout(model).count)
     let training = configuration.training
-    let rows = Double(training.microBatchSize ?? training.batchSize) * Double(configuration.method.length - 1)
+    let share = training.microBatchSize ?? training.batchSize / processes
+    let rows = Double(share) * Double(configuration.method.length - 1)
     // In a block: inputs and outputs of two norms (4), query, key and value (3), what attention gives (1), and the MLP's
-    // middle before and after GELU (8). After the last block's keys and values only some rows go on.
+    // middle before GELU (4). After the last block's keys and values only some rows go on.
     // Blocks that are computed anew keep their input alone, but for the one whose turn it is.
-    let blocks = training.recomputes ? Double(model.numBlocks) + 16 : 16 * Double(model.numBlocks - 1) + 3
+    let blocks = training.recomputes ? Double(model.numBlocks) + 12 : 12 * Double(model.numBlocks - 1) + 3
     // Where products compute in bfloat16, most of these numbers take two bytes.
     let bytes = training.bfloat16 ? 2.0 : 4.0
     return 4 * parameters + bytes * rows * Double(model.hiddenSize) * blocks

@@ -18,7 +18,8 @@ public enum ProcessorShare {
       // Those that the system does not give this process are left out.
       set(Array(0..<most))
       let all = current
-      let share = all.isEmpty ? 1 : max(1, all.count / count)
+      guard !all.isEmpty else { return nil }
+      let share = max(1, all.count / count)
       // A core may be two processors.
       guard bound.count < all.count else { return share }
       guard bound.count <= 2, share > bound.count else {

@@ -45,22 +45,21 @@ public struct Trainer {
   ///
   /// - Parameters:
   ///   - run: the run to go on with.
+  ///   - configuration: what it keeps from now on, if that is another number of steps, another place of the same data or
+  ///     the like. It is written once all else was found in order.
   ///   - state: one of its checkpoints.
-  ///   - place: where the run's data are, if they were moved.
   ///   - group: the processes that train it.
   public init(
-    _ run: RunFolder, state: TrainingState, data place: DataConfiguration? = nil, group: ProcessGroup = ProcessGroup()
+    _ run: RunFolder, as configuration: RunConfiguration? = nil, state: TrainingState,
+    group: ProcessGroup = ProcessGroup()
   ) throws {
+    let configuration = configuration ?? run.configuration
+    try Self.requireRoom(for: configuration, device: state.model.device, group: group)
     let data = try Corpus(
-      place ?? run.configuration.data, length: run.configuration.method.length, tokenizer: run.tokenizer,
-      seed: run.configuration.training.seed)
-    if state.model.device == .cpu { try MemoryShortage.check(run.configuration) }
+      configuration.data, length: configuration.method.length, tokenizer: run.tokenizer,
+      seed: configuration.training.seed)
+    let run = configuration == run.configuration ? run : try run.updating(configuration)
     try self.init(run, data: data, state: state, group: group)
-  }
-
-  /// The same training with another number of steps, or another place of the same data, which the run then keeps.
-  public func continuing(as configuration: RunConfiguration) throws -> Trainer {
-    try Trainer(run.updating(configuration), data: data, state: learner.state, group: group)
   }
 
   /// Starts a run in a new folder, which holds a checkpoint of step 0 from the beginning.
@@ -80,13 +79,12 @@ public struct Trainer {
     data: Corpus? = nil, device: Device = .cpu, group: ProcessGroup = ProcessGroup()
   ) throws {
     try configuration.validate()
-    _ = try configuration.training.microBatches(processes: group.count)
     let data =
       try data
       ?? Corpus(
         configuration.data, length: configuration.method.length, tokenizer: tokenizer,
         seed: configuration.training.seed)
-    if device == .cpu { try MemoryShortage.check(configuration) }
+    try Self.requireRoom(for: configuration, device: device, group: group)
     let model =
       try weights.map {
         try TransformerWeights(
@@ -107,6 +105,12 @@ public struct Trainer {
   public init(following path: String, device: Device = .cpu, group: ProcessGroup) throws {
     let run = try RunFolder(opening: path)
     try self.init(run, state: try run.restore(device: device).state, group: group)
+  }
+
+  /// Throws unless the processes can share each batch, and have memory for it.
+  private static func requireRoom(for configuration: RunConfiguration, device: Device, group: ProcessGroup) throws {
+    _ = try configuration.training.microBatches(processes: group.count)
+    if device == .cpu { try MemoryShortage.check(configuration, processes: group.count) }
   }
 
   /// The same with data and state that are already at hand.
@@ -150,7 +154,10 @@ public struct Trainer {
             number * group.count + group.rank, of: microBatches * group.count, step: learner.step, for: method)
         }
       } catch let failure as TrainingDiverged {
-        throw try saver.save(failure, of: learner.state, batch: batches.sequences(step: learner.step))
+        let noted = try saver.save(failure, of: learner.state, batch: batches.sequences(step: learner.step))
+        // The first process that fails ends all: the others wait until the leader has written.
+        _ = group.any(false)
+        throw noted
       }
       guard let update else { break }
       let step = learner.step
@@ -196,6 +203,8 @@ private struct Batches {
   private let maskToken: Int
   private let seed: UInt64
   private var schedule: BatchSchedule
+  /// The blocks of the step that was asked for last: a step across two epochs would draw both their orders each time.
+  private var current: (step: Int, chosen: [Int])?
 
   init(_ blocks: TokenBlocks, _ configuration: RunConfiguration) {
     self.blocks = blocks
@@ -206,7 +215,7 @@ private struct Batches {
 
   /// One of the equal shares of a step's batch.
   mutating func share(_ number: Int, of count: Int, step: Int, for method: any GenerationMethod) -> ScoredBatch {
-    let chosen = schedule.blocks(step: step)
+    let chosen = chosen(step: step)
     let share = BatchShare(number, of: count, contentCounts: chosen.map { blocks.contentCount($0) }) { place in
       PaddedTokens(blocks.block(chosen[place], draw: step), contentCount: blocks.contentCount(chosen[place]))
     }
@@ -215,6 +224,13 @@ private struct Batches {
 
   /// The sequences of a step: which blocks of the data they are, and their tokens.
   mutating func sequences(step: Int) -> [(block: Int, tokens: [Int32])] {
-    schedule.blocks(step: step).map { ($0, Array(blocks.block($0, draw: step))) }
+    chosen(step: step).map { ($0, Array(blocks.block($0, draw: step))) }
+  }
+
+  private mutating func chosen(step: Int) -> [Int] {
+    if let current, current.step == step { return current.chosen }
+    let chosen = schedule.blocks(step: step)
+    current = (step, chosen)
+    return chosen
   }
 }

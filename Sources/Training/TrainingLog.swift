@@ -18,7 +18,9 @@ final class TrainingLog {
     tokensOfStep = run.configuration.training.batchSize * run.configuration.method.length
     events = EventFile(in: run.path)
     if isWriting { try metrics.truncate(after: step) }
-    secondsBefore = (try? TrainingRecord.all(of: run.path))?.last?.seconds ?? 0
+    let seconds = (try? TrainingRecord.all(of: run.path))?.last?.seconds ?? 0
+    // A file may say anything; what is no time of a training counts for none.
+    secondsBefore = (0...1e12).contains(seconds) ? seconds : 0
   }
 
   /// Notes every tenth step and those that are validated.
@@ -31,7 +33,8 @@ final class TrainingLog {
   func note(_ progress: TrainingProgress, seconds: Double, _ validation: Validation?, texts: [String]) throws {
     guard isWriting, validation != nil || progress.step % 10 == 0 else { return }
     var record = TrainingRecord(step: progress.step)
-    record.tokens = progress.step * tokensOfStep
+    let (tokens, isTooMany) = progress.step.multipliedReportingOverflow(by: tokensOfStep)
+    record.tokens = isTooMany ? nil : tokens
     record.seconds = ((secondsBefore + seconds) * 1000).rounded() / 1000
     record.loss = .init(progress.update.loss)
     record.diffusionLoss = .init(progress.update.diffusionLoss)

@@ -25,18 +25,20 @@ struct Validator {
     self.group = group
   }
 
-  /// With the same noise every time, so that two validations differ by the weights. Each process measures its share.
+  /// With the same noise every time, so that two validations differ by the weights. Each process measures its share, as
+  /// many sequences at a time as it trains on at a time.
   func measure(_ learner: Learner, progress: (_ share: Double) -> Void) -> Validation {
     let evaluation = Likelihood(learner.average.transformer(), method: run.method)
-    let (batchSize, seed) = (run.configuration.training.batchSize, run.configuration.training.seed)
-    let count = min(blocks.count, run.configuration.training.validationSequences)
+    let training = run.configuration.training
+    let count = min(blocks.count, training.validationSequences)
+    let size = training.microBatchSize ?? training.batchSize / group.count
     var (sum, predicted) = ([0.0], 0)
-    for (number, first) in stride(from: 0, to: count, by: batchSize).enumerated() {
-      let batch = sequences(first..<min(first + batchSize, count))
+    for (number, first) in stride(from: 0, to: count, by: size).enumerated() {
+      let batch = sequences(first..<min(first + size, count))
       predicted += batch.reduce(0) { $0 + run.method.predictedCount(ofLength: $1.contentCount) }
       guard number % group.count == group.rank else { continue }
       progress(Double(first) / Double(count))
-      sum[0] += evaluation.negativeELBO(batch, noise: EvaluationNoise(seed: seed, first: first, count: count))
+      sum[0] += evaluation.negativeELBO(batch, noise: EvaluationNoise(seed: training.seed, first: first, count: count))
         .reduce(0, +)
     }
     group.sum(&sum)

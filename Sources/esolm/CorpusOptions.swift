@@ -97,14 +97,15 @@ extension CorpusSettings {
       if let preset, let folder { try preset.source(preset.evaluated, in: absolutePath(folder)) } else {
         try text.source(listed(data), for: tokenizer)
       }
-    return try CorpusConfiguration(
-      source: source, packing: packing ?? .continuous,
-      appendsEndOfText: appendsEndOfText ?? preset?.appendsEndOfText ?? true,
-      tokenFolder: tokenFolder.map(absolutePath)
-    ).blocks(length: length, tokenizer: tokenizer)
+    var corpus = CorpusConfiguration(source: source, tokenFolder: try tokenFolder.map(absolutePath))
+    if let packing { corpus.packing = packing }
+    if let appends = appendsEndOfText ?? preset?.appendsEndOfText { corpus.appendsEndOfText = appends }
+    return try corpus.blocks(length: length, tokenizer: tokenizer)
   }
 }
 
-func absolutePath(_ path: String) -> String {
-  path == "-" ? path : URL(fileURLWithPath: path).standardizedFileURL.path
+/// - Throws: `ValidationError` for an empty path, which would be the folder that the command runs in.
+func absolutePath(_ path: String) throws -> String {
+  guard !path.isEmpty else { throw ValidationError("found an empty path, expected the name of a file or folder") }
+  return path == "-" ? path : URL(fileURLWithPath: path).standardizedFileURL.path
 }

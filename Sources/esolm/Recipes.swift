@@ -6,7 +6,7 @@ import Torch
 
 extension Recipe {
   /// What this process was told to do, and what does it.
-  init(data: String, seed: UInt64, checkpoint: String? = nil, device: Device) {
+  init(data: String, seed: UInt64?, checkpoint: String? = nil, device: Device) {
     // How results are printed as well is no part of it.
     let arguments = CommandLine.arguments.dropFirst().filter { $0 != "--json" }
     self.init(

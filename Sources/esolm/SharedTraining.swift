@@ -24,8 +24,8 @@ enum SharedTraining {
       try body(group)
     } catch {
       guard group.count > 1 else { throw error }
-      // What all processes know, the leader says, and ends the others meanwhile: by a signal, at which sleep returns early.
-      if !group.isLeader, sleep(5) > 0 { throw ExitCode.failure }
+      // What all processes know, the leader says, and ends the others meanwhile.
+      if !group.isLeader { sleep(5) }
       let place = group.isLeader ? "" : "process \(group.rank) of \(group.count): "
       printError(
         "esolm: error: \(place)\(EsoLMCommand.message(for: error).split(separator: "\n").joined(separator: " "))")
@@ -40,6 +40,9 @@ enum SharedTraining {
     of path: String?, device: Device, group: ProcessGroup, leading: () throws -> Trainer
   ) throws -> Trainer {
     let led = try group.agreeing { group.isLeader ? try leading() : nil }
-    return try group.agreeing { try led ?? Trainer(following: path ?? "", device: device, group: group) }
+    let trainer = try group.agreeing { try led ?? Trainer(following: path ?? "", device: device, group: group) }
+    // One that could not read the newest checkpoint took an older one.
+    try group.requireEqual("\(trainer.learner.step)", "step to go on from")
+    return trainer
   }
 }

@@ -35,7 +35,8 @@ struct SudokuDemo {
     try AtomicFile.write(Data(grids.map { $0.text + "\n" }.joined().utf8), to: path)
     let tokenizer = SudokuTokenizer()
     let description = CorpusConfiguration(
-      source: CorpusSource(paths: [absolutePath(path)], format: .text(documents: .line)), validation: .share(1.0 / 3),
+      source: CorpusSource(paths: [try absolutePath(path)], format: .text(documents: .line)),
+      validation: .share(1.0 / 3),
       packing: .framed, appendsEndOfText: false)
     let length = Self.side * Self.side + 2 * Self.frame.width
     let corpus = try Corpus(description, length: length, tokenizer: tokenizer, seed: seed)

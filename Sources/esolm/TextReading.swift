@@ -8,8 +8,8 @@ import Training
 
 extension CorpusConfiguration {
   /// A file by its path, of which a share validates.
-  init(file path: String, validationFraction: Double) {
-    self.init(source: CorpusSource(paths: [absolutePath(path)]), validation: .share(validationFraction))
+  init(file path: String, validationFraction: Double) throws {
+    self.init(source: CorpusSource(paths: [try absolutePath(path)]), validation: .share(validationFraction))
   }
 
   /// The tokenizer that was chosen, else one of the text's own characters.

@@ -169,6 +169,11 @@ struct BadInputTests {
     .failure("train --data $text --out $text/run", "cannot make the folder $text/run: Not a directory"),
     .failure("train --resume $dir/none", "$dir/none is no run folder: there is no such folder"),
     .failure("train --resume $dir", "$dir is no complete run folder: config.json is missing"),
+    .usage(
+      "train --resume $run --print-config",
+      "--print-config tells what a new run would be, expected no --resume; that run's is in $run/config.json"),
+    .usage("train --data $text --data $text --out $out", "$text is named 2 times as data, expected once"),
+    .usage("train data.paths=[''] --out $out", "found an empty path, expected the name of a file or folder"),
     .usage("train --resume $run --steps 59", "--steps is 59, expected at least 60, where $run is already"),
     .usage(
       "train --resume $run --alpha0 1",

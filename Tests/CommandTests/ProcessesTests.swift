@@ -97,6 +97,33 @@ struct ProcessesTests {
     #expect(result.error.contains("stopped at step \(last), saved"), "\(result.error)")
   }
 
+  /// How a batch is divided can be said anew; what the run keeps changes only if it fits.
+  @Test func aRunGoesOnInOtherParts() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    let run = "\(folder)/run"
+    try await Esolm.succeed(start(data, run, steps: 2) + ["--micro-batch", "8"])
+    let before = try Data(contentsOf: URL(fileURLWithPath: "\(run)/config.json"))
+    let resume = ["train", "--resume", run, "--steps", "4", "--micro-batch"]
+    let wrong = try await Processes.run(2, resume + ["8"])
+    #expect(wrong.error.contains("--micro-batch is 8, expected a divisor of 4, the sequences of a process"))
+    #expect(try Data(contentsOf: URL(fileURLWithPath: "\(run)/config.json")) == before)
+    let right = try await Processes.run(4, resume + ["2"])
+    #expect(right.status == 0, "\(right.error)")
+    #expect(try lines(run).map(\.step) == [1, 2, 3, 4])
+  }
+
+  @Test func trainingThatDivergesIsSavedAndToldOnce() async throws {
+    let (folder, data) = (try Scratch.folder(), try Scratch.file(Esolm.text.utf8))
+    let run = "\(folder)/run"
+    let result = try await Processes.run(
+      2, start(data, run, steps: 9) + ["--warmup", "0", "--learning-rate", "1e30"])
+    #expect(result.status != 0)
+    let errors = result.error.split(separator: "\n").filter { $0.contains("esolm: error:") }
+    #expect(errors.count == 1 && errors[0].contains("training diverged at step "), "\(result.error)")
+    #expect(FileManager.default.fileExists(atPath: "\(run)/diverged.json"))
+    #expect(result.error.contains("\(run)/diverged.json"))
+  }
+
   @Test(arguments: [
     (["--batch", "6"], "--batch is 6, expected a multiple of 4, the processes"),
     (["--learning-rate", "0"], "--learning-rate is 0.0, expected a number above 0"),

@@ -145,6 +145,32 @@ struct TrainCommandTests {
     #expect(try await Esolm.succeed(["train", path, "--print-config"]).output == first.output)
   }
 
+  @Test(arguments: ["svg", "html"]) func runsAreDrawn(form: String) async throws {
+    let first = try await Scratch.copy(of: Esolm.trained())
+    let second = "\(try Scratch.folder())/<second>"
+    try FileManager.default.copyItem(atPath: first, toPath: second)
+    let picture = "\(try Scratch.folder())/x.\(form)"
+    #expect(try await Esolm.succeed(["plot", first, second, "--out", picture]).error == "")
+    var text = try String(contentsOfFile: picture, encoding: .utf8)
+    for title in ["Training loss over step", "Validation over hours", "&lt;second&gt;"] {
+      #expect(text.contains(title), "\(title)")
+    }
+    // What was not measured has no chart, what is no measurement is told.
+    let log = "\(second)/metrics.jsonl"
+    try Data("{\"step\":10,\"loss\":2}\nnoise\n{\"step\":20,\"loss\":1}\n".utf8).write(to: URL(fileURLWithPath: log))
+    let noted = try await Esolm.succeed(["plot", second, "--out", picture])
+    #expect(noted.error == "esolm: note: \(log):2: no measurement; left out, as all such lines (1)\n")
+    text = try String(contentsOfFile: picture, encoding: .utf8)
+    #expect(text.contains("Training loss over step") && !text.contains("Validation over") && !text.contains("seed"))
+    try Data("{\"step\":0}\n".utf8).write(to: URL(fileURLWithPath: log))
+    let empty = try await Esolm.run(["plot", first, second, "--out", picture])
+    #expect(empty.status == 1)
+    #expect(
+      empty.error == "esolm: error: \(log) holds no measurements: a training notes every tenth step, "
+        + "and those that validate\n")
+    #expect(try String(contentsOfFile: picture, encoding: .utf8) == text)
+  }
+
   @Test func otherSizesThanThoseOfTheWeightsAreRefused() async throws {
     let run = try await Esolm.trained()
     let result = try await Esolm.run(

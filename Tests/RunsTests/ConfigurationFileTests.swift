@@ -77,6 +77,7 @@ struct ConfigurationFileTests {
     Wrong("training.keepLast", 0, "training.keepLast is 0, expected at least 1"),
     Wrong("training.keepsBest", 1, "training.keepsBest is 1, expected true or false"),
     Wrong("training.saveInterval", 0, "training.saveInterval is 0, expected at least 1"),
+    Wrong("rounding.precision", "int8", "field 'rounding.run' is missing"),
   ]
 
   @Test(arguments: wrong) func aWrongValueIsNamed(wrong: Wrong) throws {

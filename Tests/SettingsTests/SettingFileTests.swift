@@ -47,6 +47,7 @@ struct SettingFileTests {
     #expect(try read(file("{inner: {size: 2}}")).inner.size == 2)
     #expect(try read(file("inner.size: 2")).inner.size == 2)
     #expect(try read(file("inner:\n")) == Example())
+    #expect(try read(file("inner:\r\n  paths: [\"R &D\", R &D] # R &D\r\n")).inner.paths == ["R &D", "R &D"])
   }
 
   @Test func overridesCountMoreThanFilesAndLaterOnesMore() throws {
@@ -90,6 +91,13 @@ struct SettingFileTests {
     ("seed: 1\nseed: 2\n", "1: seed is given twice"),
     ("inner:\n  size: 2\ninner.size: 3\n", "3: inner.size is given twice, first in line 2"),
     ("inner: &a\n  size: 2\n", "1: found an anchor (&…), expected values written out"),
+    ("# a comment\r\ninner: &a\r\n  size: 2\r\n", "2: found an anchor (&…), expected values written out"),
+    ("inner: !!map &a {size: 2}\n", "1: found an anchor (&…), expected values written out"),
+    ("\u{FEFF}&a inner: {size: 2}\n", "1: found an anchor (&…), expected values written out"),
+    (
+      "inner:\n  \(String(repeating: "x", count: 300)): 1\n",
+      "2: there is no setting inner.\(String(repeating: "x", count: 74))…; the nearest is inner.size"
+    ),
     ("seed: !!int '3'\n", "1: found the tag tag:yaml.org,2002:int, expected values without tags"),
     ("- a\n", "1: found a list, expected settings as key: value"),
     ("? [a]\n: b\n", "1: found a list as a key, expected the name of a setting"),

@@ -115,6 +115,14 @@ struct AccumulationTests {
     expectEqual(found.gradients, whole.gradients)
   }
 
+  @Test func validationInPartsFindsTheSame() throws {
+    func nelbo(_ size: Int?) throws -> Double {
+      try TinyTraining.trainer { $0.training.microBatchSize = size }.validate().nelbo
+    }
+    let whole = try nelbo(nil)
+    for size in [1, 2] { #expect(abs(try nelbo(size) / whole - 1) < 1e-6) }
+  }
+
   @Test func aRunStoppedInsideAStepEndsWithTheSameBits() throws {
     func change(_ configuration: inout RunConfiguration) {
       configuration.model.dropout = 0.2

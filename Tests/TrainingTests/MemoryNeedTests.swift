@@ -29,8 +29,10 @@ struct MemoryNeedTests {
     let vocabulary = configuration.model.vocabularySize
     let block = 12 * 128 * 128 + (4 + 1 + 2) * 128
     let parameters = 4 * block + 128 + vocabulary * (2 * 128 + 1)
-    let step = 32 * 127 * 128 * (3 * 16 + 3)
+    let step = 32 * 127 * 128 * (3 * 12 + 3)
     #expect(MemoryShortage.leastBytes(configuration) == Double(4 * (5 * parameters + step)))
+    // Of four processes each computes a quarter of the batch.
+    #expect(MemoryShortage.leastBytes(configuration, processes: 4) == Double(4 * 5 * parameters + step))
     var rough = configuration
     rough.training.bfloat16 = true
     #expect(MemoryShortage.leastBytes(rough) == Double(4 * 5 * parameters + 2 * step))

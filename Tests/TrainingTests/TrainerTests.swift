@@ -104,6 +104,33 @@ struct TrainerTests {
 
   private struct Line: Decodable { var step: Int }
 
+  /// So that the best of the checkpoints is one that was measured, also after a resume.
+  @Test func onlyCheckpointsThatWereMeasuredHaveAValidationLoss() throws {
+    let first = try TinyTraining.trainer {
+      $0.training.validationInterval = 4
+      $0.training.saveInterval = 2
+      $0.training.keepLast = 20
+    }
+    try first.train(shouldStop: { first.learner.step == 4 })
+    try Trainer(RunFolder(opening: first.run.path)).train()
+    struct Manifest: Decodable { var validationNELBO: Double? }
+    for step in stride(from: 2, through: 12, by: 2) {
+      let name = "checkpoints/step-\(String(format: "%08d", step))/checkpoint.json"
+      let manifest = try JSONDecoder().decode(Manifest.self, from: contents(first, name))
+      #expect((manifest.validationNELBO != nil) == (step % 4 == 0), "step \(step)")
+    }
+  }
+
+  /// What others wrote into a run folder ends no training.
+  @Test func timesAndNamesThatNoTrainingWroteAreLeftOut() throws {
+    let trainer = try TinyTraining.trainer()
+    let run = trainer.run.path
+    try Data("{\"step\":0,\"seconds\":1e308}\n".utf8).write(to: URL(fileURLWithPath: "\(run)/metrics.jsonl"))
+    try Data().write(to: URL(fileURLWithPath: "\(run)/events.out.tfevents.1.1.\(Int.max).esolm"))
+    try Trainer(RunFolder(opening: run)).train()
+    #expect(try #require(TrainingRecord.all(of: run).last?.seconds) < 1e6)
+  }
+
   // MARK: Seeds
 
   @Test func theSeedDecidesAll() throws {
@@ -187,7 +214,8 @@ struct TrainerTests {
     #expect(
       error.description
         == "training diverged at step 2: loss \(error.loss), gradient norm \(error.norm); try a smaller learning rate "
-        + "(saved as it was before the step, whose batch is in \(record): going on repeats it)")
+        + "(saved as it was before the step, whose batch is in \(record): going on repeats it, "
+        + "a new run can start from its weights)")
     struct Failed: Decodable {
       struct Sequence: Decodable {
         var block: Int
@@ -274,12 +302,14 @@ struct TrainerTests {
     #expect(message { try Trainer(run) }?.hasPrefix("cannot read \(path), which the run was trained on: ") == true)
     let (same, other) = (try Scratch.file(TinyTraining.text.utf8), try Scratch.file((TinyTraining.text + "a").utf8))
     let state = try run.restore().state
-    #expect(throws: (any Error).self) {
-      try Trainer(run, state: state, data: run.configuration.data.moved(to: [other]))
-    }
-    let moved = try run.configuration.data.moved(to: [same])
-    #expect(moved.paths == [same])
-    #expect(try Trainer(run, state: state, data: moved).data.training.count > 0)
+    var moved = run.configuration
+    moved.data = try run.configuration.data.moved(to: [other])
+    #expect(throws: (any Error).self) { try Trainer(run, as: moved, state: state) }
+    #expect(try RunFolder(opening: run.path).configuration.data.paths == [path])
+    moved.data = try run.configuration.data.moved(to: [same])
+    #expect(moved.data.paths == [same])
+    #expect(try Trainer(run, as: moved, state: state).data.training.count > 0)
+    #expect(try RunFolder(opening: run.path).configuration.data.paths == [same])
     #expect(
       message { try run.configuration.data.moved(to: [], validation: [same]) }
         == "the run validates on a part of its text, expected no other files for that")

@@ -114,7 +114,7 @@ extension Algorithm {
     "ar", family: "AR", summary: "autoregressive", options: [.prepend, .startToken], required: [.prepend],
     isModulated: false,
     make: { options, tokens in
-      let token = options.prepend ?? .mask == .mask ? tokens.mask : options.start(of: tokens)
+      let token = options.prepend ?? .usual == .mask ? tokens.mask : options.start(of: tokens)
       return AutoregressiveMethod(
         start: .init(token: token, isText: options.prepend == MethodConfiguration.Prepend.none))
     })

@@ -258,11 +258,13 @@ extension ClosedRange<Double> {
 }
 
 extension Algorithm {
+  private static let usualBlockSize = 4
+
   /// BD3-LM: blocks from left to right, each by diffusion.
   public static let blockDiffusion = Algorithm(
     "bd3lm", family: "BD3-LM", summary: "block diffusion",
     options: [.blockSize, .noiseRange, .resamplesMasks, .keepsFirstToken, .startToken], required: [.blockSize],
-    number: .blockSize(usual: 4), fillUsual: { $0.blockSize = $0.blockSize ?? 4 },
+    number: .blockSize(usual: usualBlockSize), fillUsual: { $0.blockSize = $0.blockSize ?? usualBlockSize },
     make: { options, tokens in
       guard let size = options.blockSize, size >= 1, options.length % size == 0 else {
         throw ConfigurationError(

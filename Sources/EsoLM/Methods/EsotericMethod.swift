@@ -166,13 +166,13 @@ extension Algorithm {
     options: [.weighting, .maskOrder], fillUsual: { $0.weighting = $0.weighting ?? .lowVariance },
     make: { options, _ in
       try EsotericMethod(
-        .b, alpha0: 1, weighting: options.weighting ?? .elbo,
-        orders: DiffusionOrders(clean: .leftToRight, masks: options.maskOrder ?? .random))
+        .b, alpha0: 1, weighting: options.weighting ?? .usual,
+        orders: DiffusionOrders(clean: .leftToRight, masks: options.maskOrder ?? .usual))
     })
 
   private static func anyOrder(_ options: MethodConfiguration) throws -> AnyOrderObjective? {
     let share = options.leftToRightShare
-    guard options.objective != .anyOrder else { return try AnyOrderObjective(leftToRightShare: share ?? 0) }
+    guard options.objective ?? .usual != .anyOrder else { return try AnyOrderObjective(leftToRightShare: share ?? 0) }
     if let share {
       throw ConfigurationError(
         field: "leftToRightShare", found: "\(share)", expected: "none, but with objective any-order")
@@ -192,8 +192,8 @@ extension Algorithm {
             field: "alpha0", found: "missing", expected: "a number from 0 (autoregressive) to 1 (diffusion)")
         }
         return try EsotericMethod(
-          variant, alpha0: alpha0, weighting: options.weighting ?? .elbo,
-          orders: DiffusionOrders(clean: options.cleanOrder ?? .random, masks: options.maskOrder ?? .random),
+          variant, alpha0: alpha0, weighting: options.weighting ?? .usual,
+          orders: DiffusionOrders(clean: options.cleanOrder ?? .usual, masks: options.maskOrder ?? .usual),
           anyOrder: anyOrder(options))
       })
   }

@@ -42,5 +42,5 @@ extension Algorithm {
   /// MDLM: diffusion under bidirectional attention.
   public static let maskedDiffusion = Algorithm(
     "mdlm", family: "MDLM", summary: "masked diffusion", options: [.weighting],
-    make: { options, _ in MaskedDiffusionMethod(weighting: options.weighting ?? .elbo) })
+    make: { options, _ in MaskedDiffusionMethod(weighting: options.weighting ?? .usual) })
 }

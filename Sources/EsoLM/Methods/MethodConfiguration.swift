@@ -13,6 +13,9 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     case paper
     /// The exact negative log-likelihood in orders as generation draws them, by ``AnyOrderObjective``.
     case anyOrder = "any-order"
+
+    /// Where nothing is said.
+    public static let usual = paper
   }
 
   /// What stands before a text for an autoregressive model to start from.
@@ -23,6 +26,9 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     case bos
     /// The mask token.
     case mask
+
+    /// Where nothing is said.
+    public static let usual = mask
   }
 
   /// Which of a tokenizer's tokens a sequence starts from, where it starts from one.
@@ -37,17 +43,17 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
   public var algorithm: Algorithm
   /// Eso-LM: the share of tokens that diffusion writes.
   public var alpha0: Double?
-  /// Eso-LM (B): what training minimises. nil is `paper`.
+  /// Eso-LM (B): what training minimises. nil is the usual one.
   public var objective: Objective?
   /// Eso-LM (B) trained `anyOrder`: the share of sequences that are trained from left to right. nil is 0.
   public var leftToRightShare: Double?
-  /// Eso-LM with α₀ = 1, MDLM: how training weighs masked tokens. nil is `elbo`.
+  /// Eso-LM with α₀ = 1, MDLM: how training weighs masked tokens. nil is as usual.
   public var weighting: HybridObjective.Weighting?
-  /// Eso-LM: how clean tokens stand in training's diffusion term, and so in writing. nil is `random`.
+  /// Eso-LM: how clean tokens stand in training's diffusion term, and so in writing. nil is as usual.
   public var cleanOrder: DiffusionOrders.Order?
-  /// Eso-LM: how masked ones stand. nil is `random`.
+  /// Eso-LM: how masked ones stand. nil is as usual.
   public var maskOrder: DiffusionOrders.Order?
-  /// AR: what its texts start from. nil is `mask`.
+  /// AR: what its texts start from. nil is the usual one.
   public var prepend: Prepend?
   /// BD3-LM: tokens of a block.
   public var blockSize: Int?

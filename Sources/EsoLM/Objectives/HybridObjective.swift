@@ -15,6 +15,9 @@ public struct HybridObjective: Sendable, Equatable {
     case elbo
     /// Every masked token alike, which lowers the variance of gradients; for α₀ = 1, and for training only.
     case lowVariance = "low_var"
+
+    /// Where nothing is said.
+    public static let usual = elbo
   }
 
   /// What may see what in the two terms, and in which order tokens stand.

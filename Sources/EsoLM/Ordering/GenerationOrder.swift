@@ -108,6 +108,9 @@ public struct DiffusionOrders: Sendable, Hashable {
     case random
     /// As in the text.
     case leftToRight = "left-to-right"
+
+    /// Where nothing is said.
+    public static let usual = random
   }
 
   /// Of clean tokens.

@@ -108,7 +108,8 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
     func row(_ cells: [String]) -> String { "| \(cells.map(cell).joined(separator: " | ")) |" }
     let facts = facts.map { "\(cell($0.name)): \(cell($0.value))" }.joined(separator: "; ")
     let rows = measures.map { row([$0.group, $0.name, $0.text, $0.errorText, $0.note]) }
-    let made = recipe.map { ["", "Made by: \(cell($0.command)) (\(cell($0.program)); seed \($0.seed))"] } ?? []
+    let seed = (recipe?.seed).map { "; seed \($0)" } ?? ""
+    let made = recipe.map { ["", "Made by: \(cell($0.command)) (\(cell($0.program))\(seed))"] } ?? []
     return
       (["# \(cell(title))", "", facts, "", row(["", "measure", "value", "± error", "how"]), "|---|---|--:|--:|---|"]
       + rows + made).joined(separator: "\n") + "\n"

@@ -5,6 +5,7 @@ import Foundation
 import Runs
 import Tool
 import Torch
+import Training
 
 struct BenchTrain: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,8 +36,8 @@ struct BenchTrain: ParsableCommand {
   @Option(help: "Tokens of the vocabulary, the mask included.")
   var vocabulary = 50258
 
-  @Option(help: "Chance of dropout.")
-  var dropout = 0.1
+  @Option(help: ArgumentHelp("Chance of dropout. (default: the size's)", valueName: "share"))
+  var dropout: Double?
 
   @Option(help: "Tokens of a sequence.")
   var length = 512
@@ -70,7 +71,7 @@ struct BenchTrain: ParsableCommand {
     if let hiddenSize { model.hiddenSize = hiddenSize }
     if let blocks { model.numBlocks = blocks }
     if let heads { model.numHeads = heads }
-    model.dropout = dropout
+    if let dropout { model.dropout = dropout }
     return model
   }
 
@@ -88,11 +89,14 @@ struct BenchTrain: ParsableCommand {
     try require("vocabulary", vocabulary, in: 2...(1 << 20))
     try require("length", length, in: 2...(1 << 20))
     try require("steps", steps, in: 1...10_000)
-    try asUsage {
-      try RunConfiguration(
+    try asUsage { try configuration.validate() }
+  }
+
+  private var configuration: RunConfiguration {
+    get throws {
+      RunConfiguration(
         method: try contestant().configuration(length: length), model: model,
-        data: DataConfiguration(source: .toyLanguage(sequences: 2, seed: 0)), training: training
-      ).validate()
+        data: DataConfiguration(source: .toyLanguage(sequences: 2, seed: 0)), training: training)
     }
   }
 
@@ -115,6 +119,7 @@ struct BenchTrain: ParsableCommand {
 
   func run() throws {
     try device.apply()
+    if device.device == .cpu { try MemoryShortage.check(configuration) }
     Torch.keepMemory()
     var line = ShareLine()
     let benchmark = TrainingBenchmark(

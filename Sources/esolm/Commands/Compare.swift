@@ -135,7 +135,7 @@ struct Compare: ParsableCommand {
       return try comparison(
         tokenizer: ToyLanguage.tokenizer, source: .toyLanguage(sequences: 32_000, seed: seed))
     }
-    let description = CorpusConfiguration(file: data, validationFraction: validationFraction)
+    let description = try CorpusConfiguration(file: data, validationFraction: validationFraction)
     let tokenizer = try description.tokenizer(nil)
     let corpus = try Corpus(
       description, length: length, tokenizer: tokenizer, seed: seed, progress: TokenizationView.show())

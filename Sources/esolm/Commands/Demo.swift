@@ -103,7 +103,7 @@ struct Demo: ParsableCommand {
 
   private func makeTrainer(_ out: String) throws -> Trainer {
     let share = data == nil ? 0.01 : 0.1
-    let description = data.map { CorpusConfiguration(file: $0, validationFraction: share) }
+    let description = try data.map { try CorpusConfiguration(file: $0, validationFraction: share) }
     let tokenizer = try description?.tokenizer(nil) ?? ToyLanguage.tokenizer
     let corpus = try description.map {
       try Corpus($0, length: Self.length, tokenizer: tokenizer, seed: seed, progress: TokenizationView.show())

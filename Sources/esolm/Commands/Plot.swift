@@ -33,22 +33,29 @@ struct Plot: ParsableCommand {
   }
 
   func run() throws {
-    let logs = try runs.map { path in
+    let logs = try runs.map { path -> (name: String, records: [TrainingRecord]) in
       guard FileManager.default.fileExists(atPath: "\(path)/config.json") else {
         throw FileError("\(path) is no run folder: there is no config.json in it")
       }
-      let records = try TrainingRecord.all(of: path)
-      guard records.contains(where: { !$0.scalars.isEmpty }) else {
-        throw FileError("\(path)/metrics.jsonl holds no measurements: the run was not trained yet")
+      let lines = try TrainingRecord.lines(of: path)
+      if let first = lines.badLines.first {
+        printError(
+          "esolm: note: \(path)/metrics.jsonl:\(first): no measurement; left out, as all such lines "
+            + "(\(lines.badLines.count))")
       }
-      return (name: path, records: records)
+      return (path, lines.records)
     }
-    let charts = Measure.all.flatMap { measure in Axis.all.map { chart(logs, measure, $0) } }
+    // Where nothing was validated there is nothing to draw of it.
+    let charts = Measure.all.flatMap { measure in Axis.all.map { chart(logs, measure, $0) } }.filter { !$0.isEmpty }
+    if let log = logs.first(where: { log in Measure.all.allSatisfy { chart([log], $0, Axis.all[0]).isEmpty } }) {
+      throw FileError(
+        "\(log.name)/metrics.jsonl holds no measurements: a training notes every tenth step, and those that validate")
+    }
     switch form! {
     case .html:
       var page = HTMLPage("Training", methods: runs)
       page.add(figures: charts)
-      page.add(recipe: Recipe(data: runs.joined(separator: ", "), seed: 0, device: .cpu))
+      page.add(recipe: Recipe(data: runs.joined(separator: ", "), seed: nil, device: .cpu))
       page.add(data: Dictionary(uniqueKeysWithValues: logs.map { ($0.name, $0.records) }))
       try AtomicFile.write(Data(page.html.utf8), to: out)
     case .svg: try AtomicFile.write(Data(Drawing(charts, columns: Axis.all.count).svg.utf8), to: out)
@@ -106,7 +113,11 @@ struct Plot: ParsableCommand {
   private func png(_ svg: String) throws -> Data {
     let folder = FileManager.default.temporaryDirectory.appending(path: "esolm-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
+    let unfinished = Unfinished.begin { try? FileManager.default.removeItem(at: folder) }
+    defer {
+      try? FileManager.default.removeItem(at: folder)
+      Unfinished.end(unfinished)
+    }
     let (source, result) = (folder.appending(path: "plot.svg"), folder.appending(path: "plot.png"))
     try Data(svg.utf8).write(to: source)
     let process = Process()

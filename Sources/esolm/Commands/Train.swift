@@ -29,7 +29,7 @@ struct Train: ParsableCommand {
         esolm train configs/char.yaml training.learningRate=1e-4 --data shakespeare.txt --out runs/char
 
       A configuration is a YAML file; what it says key=value can replace, and that a flag. The keys are in the article Settings of \
-      the documentation; --print-config shows all of them with their values.
+      the documentation; --print-config shows all that have a value.
 
       Algorithms (--algo): \(Algorithm.all.map { "\($0.rawValue), \($0.summary)" }.joined(separator: "; ")).
 
@@ -74,6 +74,13 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     try require("time-limit", timeLimit, in: 0...1e9)
+    for (option, path) in [("out", out), ("resume", resume), ("init-from", initFrom)] where path == "" {
+      throw ValidationError("--\(option) is empty, expected a path")
+    }
+    if printConfig, let resume {
+      throw ValidationError(
+        "--print-config tells what a new run would be, expected no --resume; that run's is in \(resume)/config.json")
+    }
     // What is in files is not looked at before options that do not exist were found.
     guard settings.isEmpty, resume == nil, initFrom == nil else { return }
     _ = try asUsage { try TrainingRequest(given()) }
@@ -138,6 +145,8 @@ struct Train: ParsableCommand {
     return try given.locating(RunSettings.self) {
       let fixed = try start?.tokenizer ?? settings.data.fixedTokenizer()
       let description = try settings.data.configuration(for: fixed)
+      // Before a long text is read.
+      _ = try settings.training.microBatches(processes: group.count)
       let tokenizer = try description.tokenizer(fixed)
       let text = try Corpus(
         description, length: settings.method.configuration.length, tokenizer: tokenizer, seed: settings.training.seed,
@@ -158,7 +167,6 @@ struct Train: ParsableCommand {
       throw ValidationError("--resume \(path) goes on with a run, expected neither --out nor --init-from")
     }
     let run = try RunFolder(resuming: path)
-    // The run's configuration is left alone until all else was found in order.
     var configuration = run.configuration
     try configuration.change(given, of: path)
     let restored = try run.restore(device: device.device)
@@ -171,23 +179,29 @@ struct Train: ParsableCommand {
         given["training.steps"] == nil || configuration.training.steps >= step, "steps", configuration.training.steps,
         expected: "at least \(step), where \(path) is already")
     }
-    let trainer: Trainer
+    let (old, new) = (run.configuration.training, configuration.training)
+    if group.isLeader, old.steps != new.steps, [.cosine, .linear].contains(old.learningRates.decay) {
+      let rates = [old, new].map { $0.learningRates.rate(step: min(step, $0.steps), of: $0.steps) }
+      printError(
+        "esolm: note: the learning rate falls over all steps, \(new.steps) in place of \(old.steps): "
+          + "at step \(step) it is \(Float(rates[1])) in place of \(Float(rates[0]))")
+    }
     var text = DataSettings()
     try given.apply(to: &text, under: "data")
-    if text.paths.isEmpty, text.validationPaths.isEmpty {
-      trainer = try Trainer(run, state: restored.state, group: group)
-    } else {
+    let isMoved = !text.paths.isEmpty || !text.validationPaths.isEmpty
+    if isMoved {
       func places(_ paths: [String]) throws -> [String] { try listed(paths).map(absolutePath) }
       configuration.data = try configuration.data.moved(
         to: places(text.paths), validation: places(text.validationPaths))
-      do {
-        trainer = try Trainer(run, state: restored.state, data: configuration.data, group: group)
-      } catch let error as FileError {
-        let paths = run.configuration.data.paths.joined(separator: ", ")
-        throw FileError("this is not the text that \(path) was trained on, \(paths): \(error)")
-      }
     }
-    return configuration == run.configuration ? trainer : try trainer.continuing(as: configuration)
+    do {
+      return try given.locating(RunSettings.self) {
+        try Trainer(run, as: configuration, state: restored.state, group: group)
+      }
+    } catch let error as FileError where isMoved {
+      let paths = run.configuration.data.paths.joined(separator: ", ")
+      throw FileError("this is not the text that \(path) was trained on, \(paths): \(error)")
+    }
   }
 }
 
@@ -216,20 +230,28 @@ extension DataSettings {
 
   /// The corpus that is described.
   fileprivate func configuration(for tokenizer: (any Tokenizer)?) throws -> CorpusConfiguration {
-    let folder = corpus.tokenFolder.map(absolutePath)
+    let folder = try corpus.tokenFolder.map(absolutePath)
+    var found: CorpusConfiguration
     if let preset = try corpus.preset(), let dataFolder = corpus.folder {
-      var found = try preset.corpus(in: absolutePath(dataFolder), tokenFolder: folder)
-      if let packing = corpus.packing { found.packing = packing }
-      if let appends = corpus.appendsEndOfText { found.appendsEndOfText = appends }
-      return found
+      found = try preset.corpus(in: absolutePath(dataFolder), tokenFolder: folder)
+    } else {
+      found = CorpusConfiguration(
+        source: try source(paths, for: tokenizer),
+        validation: validationPaths.isEmpty
+          ? .share(validationFraction) : .source(try source(validationPaths, for: tokenizer)),
+        tokenFolder: folder)
     }
-    func source(_ paths: [String]) throws -> CorpusSource {
-      try corpus.text.source(listed(paths).map(absolutePath), for: tokenizer)
+    if let packing = corpus.packing { found.packing = packing }
+    if let appends = corpus.appendsEndOfText { found.appendsEndOfText = appends }
+    return found
+  }
+
+  private func source(_ paths: [String], for tokenizer: (any Tokenizer)?) throws -> CorpusSource {
+    let paths = try listed(paths).map(absolutePath)
+    if let twice = Dictionary(grouping: paths, by: \.self).first(where: { $1.count > 1 }) {
+      throw ValidationError("\(twice.key) is named \(twice.value.count) times as data, expected once")
     }
-    return CorpusConfiguration(
-      source: try source(paths),
-      validation: validationPaths.isEmpty ? .share(validationFraction) : .source(try source(validationPaths)),
-      packing: corpus.packing ?? .continuous, appendsEndOfText: corpus.appendsEndOfText ?? true, tokenFolder: folder)
+    return try corpus.text.source(paths, for: tokenizer)
   }
 }
 
