@@ -190,6 +190,10 @@ public struct RunFolder: Sendable {
 
   /// Replaces the configuration, when a resumed run is to go on for longer.
   public func updating(_ configuration: RunConfiguration) throws -> RunFolder {
+    try configuration.validate()
+    // Only whoever may write to the run.
+    let lock = try locked()
+    defer { withExtendedLifetime(lock) {} }
     try JSONFile.write(configuration, to: "\(path)/\(Self.configurationName)")
     return try RunFolder(resuming: path)
   }

@@ -47,7 +47,7 @@ struct YAMLDocument {
     // Before they are read: a mapping whose keys refer to others is hashed at once, for as long as that takes.
     // Values begin a line, or follow an indicator or a tag. A line with # may go on with a text, so it is no exception.
     for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
-    where line.firstMatch(of: /(^\u{FEFF}?|[,\[{:?-]|![^\s]*\s)\s*&[^\s&]/) != nil {
+    where line.firstMatch(of: /(^\u{FEFF}?|[,\[{:?]|-\s|![^\s!]*\s)\s*&[^\s&]/) != nil {
       throw SettingError(place(number + 1), "found an anchor (&…), expected values written out")
     }
     do {

@@ -35,6 +35,11 @@ public final class Learner {
   public var average: TransformerWeights { state.average }
   /// How many updates were made.
   public var step: Int { state.step }
+  /// What validation found after the last step, nats a token; nil where that was not validated.
+  public var validationNELBO: Double? {
+    get { state.validationNELBO }
+    set { state.validationNELBO = newValue }
+  }
   /// BD3-LM: the times that training draws from, where validations choose them; nil before the first did.
   public var noiseRange: ClosedRange<Double>? {
     get { state.noiseRange }

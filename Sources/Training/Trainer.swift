@@ -47,17 +47,20 @@ public struct Trainer {
   ///   - run: the run to go on with.
   ///   - configuration: what it keeps from now on, if that is another number of steps, another place of the same data or
   ///     the like. It is written once all else was found in order.
+  ///   - data: the data, if they are at hand.
   ///   - state: one of its checkpoints.
   ///   - group: the processes that train it.
   public init(
-    _ run: RunFolder, as configuration: RunConfiguration? = nil, state: TrainingState,
+    _ run: RunFolder, as configuration: RunConfiguration? = nil, data: Corpus? = nil, state: TrainingState,
     group: ProcessGroup = ProcessGroup()
   ) throws {
     let configuration = configuration ?? run.configuration
     try Self.requireRoom(for: configuration, device: state.model.device, group: group)
-    let data = try Corpus(
-      configuration.data, length: configuration.method.length, tokenizer: run.tokenizer,
-      seed: configuration.training.seed)
+    let data =
+      try data
+      ?? Corpus(
+        configuration.data, length: configuration.method.length, tokenizer: run.tokenizer,
+        seed: configuration.training.seed)
     let run = configuration == run.configuration ? run : try run.updating(configuration)
     try self.init(run, data: data, state: state, group: group)
   }
@@ -113,8 +116,7 @@ public struct Trainer {
     if device == .cpu { try MemoryShortage.check(configuration, processes: group.count) }
   }
 
-  /// The same with data and state that are already at hand.
-  public init(_ run: RunFolder, data: Corpus, state: TrainingState, group: ProcessGroup = ProcessGroup()) throws {
+  private init(_ run: RunFolder, data: Corpus, state: TrainingState, group: ProcessGroup) throws {
     // One process writes; the others need no lock.
     self.run = group.isLeader ? try run.locked() : run
     self.data = data
@@ -134,14 +136,9 @@ public struct Trainer {
     var saver = Saver(run, from: learner.step, group: group)
     var meter = ProgressMeter(
       from: learner.step, to: training.steps, tokensOfStep: training.batchSize * run.configuration.method.length)
-    var validation: Validation?
 
     func save() throws {
-      var state = learner.state
-      if let validation, validation.step == state.step, validation.nelbo.isFinite {
-        state.validationNELBO = validation.nelbo
-      }
-      if try saver.save(state) { report(.saved(step: state.step)) }
+      if try saver.save(learner.state) { report(.saved(step: learner.step)) }
     }
 
     while learner.step < training.steps {
@@ -164,23 +161,24 @@ public struct Trainer {
       let progress = meter.add(update, step: step)
       report(.step(progress))
       var texts: [String] = []
-      let isValidated = step % training.validationInterval == 0 || step == training.steps
-      if isValidated {
+      var validation: Validation?
+      if step % training.validationInterval == 0 || step == training.steps {
         let measured = validator.measure(learner) { report(.validating(step: step, share: $0)) }
         validation = measured
+        learner.validationNELBO = measured.nelbo.isFinite ? measured.nelbo : nil
         validator.chooseNoise(learner)
         report(.validated(measured))
         texts = try validator.sampleTexts(learner)
         if !texts.isEmpty { report(.sampled(step: step, texts: texts)) }
       }
       do {
-        try log.note(progress, seconds: meter.seconds, isValidated ? validation : nil, texts: texts)
+        try log.note(progress, seconds: meter.seconds, validation, texts: texts)
       } catch {
         // What cannot be noted is no reason to lose what was learnt.
         try save()
         throw error
       }
-      if isValidated { meter.pause() }
+      if validation != nil { meter.pause() }
       if saver.isDue(after: step) {
         try save()
         meter.pause()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import Revision
 import Tool
@@ -24,8 +25,8 @@ enum SharedTraining {
       try body(group)
     } catch {
       guard group.count > 1 else { throw error }
-      // What all processes know, the leader says, and ends the others meanwhile.
-      if !group.isLeader { sleep(5) }
+      // What all processes know, the leader says, and ends the others meanwhile: by a signal, at which sleep returns early.
+      if !group.isLeader, sleep(5) > 0 { throw ExitCode.failure }
       let place = group.isLeader ? "" : "process \(group.rank) of \(group.count): "
       printError(
         "esolm: error: \(place)\(EsoLMCommand.message(for: error).split(separator: "\n").joined(separator: " "))")
@@ -39,10 +40,18 @@ enum SharedTraining {
   static func trainer(
     of path: String?, device: Device, group: ProcessGroup, leading: () throws -> Trainer
   ) throws -> Trainer {
-    let led = try group.agreeing { group.isLeader ? try leading() : nil }
-    let trainer = try group.agreeing { try led ?? Trainer(following: path ?? "", device: device, group: group) }
-    // One that could not read the newest checkpoint took an older one.
-    try group.requireEqual("\(trainer.learner.step)", "step to go on from")
-    return trainer
+    let configuration = "\(path ?? "")/config.json"
+    let before = group.isLeader ? try? Data(contentsOf: URL(fileURLWithPath: configuration)) : nil
+    do {
+      let led = try group.agreeing { group.isLeader ? try leading() : nil }
+      let trainer = try group.agreeing { try led ?? Trainer(following: path ?? "", device: device, group: group) }
+      // One that could not read the newest checkpoint took an older one.
+      try group.requireEqual("\(trainer.learner.step)", "step to go on from")
+      return trainer
+    } catch {
+      // A run that one of the processes cannot go on with stays as it was.
+      if let before { try? AtomicFile.write(before, to: configuration) }
+      throw error
+    }
   }
 }

@@ -133,7 +133,7 @@ struct RunFolderTests {
           == "cannot write \(run.path)/metrics.jsonl: Read-only file system")
       #expect(
         message { try run.updating(TinyRun.configuration) }
-          == "cannot write \(run.path)/config.json: Read-only file system")
+          == "cannot write \(run.path)/lock: Read-only file system")
       #expect(message { try create("\(disk)/other") } == "cannot make the folder \(disk)/other: Read-only file system")
       #expect(try Scratch.snapshot(disk) == before)
     }

@@ -47,7 +47,7 @@ struct SettingFileTests {
     #expect(try read(file("{inner: {size: 2}}")).inner.size == 2)
     #expect(try read(file("inner.size: 2")).inner.size == 2)
     #expect(try read(file("inner:\n")) == Example())
-    #expect(try read(file("inner:\r\n  paths: [\"R &D\", R &D] # R &D\r\n")).inner.paths == ["R &D", "R &D"])
+    #expect(try read(file("inner:\r\n  paths: [\"R &D\", R-&D] # R &D\r\n")).inner.paths == ["R &D", "R-&D"])
   }
 
   @Test func overridesCountMoreThanFilesAndLaterOnesMore() throws {
@@ -121,7 +121,10 @@ struct SettingFileTests {
     let bomb = (0..<40).map { "a\($0): &a\($0) [*a\(max(0, $0 - 1)), *a\(max(0, $0 - 1))]\n" }.joined()
     let keys = (0..<40).map { "? &k\($0) [*k\(max(0, $0 - 1)), *k\(max(0, $0 - 1))]\n: 1\n" }.joined()
     let deep = (0..<500).map { String(repeating: " ", count: $0) + "a:\n" }.joined()
-    for text in [bomb, keys, deep, String(repeating: "- ", count: 100_000), String(repeating: "{a: ", count: 50_000)] {
+    for text in [
+      bomb, keys, deep, String(repeating: "- ", count: 100_000), String(repeating: "{a: ", count: 50_000),
+      String(repeating: "!", count: 200_000),
+    ] {
       let path = try file(text)
       #expect(message { try read(path) }?.hasPrefix("\(path):") == true)
     }

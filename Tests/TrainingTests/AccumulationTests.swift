@@ -116,11 +116,18 @@ struct AccumulationTests {
   }
 
   @Test func validationInPartsFindsTheSame() throws {
-    func nelbo(_ size: Int?) throws -> Double {
-      try TinyTraining.trainer { $0.training.microBatchSize = size }.validate().nelbo
+    func measured(_ size: Int) throws -> (nelbo: Double, parts: Int, sequences: Int) {
+      let trainer = try TinyTraining.trainer { $0.training.microBatchSize = size }
+      var parts = 0
+      let nelbo = trainer.validate { _ in parts += 1 }.nelbo
+      return (nelbo, parts, trainer.data.validation.count)
     }
-    let whole = try nelbo(nil)
-    for size in [1, 2] { #expect(abs(try nelbo(size) / whole - 1) < 1e-6) }
+    let whole = try measured(4)
+    for size in [1, 2, 4] {
+      let found = try measured(size)
+      #expect(abs(found.nelbo / whole.nelbo - 1) < 1e-6)
+      #expect(found.parts == (found.sequences + size - 1) / size)
+    }
   }
 
   @Test func aRunStoppedInsideAStepEndsWithTheSameBits() throws {

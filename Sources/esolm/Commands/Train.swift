@@ -188,19 +188,22 @@ struct Train: ParsableCommand {
     }
     var text = DataSettings()
     try given.apply(to: &text, under: "data")
-    let isMoved = !text.paths.isEmpty || !text.validationPaths.isEmpty
-    if isMoved {
+    var data: Corpus?
+    if !text.paths.isEmpty || !text.validationPaths.isEmpty {
       func places(_ paths: [String]) throws -> [String] { try listed(paths).map(absolutePath) }
       configuration.data = try configuration.data.moved(
         to: places(text.paths), validation: places(text.validationPaths))
-    }
-    do {
-      return try given.locating(RunSettings.self) {
-        try Trainer(run, as: configuration, state: restored.state, group: group)
+      do {
+        data = try Corpus(
+          configuration.data, length: configuration.method.length, tokenizer: run.tokenizer,
+          seed: configuration.training.seed)
+      } catch let error as FileError {
+        let paths = run.configuration.data.paths.joined(separator: ", ")
+        throw FileError("this is not the text that \(path) was trained on, \(paths): \(error)")
       }
-    } catch let error as FileError where isMoved {
-      let paths = run.configuration.data.paths.joined(separator: ", ")
-      throw FileError("this is not the text that \(path) was trained on, \(paths): \(error)")
+    }
+    return try given.locating(RunSettings.self) {
+      try Trainer(run, as: configuration, data: data, state: restored.state, group: group)
     }
   }
 }
