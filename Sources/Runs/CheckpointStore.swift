@@ -47,6 +47,11 @@ package struct CheckpointStore {
     }
   }
 
+  /// The lowest validation loss of those of earlier steps; nil if none was measured.
+  func lowestNELBO(before step: Int) -> Double? {
+    checkpoints().filter { $0.manifest.step < step }.compactMap(\.manifest.validationNELBO).min()
+  }
+
   // MARK: Writing
 
   /// Writes a checkpoint and turns `latest` to it.

@@ -279,6 +279,9 @@ public struct RunFolder: Sendable {
     try store.prune(newest: state.step, keepLast: training.keepLast, keepsBest: training.keepsBest)
   }
 
+  /// The lowest validation loss of the checkpoints of earlier steps that are kept, nats a token; nil if none has one.
+  package func lowestNELBO(before step: Int) -> Double? { store.lowestNELBO(before: step) }
+
   /// A checkpoint to go on from, and why newer ones were passed over.
   public struct Restored {
     /// What training goes on from.

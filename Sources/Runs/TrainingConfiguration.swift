@@ -95,7 +95,8 @@ public struct TrainingConfiguration: SettingGroup, Equatable {
       mayChange: true),
     Setting(
       \.keepsBest, "keepsBest", flag: "keep-best",
-      help: "Keep the checkpoint with the lowest validation loss too; `--best` of sample and eval uses it.",
+      help:
+        "Keep the checkpoint with the lowest validation loss too, saved as soon as it is found; `--best` of sample and eval uses it.",
       mayChange: true),
   ]
 

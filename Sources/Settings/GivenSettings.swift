@@ -38,7 +38,9 @@ public struct SettingError: Error, CustomStringConvertible, Sendable {
   ///   - expected: what it could be.
   public init(_ key: String, at place: SettingPlace, found: String, expected: String) {
     let name = if case .flag(let flag) = place { flag } else { key }
-    self.init(place, "\(name) is \(found), expected \(expected)")
+    // A value of a file may be as long as the file.
+    let start = found.prefix(200)
+    self.init(place, "\(name) is \(start)\(start == found ? "" : "…"), expected \(expected)")
   }
 
   public var description: String {

@@ -44,11 +44,16 @@ struct YAMLDocument {
 
   /// The whole text as Yams reads it; nil if it holds nothing.
   private static func node(_ text: String, place: (Int) -> SettingPlace) throws -> Node? {
-    // Before they are read: a mapping whose keys refer to others is hashed at once, for as long as that takes.
-    // Values begin a line, or follow an indicator or a tag. A line with # may go on with a text, so it is no exception.
-    for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
-    where line.firstMatch(of: /(^\u{FEFF}?|[,\[{:?]|-\s|![^\s!]*\s)\s*&[^\s&]/) != nil {
-      throw SettingError(place(number + 1), "found an anchor (&…), expected values written out")
+    // Before they are read: a mapping whose keys refer to others is hashed at once, for as long as that takes. Nodes begin
+    // a line, or follow an indicator or a tag. What stands in quotes or is a comment can look so too, which harms nobody
+    // where nothing looks as if it referred to it.
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    let refers = lines.contains { $0.firstMatch(of: /(^\u{FEFF}?|[,\[{:?]|-\s|![^\s!]*\s)\s*\*\S/) != nil }
+    for (number, line) in lines.enumerated() {
+      let line = refers ? line : line.replacing(/"[^"]*"|'[^']*'|(^|\s)#.*/, with: "")
+      if line.firstMatch(of: /(^\u{FEFF}?|[,\[{:?]|-\s|![^\s!]*\s)\s*&[^\s&]/) != nil {
+        throw SettingError(place(number + 1), "found an anchor (&…), expected values written out")
+      }
     }
     do {
       return try Yams.compose(yaml: text, .basic, .default, .utf8)

@@ -5,19 +5,24 @@ import Runs
 /// When a run is saved, and what is kept of a step that failed. Of several processes one writes.
 struct Saver {
   private let run: RunFolder
-  private let interval: Int
+  private let training: TrainingConfiguration
   private let isWriting: Bool
   private var savedStep: Int
 
   init(_ run: RunFolder, from step: Int, group: ProcessGroup) {
     self.run = run
-    interval = run.configuration.training.saveInterval
+    training = run.configuration.training
     isWriting = group.isLeader
     savedStep = step
   }
 
-  /// Whether a step is to be saved as soon as it is made.
-  func isDue(after step: Int) -> Bool { step % interval == 0 || step == run.configuration.training.steps }
+  /// Whether a state is to be saved as soon as it is reached: when its turn has come, or, where the best is kept, when no
+  /// earlier one that was saved has as low a validation loss.
+  func isDue(_ state: TrainingState) -> Bool {
+    if state.step % training.saveInterval == 0 || state.step == training.steps { return true }
+    guard training.keepsBest, let nelbo = state.validationNELBO else { return false }
+    return nelbo < run.lowestNELBO(before: state.step) ?? .infinity
+  }
 
   /// Saves a state that is not saved yet.
   ///

@@ -179,7 +179,7 @@ public struct Trainer {
         throw error
       }
       if validation != nil { meter.pause() }
-      if saver.isDue(after: step) {
+      if saver.isDue(learner.state) {
         try save()
         meter.pause()
       }

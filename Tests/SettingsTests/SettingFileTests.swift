@@ -47,7 +47,10 @@ struct SettingFileTests {
     #expect(try read(file("{inner: {size: 2}}")).inner.size == 2)
     #expect(try read(file("inner.size: 2")).inner.size == 2)
     #expect(try read(file("inner:\n")) == Example())
-    #expect(try read(file("inner:\r\n  paths: [\"R &D\", R-&D] # R &D\r\n")).inner.paths == ["R &D", "R-&D"])
+    #expect(
+      try read(file("inner:\r\n  paths: [\"R &D\", \"a: &D\", R-&D] # &D\r\n")).inner.paths == [
+        "R &D", "a: &D", "R-&D",
+      ])
   }
 
   @Test func overridesCountMoreThanFilesAndLaterOnesMore() throws {
@@ -93,6 +96,13 @@ struct SettingFileTests {
     ("inner: &a\n  size: 2\n", "1: found an anchor (&…), expected values written out"),
     ("# a comment\r\ninner: &a\r\n  size: 2\r\n", "2: found an anchor (&…), expected values written out"),
     ("inner: !!map &a {size: 2}\n", "1: found an anchor (&…), expected values written out"),
+    ("inner:\n  paths: [&a x, *a]\n", "2: found an anchor (&…), expected values written out"),
+    ("inner:\n  &a size: 2\n", "2: found an anchor (&…), expected values written out"),
+    ("inner:\n  paths: [x, &a y]\n", "2: found an anchor (&…), expected values written out"),
+    (
+      "inner:\n  name: [\(String(repeating: "x", count: 300))]\n",
+      "2: inner.name is ['\(String(repeating: "x", count: 198))…, expected a text; numbers and words such as true are one in quotes"
+    ),
     ("\u{FEFF}&a inner: {size: 2}\n", "1: found an anchor (&…), expected values written out"),
     (
       "inner:\n  \(String(repeating: "x", count: 300)): 1\n",

@@ -121,6 +121,25 @@ struct TrainerTests {
     }
   }
 
+  /// Whatever the steps at which it saves: the average of an untrained network gets better, then worse.
+  @Test func theBestIsSavedAsSoonAsItIsFound() throws {
+    let trainer = try TinyTraining.trainer {
+      $0.training.validationInterval = 3
+      $0.training.saveInterval = 100
+      $0.training.keepsBest = true
+      $0.training.learningRate = 0.3
+      $0.training.steps = 20
+    }
+    try trainer.train()
+    let measured = try TrainingRecord.all(of: trainer.run.path).compactMap { record in
+      record.validationNELBO?.value.map { (step: record.step, nelbo: $0) }
+    }
+    let best = try #require(measured.min { $0.nelbo < $1.nelbo })
+    #expect(measured.count == 7 && best.step < 20)
+    let link = try FileManager.default.destinationOfSymbolicLink(atPath: "\(trainer.run.path)/best")
+    #expect(link.hasSuffix("-\(String(format: "%08d", best.step))"))
+  }
+
   /// What others wrote into a run folder ends no training.
   @Test func timesAndNamesThatNoTrainingWroteAreLeftOut() throws {
     let trainer = try TinyTraining.trainer()

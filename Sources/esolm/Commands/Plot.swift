@@ -29,7 +29,10 @@ struct Plot: ParsableCommand {
 
   func validate() throws {
     guard form != nil else { throw ValidationError("--out is \(out), expected a name ending in .svg, .png or .html") }
-    guard Set(runs).count == runs.count else { throw ValidationError("a run is named twice") }
+    let named = Dictionary(grouping: runs) { URL(fileURLWithPath: $0).standardizedFileURL.path }
+    if let twice = named.values.first(where: { $0.count > 1 }) {
+      throw ValidationError("a run is named twice: \(twice.joined(separator: ", "))")
+    }
   }
 
   func run() throws {

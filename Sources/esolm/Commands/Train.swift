@@ -179,20 +179,15 @@ struct Train: ParsableCommand {
         given["training.steps"] == nil || configuration.training.steps >= step, "steps", configuration.training.steps,
         expected: "at least \(step), where \(path) is already")
     }
-    let (old, new) = (run.configuration.training, configuration.training)
-    if group.isLeader, old.steps != new.steps, [.cosine, .linear].contains(old.learningRates.decay) {
-      let rates = [old, new].map { $0.learningRates.rate(step: min(step, $0.steps), of: $0.steps) }
-      printError(
-        "esolm: note: the learning rate falls over all steps, \(new.steps) in place of \(old.steps): "
-          + "at step \(step) it is \(Float(rates[1])) in place of \(Float(rates[0]))")
-    }
     var text = DataSettings()
     try given.apply(to: &text, under: "data")
     var data: Corpus?
     if !text.paths.isEmpty || !text.validationPaths.isEmpty {
-      func places(_ paths: [String]) throws -> [String] { try listed(paths).map(absolutePath) }
-      configuration.data = try configuration.data.moved(
-        to: places(text.paths), validation: places(text.validationPaths))
+      let (paths, validationPaths) = (try text.places(text.paths), try text.places(text.validationPaths))
+      if let missing = (paths + validationPaths).first(where: { !FileManager.default.fileExists(atPath: $0) }) {
+        throw FileError("cannot read \(missing): there is no such file")
+      }
+      configuration.data = try configuration.data.moved(to: paths, validation: validationPaths)
       do {
         data = try Corpus(
           configuration.data, length: configuration.method.length, tokenizer: run.tokenizer,
@@ -202,9 +197,17 @@ struct Train: ParsableCommand {
         throw FileError("this is not the text that \(path) was trained on, \(paths): \(error)")
       }
     }
-    return try given.locating(RunSettings.self) {
+    let trainer = try given.locating(RunSettings.self) {
       try Trainer(run, as: configuration, data: data, state: restored.state, group: group)
     }
+    let (old, new) = (run.configuration.training, configuration.training)
+    if old.steps != new.steps, step < new.steps, [.cosine, .linear].contains(new.learningRates.decay) {
+      let rates = [old, new].map { Float($0.learningRates.rate(step: min(step, $0.steps), of: $0.steps)) }
+      printError(
+        "esolm: note: the learning rate falls over all steps, \(new.steps) in place of \(old.steps): "
+          + "of step \(step + 1) it is \(rates[1]) in place of \(rates[0])")
+    }
+    return trainer
   }
 }
 
@@ -250,11 +253,16 @@ extension DataSettings {
   }
 
   private func source(_ paths: [String], for tokenizer: (any Tokenizer)?) throws -> CorpusSource {
+    try corpus.text.source(places(paths), for: tokenizer)
+  }
+
+  /// Where named files and folders are, each once.
+  fileprivate func places(_ paths: [String]) throws -> [String] {
     let paths = try listed(paths).map(absolutePath)
     if let twice = Dictionary(grouping: paths, by: \.self).first(where: { $1.count > 1 }) {
       throw ValidationError("\(twice.key) is named \(twice.value.count) times as data, expected once")
     }
-    return try corpus.text.source(paths, for: tokenizer)
+    return paths
   }
 }
 
